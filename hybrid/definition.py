@@ -1,0 +1,54 @@
+"""What a function is before anything is derived from it: arguments, outputs on a graph, and the user's own source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from hybrid.graph import Graph
+
+
+@dataclass(frozen=True)
+class Argument:
+    """An argument of a function: its name, its shape per point, and the variable node of each element in C order."""
+
+    name: str
+    shape: tuple[int, ...]
+    nodes: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.nodes) != prod(self.shape):
+            raise ValueError(f"argument {self.name!r} of shape {self.shape} has {len(self.nodes)} variables")
+
+    @property
+    def size(self) -> int:
+        return len(self.nodes)
+
+
+@dataclass(frozen=True)
+class SymPySource:
+    """The SymPy expressions a function was made from, in C order, and the SymPy symbol of every argument element."""
+
+    expressions: tuple[Any, ...]
+    symbols: tuple[tuple[Any, ...], ...]
+
+
+@dataclass(frozen=True)
+class PythonSource:
+    """The Python function that was traced; it runs unchanged on NumPy arrays and on tensors of the numeric tape."""
+
+    function: Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Definition:
+    """Arguments, output nodes in C order with their shape, and where they came from."""
+
+    graph: Graph
+    arguments: tuple[Argument, ...]
+    nodes: tuple[int, ...]
+    shape: tuple[int, ...]
+    source: SymPySource | PythonSource
+    name: str = "f"

@@ -1,0 +1,243 @@
+"""The hash-consed expression graph: integer nodes in flat arrays that only grow.
+
+Arguments always come before the node that uses them, so node order is an evaluation order: a pass is a loop, a reverse
+sweep is the loop backwards, and a chain 10⁵ deep needs no stack. Equal expressions are one node. Building never
+simplifies: `x + 0` stays a sum until someone asks.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from hybrid import operations as ops
+from hybrid.errors import InputTypeError
+from hybrid.operations import CONSTANT, MASK, REAL, VARIABLE, NamedConstant, Operation
+
+Number = int | Fraction | float | NamedConstant
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A leaf: element `index` of the argument `name` (an empty index for a scalar)."""
+
+    name: str
+    index: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.name}[{', '.join(map(str, self.index))}]" if self.index else self.name
+
+
+def constant_key(value: Number | bool) -> object:
+    """What makes two constants the same: floats by their bits, because 0.0 == -0.0 and nan != nan."""
+    if isinstance(value, float):
+        return struct.pack("<d", value)
+    return (type(value), value)
+
+
+def exact_number(value: Any) -> Number | bool:
+    """A Python, NumPy or named number as the graph stores it: int, Fraction, float, bool or NamedConstant.
+
+    Raises InputTypeError for complex numbers, text and anything else that is not a real number.
+    """
+    if isinstance(value, NamedConstant | bool | int | float | Fraction) and type(value) is not np.float64:
+        return int(value) if isinstance(value, Fraction) and value.denominator == 1 else value
+    if isinstance(value, np.bool_):
+        return bool(value)
+    if isinstance(value, np.integer):
+        return int(value)
+    if isinstance(value, np.floating):
+        return float(value)
+    raise InputTypeError(f"expected a real number, got {value!r} of type {type(value).__name__}")
+
+
+def float_value(value: Number | bool) -> float | bool:
+    """The float64 nearest to a stored constant; a mask constant stays a bool; beyond the range it is an infinity."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, NamedConstant):
+        return value.value
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+class Graph:
+    """Append-only expression graph. Node `n` is operation `ops[n]` on nodes `args[n]`; leaves keep their data in `leaves`."""
+
+    __slots__ = ("args", "index", "leaves", "lock", "ops")
+
+    def __init__(self) -> None:
+        self.ops: list[Operation] = []
+        self.args: list[tuple[int, ...]] = []
+        self.leaves: dict[int, Any] = {}
+        self.index: dict[object, int] = {}
+        self.lock = threading.RLock()
+
+    def __len__(self) -> int:
+        return len(self.ops)
+
+    def add_node(self, op: Operation, args: tuple[int, ...]) -> int:
+        """The node of `op` on `args`, made if it is new. Checks nothing: the public doors do."""
+        key = (op, args)
+        node = self.index.get(key)
+        if node is None:
+            node = self._append(key, op, args)
+        return node
+
+    def _append(self, key: object, op: Operation, args: tuple[int, ...]) -> int:
+        with self.lock:
+            node = self.index.setdefault(key, len(self.ops))
+            if node == len(self.ops):
+                self.args.append(args)
+                self.ops.append(op)
+            return node
+
+    def _leaf(self, op: Operation, key: object, data: object) -> int:
+        with self.lock:
+            node = self._append((op, key), op, ())
+            self.leaves[node] = data
+            return node
+
+    def constant(self, value: Number | bool) -> int:
+        return self._leaf(CONSTANT, constant_key(value), value)
+
+    def variable(self, name: str, index: tuple[int, ...] = ()) -> int:
+        variable = Variable(name, index)
+        return self._leaf(VARIABLE, variable, variable)
+
+    def apply(self, op: Operation, *operands: Any) -> Term:
+        """Build `op` on terms of this graph and plain numbers."""
+        return Term(self, self.add_node(op, tuple(self.lift(operand).node for operand in operands)))
+
+    def lift(self, value: Any) -> Term:
+        """A term of this graph from a term or a real number."""
+        if isinstance(value, Term):
+            if value.graph is not self:
+                raise ValueError("terms of two graphs met; bring one over with Graph.copy_from first")
+            return value
+        return Term(self, self.constant(exact_number(value)))
+
+    def is_constant(self, node: int) -> bool:
+        return self.ops[node] is CONSTANT
+
+    def kind(self, node: int) -> str:
+        """Whether a node is a number or a mask."""
+        if self.ops[node] is CONSTANT:
+            return MASK if isinstance(self.leaves[node], bool) else REAL
+        return self.ops[node].result
+
+    def reach(self, roots: Iterable[int]) -> list[int]:
+        """All nodes the roots need, in evaluation order."""
+        args = self.args
+        seen = set(roots)
+        stack = list(seen)
+        while stack:
+            for arg in args[stack.pop()]:
+                if arg not in seen:
+                    seen.add(arg)
+                    stack.append(arg)
+        return sorted(seen)
+
+    def uses(self, nodes: Iterable[int], roots: Iterable[int] = ()) -> dict[int, int]:
+        """How many arguments (and roots) refer to each node."""
+        count: dict[int, int] = {}
+        for node in nodes:
+            for arg in self.args[node]:
+                count[arg] = count.get(arg, 0) + 1
+        for root in roots:
+            count[root] = count.get(root, 0) + 1
+        return count
+
+    def copy_from(self, other: Graph, roots: Sequence[int], mapping: Mapping[int, int] | None = None) -> list[int]:
+        """Bring expressions of another graph (or this one) over; `mapping` replaces nodes of `other` by nodes here."""
+        new: dict[int, int] = dict(mapping or {})
+        for node in other.reach(roots) if not new else other.reach_below(roots, new):
+            op = other.ops[node]
+            if op is CONSTANT:
+                new[node] = self.constant(other.leaves[node])
+            elif op is VARIABLE:
+                variable = other.leaves[node]
+                new[node] = self.variable(variable.name, variable.index)
+            else:
+                new[node] = self.add_node(op, tuple(new[arg] for arg in other.args[node]))
+        return [new[root] for root in roots]
+
+    def substitute(self, roots: Sequence[int], mapping: Mapping[int, int]) -> list[int]:
+        """The roots with every node of `mapping` replaced, at once."""
+        return self.copy_from(self, roots, mapping)
+
+    def reach_below(self, roots: Iterable[int], stop: Mapping[int, Any]) -> list[int]:
+        """As `reach`, without the nodes in `stop` and without what only they need."""
+        seen = {root for root in roots if root not in stop}
+        stack = list(seen)
+        while stack:
+            for arg in self.args[stack.pop()]:
+                if arg not in seen and arg not in stop:
+                    seen.add(arg)
+                    stack.append(arg)
+        return sorted(seen)
+
+    def variables(self, roots: Iterable[int]) -> list[int]:
+        """The variable leaves that the roots depend on."""
+        return [node for node in self.reach(roots) if self.ops[node] is VARIABLE]
+
+
+class Term:
+    """A node with Python's operators: what partial derivatives, rules and traced code are written in."""
+
+    __slots__ = ("graph", "node")
+    __array_ufunc__ = None  # a NumPy array of terms is handled by trace.py, never elementwise by accident
+
+    def __init__(self, graph: Graph, node: int) -> None:
+        self.graph = graph
+        self.node = node
+
+    @property
+    def constant(self) -> Any:
+        """The number this term is, or None if it is not a constant."""
+        return self.graph.leaves[self.node] if self.graph.ops[self.node] is CONSTANT else None
+
+    def __add__(self, other: Any) -> Term:
+        return self.graph.apply(ops.add, self, other)
+
+    def __radd__(self, other: Any) -> Term:
+        return self.graph.apply(ops.add, other, self)
+
+    def __sub__(self, other: Any) -> Term:
+        return self.graph.apply(ops.sub, self, other)
+
+    def __rsub__(self, other: Any) -> Term:
+        return self.graph.apply(ops.sub, other, self)
+
+    def __mul__(self, other: Any) -> Term:
+        return self.graph.apply(ops.mul, self, other)
+
+    def __rmul__(self, other: Any) -> Term:
+        return self.graph.apply(ops.mul, other, self)
+
+    def __truediv__(self, other: Any) -> Term:
+        return self.graph.apply(ops.div, self, other)
+
+    def __rtruediv__(self, other: Any) -> Term:
+        return self.graph.apply(ops.div, other, self)
+
+    def __pow__(self, other: Any) -> Term:
+        return self.graph.apply(ops.pow, self, other)
+
+    def __rpow__(self, other: Any) -> Term:
+        return self.graph.apply(ops.pow, other, self)
+
+    def __neg__(self) -> Term:
+        return self.graph.apply(ops.neg, self)
+
+    def __repr__(self) -> str:
+        return f"<term %{self.node} {self.graph.ops[self.node].name}>"

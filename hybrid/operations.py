@@ -1,0 +1,270 @@
+"""The table of elementary operations: everything mathematics knows about each, in one row.
+
+A row gives the NumPy meaning, the partial derivatives (from the result and the arguments), the interval of every
+argument on which the operation is real and smooth, the LaTeX, the SymPy class and the instruction it lowers to.
+Evaluation, differentiation, translation, printing, lowering and the tests all read the row; a new elementary function
+is one row and no other edit. The numeric tape has its own rules and does not read this table.
+
+Partials work on anything that has Python's operators (terms of a graph); an operation is called on terms to build one.
+Conventions at kinks are PyTorch's: |x|'(0) = 0, a tie of maximum or minimum splits evenly, sign' = floor' = 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import sympy as sp
+from sympy.codegen import cfunctions
+
+from hybrid import special
+
+REAL, MASK = "real", "mask"
+HALF = Fraction(1, 2)
+
+Interval = tuple[float, float]
+LINE: Interval = (-math.inf, math.inf)
+POSITIVE: Interval = (0.0, math.inf)
+NONZERO: Interval = (0.0, math.inf)  # sampled on one side of the singular point
+UNIT: Interval = (-1.0, 1.0)
+ABOVE_ONE: Interval = (1.0, math.inf)
+
+
+@dataclass(frozen=True, eq=False)
+class Operation:
+    """One elementary operation.
+
+    `partials` holds one function `(out, *args) -> d out / d arg` per argument (None where the derivative is zero), or,
+    for an operation of any number of arguments, one function that returns them all. `guards` holds, per argument, the
+    condition under which the argument decides the result (None: always): where it is false neither value nor derivative
+    of that argument matters, however singular. `instruction` is the code generator's name for it; None means that
+    lowering has a rule of its own.
+    """
+
+    name: str
+    numpy: Callable[..., Any]
+    partials: Sequence[Callable[..., Any] | None] | Callable[..., Any]
+    latex: str
+    domain: tuple[Interval, ...] = (LINE,)
+    sympy: Any = None
+    instruction: str | None = None
+    guards: tuple[Callable[..., Any] | None, ...] | None = None
+    operands: tuple[str, ...] = ()
+    result: str = REAL
+    variadic: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.operands and not self.variadic:
+            object.__setattr__(self, "operands", (REAL,) * len(self.domain))
+        if self.variadic:
+            return
+        partials = self.partials
+        if self.result == REAL and (callable(partials) or len(partials) != self.arity):
+            raise ValueError(f"operation {self.name!r} needs {self.arity} partials, one per argument")
+        if self.guards is not None and len(self.guards) != self.arity:
+            raise ValueError(f"operation {self.name!r} has {len(self.guards)} guards for {self.arity} arguments")
+        if len(self.domain) != self.arity:
+            raise ValueError(f"operation {self.name!r} has {len(self.domain)} domains for {self.arity} arguments")
+        self.latex.format(*(f"{{x_{i}}}" for i in range(self.arity)))
+
+    @property
+    def arity(self) -> int:
+        return len(self.operands)
+
+    def __call__(self, *args: Any) -> Any:
+        """Build a node of this operation on the graph of the first argument that has one."""
+        for arg in args:
+            if hasattr(arg, "graph"):
+                return arg.graph.apply(self, *args)
+        raise TypeError(f"{self.name} needs at least one term of a graph, got {args!r}")
+
+    def __repr__(self) -> str:
+        return f"<operation {self.name}>"
+
+
+OPERATIONS: dict[str, Operation] = {}
+
+
+def op(name: str, numpy: Callable[..., Any], partials: Any, latex: str, domain: Any = LINE, **fields: Any) -> Operation:
+    """Enter a row into the table; refuses a second row of the same name."""
+    if name in OPERATIONS:
+        raise ValueError(f"operation {name!r} is defined twice")
+    intervals = (domain,) if domain and isinstance(domain[0], float) else tuple(domain)
+    row = Operation(name, numpy, partials, latex, intervals, **fields)
+    OPERATIONS[name] = row
+    return row
+
+
+def product_partials(out: Any, *args: Any) -> list[Any]:
+    """d(a·b·…·z)/d each factor, without division: prefix products times suffix products, 3(k − 2) operations."""
+    count = len(args)
+    if count == 1:
+        return [1]
+    prefix, suffix = [args[0]], [args[-1]]
+    for i in range(1, count - 1):
+        prefix.append(prefix[-1] * args[i])
+        suffix.append(args[count - 1 - i] * suffix[-1])
+    inner = [prefix[i - 1] * suffix[count - 2 - i] for i in range(1, count - 1)]
+    return [suffix[-1], *inner, prefix[-1]]
+
+
+def power_base_partial(out: Any, x: Any, y: Any) -> Any:
+    """y·x^(y−1); zero where y = 0, also at x = 0."""
+    exponent = y.constant
+    if exponent is None:
+        return where(eq(y, 0), 0, y * x ** (y - 1))
+    if exponent == 0:
+        return 0
+    if exponent == 1:
+        return 1
+    if exponent == HALF:
+        return HALF / out
+    return exponent * x if exponent == 2 else exponent * x ** (exponent - 1)
+
+
+def power_exponent_partial(out: Any, x: Any, y: Any) -> Any:
+    """x^y·log x; at x = 0 zero for y ≥ 0 (PyTorch's convention)."""
+    return where(logical_and(eq(x, 0), ge(y, 0)), 0, out * log(x))
+
+
+# --- leaves -----------------------------------------------------------------------------------------------------------
+VARIABLE = op("variable", lambda: None, (), "", (), variadic=True)
+CONSTANT = op("constant", lambda: None, (), "", (), variadic=True)
+
+# --- arithmetic: sums and products take any number of arguments -------------------------------------------------------
+add = op("add", lambda *xs: sum(xs[1:], xs[0]), lambda out, *xs: [1] * len(xs), "", (), sympy=sp.Add,
+         instruction="add", variadic=True)  # fmt: skip
+mul = op("mul", lambda *xs: math.prod(xs[1:], start=xs[0]), product_partials, "", (), sympy=sp.Mul,
+         instruction="mul", variadic=True)  # fmt: skip
+# fmt: off
+sub = op("sub", np.subtract, [lambda out, x, y: 1, lambda out, x, y: -1], "{0} - {1}", (LINE, LINE), instruction="sub")
+div = op("div", np.divide, [lambda out, x, y: 1 / y, lambda out, x, y: -(out / y)], r"\frac{{{0}}}{{{1}}}",
+         (LINE, NONZERO), instruction="div")
+neg = op("neg", np.negative, [lambda out, x: -1], "-{0}", instruction="neg")
+pow = op("pow", np.power, [power_base_partial, power_exponent_partial], "{{{0}}}^{{{1}}}", (POSITIVE, LINE),
+         sympy=sp.Pow, instruction="pow")
+sqrt = op("sqrt", np.sqrt, [lambda out, x: HALF / out], r"\sqrt{{{0}}}", POSITIVE, sympy=cfunctions.Sqrt,
+          instruction="sqrt")
+cbrt = op("cbrt", np.cbrt, [lambda out, x: 1 / (3 * (out * out))], r"\sqrt[3]{{{0}}}", NONZERO, sympy=cfunctions.Cbrt,
+          instruction="cbrt")
+hypot = op("hypot", np.hypot, [lambda out, x, y: x / out, lambda out, x, y: y / out],
+           r"\operatorname{{hypot}}\left({0}, {1}\right)", (LINE, NONZERO), sympy=cfunctions.hypot, instruction="hypot")
+
+# --- exponentials and logarithms --------------------------------------------------------------------------------------
+exp = op("exp", np.exp, [lambda out, x: out], r"e^{{{0}}}", sympy=sp.exp, instruction="exp")
+exp2 = op("exp2", np.exp2, [lambda out, x: out * log(x.graph.lift(2))], r"2^{{{0}}}", sympy=cfunctions.exp2,
+          instruction="exp2")
+expm1 = op("expm1", np.expm1, [lambda out, x: out + 1], r"\operatorname{{expm1}} {0}", sympy=cfunctions.expm1,
+           instruction="expm1")
+log = op("log", np.log, [lambda out, x: 1 / x], r"\log {0}", POSITIVE, sympy=sp.log, instruction="log")
+log2 = op("log2", np.log2, [lambda out, x: 1 / (x * log(x.graph.lift(2)))], r"\log_{{2}} {0}", POSITIVE,
+          sympy=cfunctions.log2, instruction="log2")
+log10 = op("log10", np.log10, [lambda out, x: 1 / (x * log(x.graph.lift(10)))], r"\log_{{10}} {0}", POSITIVE,
+           sympy=cfunctions.log10, instruction="log10")
+log1p = op("log1p", np.log1p, [lambda out, x: 1 / (1 + x)], r"\operatorname{{log1p}} {0}", (-1.0, math.inf),
+           sympy=cfunctions.log1p, instruction="log1p")
+
+# --- trigonometric and hyperbolic -------------------------------------------------------------------------------------
+sin = op("sin", np.sin, [lambda out, x: cos(x)], r"\sin {0}", sympy=sp.sin, instruction="sin")
+cos = op("cos", np.cos, [lambda out, x: -sin(x)], r"\cos {0}", sympy=sp.cos, instruction="cos")
+tan = op("tan", np.tan, [lambda out, x: 1 + out * out], r"\tan {0}", (-math.pi / 2, math.pi / 2), sympy=sp.tan,
+         instruction="tan")
+asin = op("asin", np.arcsin, [lambda out, x: 1 / sqrt(1 - x * x)], r"\arcsin {0}", UNIT, sympy=sp.asin,
+          instruction="asin")
+acos = op("acos", np.arccos, [lambda out, x: -(1 / sqrt(1 - x * x))], r"\arccos {0}", UNIT, sympy=sp.acos,
+          instruction="acos")
+atan = op("atan", np.arctan, [lambda out, x: 1 / (1 + x * x)], r"\arctan {0}", sympy=sp.atan, instruction="atan")
+atan2 = op("atan2", np.arctan2, [lambda out, y, x: x / (x * x + y * y), lambda out, y, x: -(y / (x * x + y * y))],
+           r"\operatorname{{atan2}}\left({0}, {1}\right)", (LINE, NONZERO), sympy=sp.atan2, instruction="atan2")
+sinh = op("sinh", np.sinh, [lambda out, x: cosh(x)], r"\sinh {0}", sympy=sp.sinh, instruction="sinh")
+cosh = op("cosh", np.cosh, [lambda out, x: sinh(x)], r"\cosh {0}", sympy=sp.cosh, instruction="cosh")
+tanh = op("tanh", np.tanh, [lambda out, x: 1 - out * out], r"\tanh {0}", sympy=sp.tanh, instruction="tanh")
+asinh = op("asinh", np.arcsinh, [lambda out, x: 1 / sqrt(1 + x * x)], r"\operatorname{{asinh}} {0}", sympy=sp.asinh,
+           instruction="asinh")
+acosh = op("acosh", np.arccosh, [lambda out, x: 1 / sqrt(x * x - 1)], r"\operatorname{{acosh}} {0}", ABOVE_ONE,
+           sympy=sp.acosh, instruction="acosh")
+atanh = op("atanh", np.arctanh, [lambda out, x: 1 / (1 - x * x)], r"\operatorname{{atanh}} {0}", UNIT, sympy=sp.atanh,
+           instruction="atanh")
+
+# --- error and gamma functions ----------------------------------------------------------------------------------------
+erf = op("erf", special.erf, [lambda out, x: 2 * exp(-(x * x)) / sqrt(x.graph.lift(PI))],
+         r"\operatorname{{erf}} {0}", sympy=sp.erf, instruction="erf")
+erfc = op("erfc", special.erfc, [lambda out, x: -(2 * exp(-(x * x)) / sqrt(x.graph.lift(PI)))],
+          r"\operatorname{{erfc}} {0}", sympy=sp.erfc, instruction="erfc")
+gamma = op("gamma", special.gamma, [lambda out, x: out * digamma(x)], r"\Gamma\left({0}\right)", POSITIVE,
+           sympy=sp.gamma, instruction="gamma")
+loggamma = op("loggamma", special.loggamma, [lambda out, x: digamma(x)], r"\log\Gamma\left({0}\right)", POSITIVE,
+              sympy=sp.loggamma, instruction="loggamma")
+digamma = op("digamma", special.digamma, [lambda out, x: polygamma(1, x)], r"\psi\left({0}\right)", POSITIVE,
+             sympy=sp.digamma, instruction="digamma")
+polygamma = op("polygamma", special.polygamma, [None, lambda out, n, x: polygamma(n.constant + 1, x)],
+               r"\psi^{{\left({0}\right)}}\left({1}\right)", ((1.0, 5.0), POSITIVE), sympy=sp.polygamma,
+               instruction="polygamma")
+
+# --- kinks and steps: the guards say which argument decides -----------------------------------------------------------
+abs_ = op("abs", np.abs, [lambda out, x: sign(x)], r"\left|{0}\right|", NONZERO, sympy=sp.Abs, instruction="abs")
+sign = op("sign", np.sign, [None], r"\operatorname{{sign}} {0}", NONZERO, sympy=sp.sign, instruction="sign")
+minimum = op("minimum", np.minimum,
+             [lambda out, x, y: where(eq(x, y), HALF, 1), lambda out, x, y: where(eq(x, y), HALF, 1)],
+             r"\min\left({0}, {1}\right)", (LINE, LINE), instruction="minimum",
+             guards=(lambda x, y: le(x, y), lambda x, y: logical_not(lt(x, y))))
+maximum = op("maximum", np.maximum,
+             [lambda out, x, y: where(eq(x, y), HALF, 1), lambda out, x, y: where(eq(x, y), HALF, 1)],
+             r"\max\left({0}, {1}\right)", (LINE, LINE), instruction="maximum",
+             guards=(lambda x, y: ge(x, y), lambda x, y: logical_not(gt(x, y))))
+floor = op("floor", np.floor, [None], r"\left\lfloor {0} \right\rfloor", sympy=sp.floor, instruction="floor")
+ceil = op("ceil", np.ceil, [None], r"\left\lceil {0} \right\rceil", sympy=sp.ceiling, instruction="ceil")
+trunc = op("trunc", np.trunc, [None], r"\operatorname{{trunc}} {0}", instruction="trunc")
+rint = op("rint", np.rint, [None], r"\operatorname{{round}} {0}", instruction="rint")
+mod = op("mod", np.mod, [lambda out, x, y: 1, lambda out, x, y: -floor(x / y)], r"{0} \bmod {1}", (LINE, NONZERO),
+         sympy=sp.Mod, instruction="mod")
+fmod = op("fmod", np.fmod, [lambda out, x, y: 1, lambda out, x, y: -trunc(x / y)],
+          r"\operatorname{{fmod}}\left({0}, {1}\right)", (LINE, NONZERO), instruction="fmod")
+copysign = op("copysign", np.copysign, [lambda out, x, y: sign(x) * copysign(1, y), None],
+              r"\operatorname{{copysign}}\left({0}, {1}\right)", (NONZERO, NONZERO), instruction="copysign")
+heaviside = op("heaviside", np.heaviside, [None, None], r"\theta\left({0}\right)", (NONZERO, LINE), sympy=sp.Heaviside)
+
+# --- comparison, logic, selection -------------------------------------------------------------------------------------
+_compare: dict[str, Any] = {"domain": (LINE, LINE), "result": MASK}
+lt = op("lt", np.less, (), "{0} < {1}", sympy=sp.StrictLessThan, instruction="lt", **_compare)
+le = op("le", np.less_equal, (), r"{0} \leq {1}", sympy=sp.LessThan, instruction="le", **_compare)
+gt = op("gt", np.greater, (), "{0} > {1}", sympy=sp.StrictGreaterThan, instruction="gt", **_compare)
+ge = op("ge", np.greater_equal, (), r"{0} \geq {1}", sympy=sp.GreaterThan, instruction="ge", **_compare)
+eq = op("eq", np.equal, (), "{0} = {1}", sympy=sp.Eq, instruction="eq", **_compare)
+ne = op("ne", np.not_equal, (), r"{0} \neq {1}", sympy=sp.Ne, instruction="ne", **_compare)
+_logic: dict[str, Any] = {"domain": (LINE, LINE), "result": MASK, "operands": (MASK, MASK)}
+logical_and = op("and", np.logical_and, (), r"{0} \wedge {1}", sympy=sp.And, instruction="and", **_logic)
+logical_or = op("or", np.logical_or, (), r"{0} \vee {1}", sympy=sp.Or, instruction="or", **_logic)
+logical_xor = op("xor", np.logical_xor, (), r"{0} \veebar {1}", sympy=sp.Xor, instruction="xor", **_logic)
+logical_not = op("not", np.logical_not, (), r"\neg {0}", LINE, sympy=sp.Not, instruction="not", operands=(MASK,),
+                 result=MASK)
+where = op("select", np.where, [None, lambda out, c, x, y: 1, lambda out, c, x, y: 1],
+           r"\begin{{cases}} {1} & {0} \\ {2} & \text{{otherwise}} \end{{cases}}", (LINE, LINE, LINE),
+           instruction="select", operands=(MASK, REAL, REAL),
+           guards=(None, lambda c, x, y: c, lambda c, x, y: logical_not(c)))
+# fmt: on
+
+
+@dataclass(frozen=True)
+class NamedConstant:
+    """A mathematical constant kept exact until a kernel rounds it once."""
+
+    name: str
+    value: float
+    latex: str
+    sympy: Any
+
+
+PI = NamedConstant("pi", math.pi, r"\pi", sp.pi)
+E = NamedConstant("E", math.e, "e", sp.E)
+NAMED_CONSTANTS: tuple[NamedConstant, ...] = (
+    PI,
+    E,
+    NamedConstant("EulerGamma", 0.5772156649015329, r"\gamma", sp.EulerGamma),
+    NamedConstant("Catalan", 0.915965594177219, "G", sp.Catalan),
+    NamedConstant("GoldenRatio", (1 + math.sqrt(5)) / 2, r"\varphi", sp.GoldenRatio),
+)
