@@ -1,0 +1,73 @@
+"""Unevaluated sums hi + lo of two floats, |lo| at most half an ulp of hi unless said otherwise.
+
+Error-free transformations [Dekker 1971; Knuth, TAOCP 2, 4.2.2] and the arithmetic made of them [Joldes, Muller,
+Popescu, Tight and rigorous error bounds for basic building blocks of double-word arithmetic, 2017].
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from codegen.vector_math.ir import Vector, fma
+
+
+class Pair(NamedTuple):
+    hi: Vector
+    lo: Vector
+
+
+def two_sum(a: Vector, b: Vector) -> Pair:
+    """a + b exactly."""
+    s = a + b
+    t = s - a
+    return Pair(s, (a - (s - t)) + (b - t))
+
+
+def fast_two_sum(a: Vector | float, b: Vector) -> Pair:
+    """a + b exactly, if |a| >= |b| or a is zero."""
+    s = b + a
+    return Pair(s, b - (s - a))
+
+
+def two_prod(a: Vector, b: Vector) -> Pair:
+    """a · b exactly, unless the low part is subnormal (or, without fused multiply-add, |a| or |b| above 2^996)."""
+    p = a * b
+    if a.body.module.fma:
+        return Pair(p, fma(a, b, -p))
+    (a1, a2), (b1, b2) = split(a), split(b)
+    return Pair(p, ((a1 * b1 - p) + a1 * b2 + a2 * b1) + a2 * b2)
+
+
+def split(a: Vector) -> Pair:
+    """a as two floats of half the bits each, whose products are exact [Veltkamp]."""
+    bits = a.body.module.format.fraction_bits + 1
+    t = a * float(2 ** ((bits + 1) // 2) + 1)
+    high = t - (t - a)
+    return Pair(high, a - high)
+
+
+def add(x: Pair, y: Pair) -> Pair:
+    """x + y with relative error at most 3 · 2^-106 (AccurateDWPlusDW)."""
+    s, t = two_sum(x.hi, y.hi), two_sum(x.lo, y.lo)
+    v = fast_two_sum(s.hi, s.lo + t.hi)
+    return fast_two_sum(v.hi, t.lo + v.lo)
+
+
+def multiply(x: Pair, y: Pair) -> Pair:
+    """x · y with relative error at most 5 · 2^-106 (DWTimesDW2)."""
+    p = two_prod(x.hi, y.hi)
+    return fast_two_sum(p.hi, p.lo + fma(x.hi, y.lo, x.lo * y.hi))
+
+
+def scale(x: Pair, y: Vector) -> Pair:
+    """x · y with relative error at most 2^-104."""
+    p = two_prod(x.hi, y)
+    return fast_two_sum(p.hi, fma(x.lo, y, p.lo))
+
+
+def remainder(q: Vector, divisor: Vector, dividend: Vector) -> Vector:
+    """dividend - q · divisor, rounded once: exact when q is their rounded quotient."""
+    if q.body.module.fma:
+        return fma(-q, divisor, dividend)
+    p = two_prod(q, divisor)
+    return (dividend - p.hi) - p.lo

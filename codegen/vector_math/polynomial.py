@@ -1,0 +1,27 @@
+"""Polynomial evaluation; coefficients ascending."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from codegen.vector_math.ir import Vector, fma
+
+
+def horner(x: Vector, coefficients: Sequence[float | Vector]) -> Vector:
+    """Σ c_k x^k with one fused multiply-add per coefficient, each waiting for the one before."""
+    *rest, total = coefficients
+    for coefficient in reversed(rest):
+        total = fma(total, x, coefficient)
+    return total if isinstance(total, Vector) else x.body.real(total)
+
+
+def estrin(x: Vector, coefficients: Sequence[float | Vector]) -> Vector:
+    """Σ c_k x^k by pairs: a few more multiplications than `horner`, but a chain only log₂ as long [Estrin 1960]."""
+    terms = list(coefficients)
+    while len(terms) > 1:
+        paired = [fma(high, x, low) for low, high in zip(terms[::2], terms[1::2], strict=False)]
+        terms = paired + terms[2 * len(paired) :]
+        if len(terms) > 1:
+            x = x * x
+    (total,) = terms
+    return total if isinstance(total, Vector) else x.body.real(total)

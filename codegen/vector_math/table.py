@@ -1,0 +1,111 @@
+"""The table of vector functions: one row each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from codegen.program import INSTRUCTIONS, REAL
+from codegen.vector_math import exponential, gamma_family, logarithm, remainders, trigonometric
+from codegen.vector_math.fallback import c_library
+from codegen.vector_math.ir import Vector
+
+# instructions of a program that are LLVM instructions or intrinsics
+PLAIN_INSTRUCTIONS = frozenset(
+    [
+        "add",
+        "sub",
+        "mul",
+        "div",
+        "minimum",
+        "maximum",
+        "copysign",
+        "neg",
+        "abs",
+        "sign",
+        "sqrt",
+        "floor",
+        "ceil",
+        "trunc",
+        "rint",
+        "fma",
+        "select",
+    ]
+)
+Builder = Callable[..., Vector | tuple[Vector, ...]]
+
+
+@dataclass(frozen=True)
+class VectorFunction:
+    """One row: name, number of arguments, largest error in ulp, where it is defined, what writes its body.
+
+    `vector` is false while the C library is called lane by lane.
+    """
+
+    name: str
+    arity: int
+    ulp: float
+    domain: str
+    build: Builder
+    results: int = 1
+    vector: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier():
+            raise ValueError(f"vector function {self.name!r}: the name must be an identifier")
+        if self.arity not in (1, 2) or self.results not in (1, 2):
+            raise ValueError(f"vector function {self.name!r}: {self.arity} arguments, {self.results} results")
+        if not 0.5 <= self.ulp <= 5:
+            raise ValueError(
+                f"vector function {self.name!r}: an error of {self.ulp} ulp is not one this package may state"
+            )
+
+
+def _library(name: str, arity: int, domain: str, symbol: str | None = None) -> VectorFunction:
+    return VectorFunction(name, arity, 5, domain, c_library(symbol or name), vector=False)
+
+
+ROWS = [
+    VectorFunction("exp", 1, 1, "all reals", exponential.exp),
+    _library("exp2", 1, "all reals"),
+    _library("expm1", 1, "all reals"),
+    VectorFunction("log", 1, 1, "x >= 0", logarithm.log),
+    _library("log2", 1, "x >= 0"),
+    _library("log10", 1, "x >= 0"),
+    _library("log1p", 1, "x >= -1"),
+    _library("cbrt", 1, "all reals"),
+    _library("pow", 2, "x >= 0, or y an integer"),
+    VectorFunction("sin", 1, 1, "finite", trigonometric.sin),
+    VectorFunction("cos", 1, 1, "finite", trigonometric.cos),
+    VectorFunction("sincos", 1, 1, "finite", trigonometric.sincos, results=2),
+    _library("tan", 1, "finite"),
+    _library("asin", 1, "-1 <= x <= 1"),
+    _library("acos", 1, "-1 <= x <= 1"),
+    _library("atan", 1, "all reals"),
+    _library("atan2", 2, "all reals"),
+    _library("sinh", 1, "all reals"),
+    _library("cosh", 1, "all reals"),
+    _library("tanh", 1, "all reals"),
+    _library("asinh", 1, "all reals"),
+    _library("acosh", 1, "x >= 1"),
+    _library("atanh", 1, "-1 <= x <= 1"),
+    _library("hypot", 2, "all reals"),
+    _library("erf", 1, "all reals"),
+    _library("erfc", 1, "all reals"),
+    _library("gamma", 1, "not 0, -1, -2, …", "tgamma"),
+    _library("loggamma", 1, "not 0, -1, -2, …", "lgamma"),
+    VectorFunction("digamma", 1, 5, "not 0, -1, -2, …", gamma_family.digamma),
+    VectorFunction("polygamma", 2, 5, "order 0, 1, …, MAX_ORDER; not 0, -1, -2, …", gamma_family.polygamma),
+    _library("fmod", 2, "x finite, y not 0"),
+    VectorFunction("mod", 2, 1, "x finite, y not 0", remainders.mod, vector=False),
+]
+
+FUNCTIONS: dict[str, VectorFunction] = {row.name: row for row in ROWS}
+
+_missing = {
+    row.name
+    for row in INSTRUCTIONS.values()
+    if row.result == REAL and row.name not in FUNCTIONS and row.name not in PLAIN_INSTRUCTIONS
+}
+if len(FUNCTIONS) != len(ROWS) or _missing:
+    raise ValueError(f"vector functions: {len(ROWS)} rows, {len(FUNCTIONS)} names; no row for {sorted(_missing)}")

@@ -1,0 +1,152 @@
+"""sin, cos, tan: one reduction modulo π/2, shared by all."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from math import nan, pi
+
+from codegen.vector_math import coefficients as c
+from codegen.vector_math.double_double import Pair, add, fast_two_sum, scale, two_prod, two_sum
+from codegen.vector_math.exponential import round_to_integer
+from codegen.vector_math.ir import Integer, Module, Vector, fma, rare, select, write_function
+from codegen.vector_math.polynomial import horner
+
+SMALL = 2.0**20  # up to here n is small enough for `reduce_small`
+HUGE_SYMBOL = "@hy.reduce_huge"
+
+
+def reduce_small(x: Vector) -> tuple[Vector, Vector, Vector]:
+    """(r, t, q) with x = n π/2 + r + t, |r| <= π/4, t below an ulp of r, n in the low bits of q, for |x| <= SMALL.
+
+    With fused multiply-add x - n P is exact for the leading part P [Boldo, Daumas, Li, Formally verified argument
+    reduction with a fused multiply-add, 2009]; without it the leading parts are short.
+    """
+    n, quadrant = round_to_integer(x * (2 / pi))
+    if x.body.module.fma:
+        p1, p2, p3 = c.HALF_PI
+        a = fma(n, -p1, x)
+        r = fma(n, -p2, a)
+        t = fma(n, -p2, a - r)
+        return r, fma(n, -p3, t), quadrant
+    p1, p2, p3, p4 = c.HALF_PI_SHORT
+    first = two_sum(x - n * p1, n * -p2)
+    second = two_sum(first.hi, n * -p3)
+    r, t = fast_two_sum(second.hi, second.lo + (first.lo - n * p4))
+    # n = 0 must keep -0.0
+    return select(n.equals(0.0), x, r), select(n.equals(0.0), 0.0, t), quadrant
+
+
+def reduce(x: Vector) -> tuple[Vector, Vector, Vector]:
+    """`reduce_small`, and for lanes beyond SMALL the exact reduction, in a cold function."""
+    module = x.body.module
+    module.define(HUGE_SYMBOL, lambda: write_function(module, HUGE_SYMBOL, 4, reduce_huge, "cold noinline nounwind"))
+    r, t, quadrant = rare(abs(x) > SMALL, HUGE_SYMBOL, [x], reduce_small(x))
+    return r, t, quadrant
+
+
+def reduce_huge(x: Vector, r: Vector, t: Vector, quadrant: Vector) -> tuple[Vector, Vector, Vector]:
+    """x modulo π/2 for |x| > SMALL by multiplication with 2/π in 32-bit digits [Payne and Hanek 1983]; nan at ±inf.
+
+    |x| = M 2^(e - 1075). Of 2/π = Σ w_j 2^(-32 (j + 1)) only digits of weight below 4 / M's unit matter; six, shifted
+    so that the first has unit 2^-30, leave an error below 2^-136, and no float64 is nearer than 2^-62 to a multiple
+    of π/2.
+    """
+    body = x.body
+    huge = abs(x) > SMALL
+    bits = select(huge, abs(x), SMALL).bits
+    position = (bits >> 52) - (1075 - 62)
+    fraction = (bits & ((1 << 52) - 1)) | (1 << 52)
+    low, high = fraction & 0xFFFFFFFF, fraction >> 32
+    words = load_words(body.module, position >> 5, 7)
+    shift = position & 31
+    digits = [((first << shift) | (second >> (32 - shift))) & 0xFFFFFFFF for first, second in pairwise(words)]
+
+    product = product_digits(low, high, digits)
+    quarter = (product[0] << 32) | product[1]
+    nearest = (quarter + (1 << 61)) >> 62
+    # the fraction of π/2, in [-1/2, 1/2), as four digits of which the first is signed
+    top = ((quarter << 2) & -(1 << 32)).signed_real() * 2.0**-64
+    following = [*product[1:], body.integer(0)]
+    rest = [(((d << 2) | (e >> 30)) & 0xFFFFFFFF).signed_real() for d, e in pairwise(following)]
+    value = fast_two_sum(rest[0] * 2.0**-64, rest[1] * 2.0**-96)
+    value = add(fast_two_sum(top, value.hi), Pair(value.lo, rest[2] * 2.0**-128))
+    value = add(scale(value, body.real(c.HALF_PI[0])), two_prod(value.hi, body.real(c.HALF_PI[1])))
+
+    negative = x < 0.0
+    exact_r = select(negative, -value.hi, value.hi)
+    exact_t = select(negative, -value.lo, value.lo)
+    exact_quadrant = select(negative, (0 - nearest).real, nearest.real)
+    infinite = abs(x) > 1.7976931348623157e308
+    return (
+        select(huge, select(infinite, nan, exact_r), r),
+        select(huge, exact_t, t),
+        select(huge, exact_quadrant, quadrant),
+    )
+
+
+def load_words(module: Module, index: Integer, count: int) -> list[Integer]:
+    """Digits index, …, index + count − 1 of the table of 2/π."""
+    table, body = c.TWO_OVER_PI, index.body
+    symbol, typ = "@hy.two_over_pi", f"[{len(table)} x i32]"
+    words = ", ".join(f"i32 {word}" for word in table)
+    module.define(symbol, lambda: f"{symbol} = internal unnamed_addr constant {typ} [{words}]\n")
+    loaded: list[list[str]] = []
+    for lane in body.lanes(index):
+        start = body.append(f"getelementptr i32, ptr {symbol}, i64 {lane}")
+        pointers = [body.append(f"getelementptr i32, ptr {start}, i64 {k}") for k in range(count)]
+        loaded.append([body.append(f"zext i32 {body.append(f'load i32, ptr {p}, align 4')} to i64") for p in pointers])
+    return [body.from_lanes(Integer, [words[k] for words in loaded]) for k in range(count)]
+
+
+def product_digits(low: Integer, high: Integer, digits: list[Integer]) -> list[Integer]:
+    """The first four 32-bit digits of (high 2^32 + low) · Σ digits[k] 2^(-32 k), the digits before the first
+    dropped."""
+    mask = 0xFFFFFFFF
+    result: list[Integer] = []
+    carry: Integer | None = None
+    for k in reversed(range(len(digits) - 1)):
+        column = (low * digits[k] & mask) + (high * digits[k + 1] & mask) + (low * digits[k + 1] >> 32)
+        if k + 2 < len(digits):
+            column = column + (high * digits[k + 2] >> 32)
+        if carry is not None:
+            column = column + carry
+        result.insert(0, column & mask)
+        carry = column >> 32
+    return result[:4]
+
+
+def sin_reduced(r: Vector, t: Vector) -> Vector:
+    """sin(r + t) for |r| <= π/4, |t| below an ulp of r, with the minimax polynomial SIN."""
+    z = r * r
+    cube = z * r
+    tail = fma(z, fma(cube, horner(z, c.SIN[1:]), t * -0.5), t)
+    return r + fma(cube, c.SIN[0], tail)
+
+
+def cos_reduced(r: Vector, t: Vector) -> Vector:
+    """cos(r + t) for |r| <= π/4, |t| below an ulp of r, with the minimax polynomial COS; the rounding of 1 - r²/2 is
+    made good."""
+    z = r * r
+    half = z * 0.5
+    w = 1.0 - half
+    return w + (((1.0 - w) - half) + fma(z * z, horner(z, c.COS), -(r * t)))
+
+
+def sincos(x: Vector) -> tuple[Vector, Vector]:
+    """(sin x, cos x) from one reduction; the bits are those of `sin` and `cos`."""
+    r, t, quadrant = reduce(x)
+    s, k = sin_reduced(r, t), cos_reduced(r, t)
+    odd = (quadrant.bits << 63).is_negative()
+    sin_sign = (quadrant.bits & 2) << 62
+    cos_sign = ((quadrant.bits + 1) & 2) << 62
+    return (select(odd, k, s).bits ^ sin_sign).real, (select(odd, s, k).bits ^ cos_sign).real
+
+
+def sin(x: Vector) -> Vector:
+    """sin x; nan at ±inf."""
+    return sincos(x)[0]
+
+
+def cos(x: Vector) -> Vector:
+    """cos x; nan at ±inf."""
+    return sincos(x)[1]
