@@ -52,3 +52,28 @@ class Definition:
     shape: tuple[int, ...]
     source: SymPySource | PythonSource
     name: str = "f"
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """How a function was derived: `kind` of derivative of the function `of`, by the arguments at positions `wrt`."""
+
+    kind: str
+    of: Formula
+    wrt: tuple[int, ...]
+
+
+class Formula:
+    """The data of a function, without what can be done with it: what printing, compiling and checking read.
+
+    `primal` holds the nodes whose rounding the user chose (the values as written); compiling keeps them bit for bit.
+    """
+
+    graph: Graph
+    arguments: tuple[Argument, ...]
+    nodes: tuple[int, ...]
+    shape: tuple[int, ...]
+    source: SymPySource | PythonSource
+    name: str
+    derivation: Derivation | None
+    primal: tuple[int, ...]

@@ -1,0 +1,365 @@
+"""`Function`: the one object users hold. Its derivatives are again Functions, so everything composes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property, update_wrapper
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from codegen.program import Program
+from hybrid import latex as typeset
+from hybrid import sympy_bridge, trace
+from hybrid.definition import Argument, Definition, Derivation, Formula, SymPySource
+from hybrid.differentiate import (
+    Entries,
+    forward,
+    hessian_forward,
+    hessian_reverse,
+    jacobian_forward,
+    jacobian_reverse,
+    reverse,
+)
+from hybrid.errors import ArgumentError, ShapeError
+from hybrid.graph import Term
+from hybrid.kernel import Kernel, compile
+from hybrid.lower import Result, lower
+from hybrid.simplify import REAL, Rules, simplify
+
+Wrt = Any  # a symbol, an argument name, or a sequence of them
+
+SMALL = 4_000  # nodes below which both sweep directions are carried out and the cheaper result is kept
+
+
+class Function(Formula):
+    """A mathematical function of named array arguments, differentiable to any order.
+
+    Parameters
+    ----------
+    inputs : sequence of SymPy symbols, of arrays or matrices of symbols, or of `(name, array of symbols)` pairs.
+        Each is one argument; a symbol has shape `()`, an array its own shape.
+    outputs : a SymPy expression (shape `()`), a list or NumPy object array of them (its shape), or a `sympy.Matrix`
+        (shape `(m, n)`; a column matrix is a vector of shape `(m,)`).
+    name : what the function is called in LaTeX, kernels and exported headers.
+
+    Raises ArgumentError for duplicate inputs or a free symbol that is no input, InputTypeError for text or complex
+    data, UnsupportedError (naming the node) for SymPy objects without a real elementary meaning.
+
+    Shapes of derivatives: by one argument of shape `s`, with output shape `o`: gradient `s`, Jacobian `o + s`,
+    Hessian `o + s + s`. By several arguments, they are flattened in order into one axis of length n.
+    Calling the function compiles it on first use; see `hybrid.compile` for joint kernels.
+    """
+
+    def __init__(self, inputs: Any, outputs: Any, name: str = "f") -> None:
+        self._set(sympy_bridge.define(inputs, outputs, check_name(name)))
+
+    def _set(
+        self,
+        definition: Definition,
+        derivation: Derivation | None = None,
+        primal: tuple[int, ...] | None = None,
+    ) -> None:
+        self.graph = definition.graph
+        self.arguments = definition.arguments
+        self.nodes = definition.nodes
+        self.shape = definition.shape
+        self.source = definition.source
+        self.name = definition.name
+        self.derivation = derivation
+        self.primal = definition.nodes if primal is None else primal
+
+    @classmethod
+    def from_definition(cls, definition: Definition) -> Function:
+        function = cls.__new__(cls)
+        function._set(definition)
+        return function
+
+    def _derived(
+        self,
+        kind: str,
+        wrt: tuple[int, ...],
+        nodes: Sequence[int],
+        shape: tuple[int, ...],
+        arguments: tuple[Argument, ...] | None = None,
+    ) -> Function:
+        function = Function.__new__(Function)
+        definition = Definition(
+            self.graph, arguments or self.arguments, tuple(nodes), shape, self.source, f"{self.name}_{kind}"
+        )
+        function._set(definition, Derivation(kind, self, wrt), primal=self.primal)
+        return function
+
+    # --- derivatives --------------------------------------------------------------------------------------------------
+    def gradient(self, wrt: Wrt = None) -> Function:
+        """The exact gradient of a scalar function. Shape: that of the argument, or (n,) for several.
+
+        `wrt` names arguments (symbols or names); default all. Raises ShapeError if the output is not a scalar.
+        """
+        self._require_scalar("gradient")
+        positions = self._positions(wrt)
+        variables = self._variables(positions)
+        with self.graph.lock:
+            adjoints = reverse(self.graph, [(self.nodes[0], 1)], frozenset(variables))
+            zero = self.graph.constant(0)
+        return self._derived("gradient", positions, [adjoints.get(v, zero) for v in variables], self._axis(positions))
+
+    def jacobian(self, wrt: Wrt = None, method: str = "auto") -> Function:
+        """The exact Jacobian. Shape: output shape + argument shape (or + (n,) for several arguments).
+
+        `method` is "forward", "reverse" or "auto": whichever takes fewer operations.
+        """
+        positions = self._positions(wrt)
+        variables = self._variables(positions)
+        candidates = {"reverse": jacobian_reverse, "forward": jacobian_forward}
+        with self.graph.lock:
+            outputs = self.nodes
+            guess = "reverse" if len(set(outputs)) <= len(variables) else "forward"
+            entries = self._cheapest(candidates, method, guess, lambda build: build(self.graph, outputs, variables))
+            nodes = self._dense(entries, len(outputs), len(variables))
+        return self._derived("jacobian", positions, nodes, self.shape + self._axis(positions))
+
+    def hessian(self, wrt: Wrt = None, method: str = "auto") -> Function:
+        """The exact Hessian. Shape: output shape + argument shape twice (or + (n, n) for several arguments).
+
+        Only one triangle is derived, the other is the same expressions. `method` is "reverse" (over reverse),
+        "forward" (over reverse) or "auto": whichever takes fewer operations.
+        """
+        positions = self._positions(wrt)
+        variables = self._variables(positions)
+        candidates = {"reverse": hessian_reverse, "forward": hessian_forward}
+        nodes: list[int] = []
+        with self.graph.lock:
+            for output in self.nodes:
+                entries = self._cheapest(
+                    candidates, method, "reverse", lambda build, root=output: build(self.graph, root, variables)
+                )
+                nodes += self._dense(entries, len(variables), len(variables))
+        axis = self._axis(positions)
+        return self._derived("hessian", positions, nodes, self.shape + axis + axis)
+
+    def jvp(self, wrt: Wrt = None) -> Function:
+        """Jacobian times vector: an extra argument `<name>_dot` per argument carries the direction. Shape: the output's."""
+        positions = self._positions(wrt)
+        with self.graph.lock:
+            tangents = self._twins(positions)
+            seeds = self._seeds(positions, tangents)
+            order = self.graph.reach(self.nodes)
+            found = forward(self.graph, order, seeds)
+            zero = Term(self.graph, self.graph.constant(0))
+            nodes = [self.graph.lift(found.get(node, zero)).node for node in self.nodes]
+        return self._derived("jvp", positions, nodes, self.shape, self.arguments + tangents)
+
+    def vjp(self, wrt: Wrt = None) -> Function:
+        """Vector times Jacobian: an extra argument `<function>_bar` of the output's shape carries the cotangent.
+
+        Shape: that of the argument, or (n,) for several.
+        """
+        positions = self._positions(wrt)
+        variables = self._variables(positions)
+        with self.graph.lock:
+            cotangent = self._new_argument(f"{self.name}_bar", self.shape)
+            seeds = [(n, Term(self.graph, bar)) for n, bar in zip(self.nodes, cotangent.nodes, strict=True)]
+            adjoints = reverse(self.graph, seeds, frozenset(variables))
+            zero = self.graph.constant(0)
+        nodes = [adjoints.get(variable, zero) for variable in variables]
+        return self._derived("vjp", positions, nodes, self._axis(positions), (*self.arguments, cotangent))
+
+    def hvp(self, wrt: Wrt = None) -> Function:
+        """Hessian times vector of a scalar function, without the Hessian: `<name>_dot` carries the direction.
+
+        Shape: that of the argument, or (n,) for several. Raises ShapeError if the output is not a scalar.
+        """
+        self._require_scalar("hvp")
+        positions = self._positions(wrt)
+        variables = self._variables(positions)
+        with self.graph.lock:
+            tangents = self._twins(positions)
+            seeds = self._seeds(positions, tangents)
+            adjoints = reverse(self.graph, [(self.nodes[0], 1)], frozenset(variables))
+            found = forward(self.graph, self.graph.reach(adjoints.values()), seeds)
+            zero = Term(self.graph, self.graph.constant(0))
+            nodes = [self.graph.lift(found.get(adjoints.get(v, -1), zero)).node for v in variables]
+        return self._derived("hvp", positions, nodes, self._axis(positions), self.arguments + tangents)
+
+    # --- algebra and views --------------------------------------------------------------------------------------------
+    def simplify(self, rules: Rules = REAL) -> Function:
+        """The same function with fewer operations, equal for finite reals wherever this one is defined.
+
+        Returns itself unchanged where nothing is gained: the operation count never grows.
+        """
+        with self.graph.lock:
+            nodes = simplify(self.graph, self.nodes, rules)
+        function = Function.__new__(Function)
+        definition = Definition(self.graph, self.arguments, tuple(nodes), self.shape, self.source, self.name)
+        function._set(definition, self.derivation, primal=() if self.derivation else tuple(nodes))
+        return function
+
+    def sympy(self) -> Any:
+        """Back to SymPy: an expression for shape (), a column Matrix for (n,), a Matrix for (m, n), else an Array."""
+        return sympy_bridge.shaped(sympy_bridge.to_sympy(self.graph, self.nodes, self._symbols()), self.shape)
+
+    def latex(self, **options: Any) -> str:
+        """LaTeX, with repeated subexpressions named once; the options are those of `hybrid.latex.latex`."""
+        return typeset.latex(self, **options)
+
+    def _repr_latex_(self) -> str:
+        return f"$\\displaystyle {typeset.latex(self)}$"
+
+    def operations(self) -> int:
+        """How many operations one evaluation takes (loads, stores and constants are free)."""
+        return self.program().operations
+
+    def program(self) -> Program:
+        """The straight-line program of this function as it stands, before the algebra that `compile` adds."""
+        return lower(self.graph, self.arguments, [Result(self.name, self.shape, self.nodes)], self.name)
+
+    @property
+    def size(self) -> int:
+        return prod(self.shape)
+
+    @property
+    def sparsity(self) -> Any:
+        """Which entries can be non-zero: a boolean `scipy.sparse.csr_array` of shape (rows, columns).
+
+        A Jacobian has one row per output and one column per variable, a Hessian of a scalar is n × n.
+        """
+        try:
+            from scipy import sparse
+        except ImportError as error:
+            raise ImportError("Function.sparsity needs SciPy: pip install 'hybrid[scipy]'") from error
+        columns = prod(self.shape[1:]) if len(self.shape) == 2 else self._columns()
+        zero = self.graph.constant(0)
+        present = np.fromiter((node != zero for node in self.nodes), dtype=bool, count=len(self.nodes))
+        return sparse.csr_array(present.reshape(-1, columns))
+
+    def __str__(self) -> str:
+        return typeset.text(self)
+
+    def __repr__(self) -> str:
+        arguments = ", ".join(f"{a.name}{a.shape}" if a.shape else a.name for a in self.arguments)
+        return f"<Function {self.name}({arguments}) -> {self.shape}>"
+
+    # --- evaluation ---------------------------------------------------------------------------------------------------
+    def __call__(self, *args: Any, **named: Any) -> Any:
+        """Evaluate on numbers or arrays of shape batch + argument shape; compiled and verified on first use."""
+        return self.kernel(*args, **named)
+
+    @cached_property
+    def kernel(self) -> Kernel:
+        """The compiled kernel of this function alone."""
+        return compile(self)
+
+    # --- helpers ------------------------------------------------------------------------------------------------------
+    def _require_scalar(self, what: str) -> None:
+        if self.shape != ():
+            raise ShapeError(
+                f"{what} needs a scalar function, but {self.name} has output shape {self.shape}; "
+                f"use jacobian() or vjp() instead"
+            )
+
+    def _positions(self, wrt: Wrt) -> tuple[int, ...]:
+        """Argument positions from symbols, names or a sequence of them."""
+        if wrt is None:
+            return tuple(range(len(self.arguments)))
+        single = isinstance(wrt, str) or not isinstance(wrt, list | tuple)
+        names = {argument.name: position for position, argument in enumerate(self.arguments)}
+        positions = []
+        for item in [wrt] if single else wrt:
+            name = item if isinstance(item, str) else getattr(item, "name", str(item))
+            if name not in names:
+                raise ArgumentError(f"{self.name} has no argument {name!r} to differentiate by; it has {', '.join(names)}")
+            positions.append(names[name])
+        if len(set(positions)) != len(positions) or not positions:
+            raise ArgumentError(f"wrt={wrt!r} must name at least one argument of {self.name}, each once")
+        return tuple(positions)
+
+    def _variables(self, positions: Sequence[int]) -> list[int]:
+        return [node for position in positions for node in self.arguments[position].nodes]
+
+    def _axis(self, positions: Sequence[int]) -> tuple[int, ...]:
+        if len(positions) == 1:
+            return self.arguments[positions[0]].shape
+        return (sum(self.arguments[position].size for position in positions),)
+
+    def _columns(self) -> int:
+        if self.derivation is None:
+            return 1
+        return sum(self.derivation.of.arguments[position].size for position in self.derivation.wrt)
+
+    def _cheapest(
+        self, candidates: dict[str, Callable[..., Entries]], method: str, guess: str, run: Callable[..., Entries]
+    ) -> Entries:
+        if method != "auto":
+            if method not in candidates:
+                raise ArgumentError(f"method must be 'auto' or one of {sorted(candidates)}, got {method!r}")
+            return run(candidates[method])
+        first = run(candidates[guess])
+        if len(self.graph.reach(first.values())) > SMALL:
+            return first
+        other = next(run(build) for name, build in candidates.items() if name != guess)
+        return min(first, other, key=self._cost)
+
+    def _cost(self, entries: Entries) -> int:
+        nodes = tuple(entries.values())
+        return lower(self.graph, self.arguments, [Result("cost", (len(nodes),), nodes)]).operations
+
+    def _dense(self, entries: Entries, rows: int, columns: int) -> list[int]:
+        nodes = [self.graph.constant(0)] * (rows * columns)
+        for (row, column), node in entries.items():
+            nodes[row * columns + column] = node
+        return nodes
+
+    def _new_argument(self, name: str, shape: tuple[int, ...]) -> Argument:
+        taken = {argument.name for argument in self.arguments}
+        while name in taken:
+            name += "_"
+        indices = list(np.ndindex(*shape)) if shape else [()]
+        return Argument(name, shape, tuple(self.graph.variable(name, index) for index in indices))
+
+    def _twins(self, positions: Sequence[int]) -> tuple[Argument, ...]:
+        return tuple(
+            self._new_argument(f"{self.arguments[p].name}_dot", self.arguments[p].shape) for p in positions
+        )
+
+    def _seeds(self, positions: Sequence[int], tangents: Sequence[Argument]) -> dict[int, Term]:
+        return {
+            node: Term(self.graph, twin)
+            for position, tangent in zip(positions, tangents, strict=True)
+            for node, twin in zip(self.arguments[position].nodes, tangent.nodes, strict=True)
+        }
+
+    def _symbols(self) -> dict[int, Any]:
+        """The user's own SymPy symbols for the variable nodes, where the function came from SymPy."""
+        if not isinstance(self.source, SymPySource):
+            return {}
+        return {
+            node: symbol
+            for argument, symbols in zip(self.arguments, self.source.symbols, strict=False)
+            for node, symbol in zip(argument.nodes, symbols, strict=True)
+        }
+
+
+def function(**shapes: Any) -> Callable[[Callable[..., Any]], Function]:
+    """Decorator: turn plain Python over NumPy into a Function; `shapes` gives each argument's shape, `()` for a scalar.
+
+    The body runs once on symbolic arrays; it may use arithmetic, NumPy's functions, indexing, `np.where` and ordinary
+    Python control flow on shapes and constants. Raises ArgumentError for an argument without a shape or a shape without
+    an argument, UnsupportedError naming a NumPy function that has no symbolic meaning.
+    """
+
+    def decorate(body: Callable[..., Any]) -> Function:
+        name = check_name(getattr(body, "__name__", "f").replace("<lambda>", "f"))
+        result = Function.from_definition(trace.define(body, shapes, name))
+        update_wrapper(result, body, assigned=("__module__", "__doc__"), updated=())
+        return result
+
+    return decorate
+
+
+def check_name(name: Any) -> str:
+    """A function's name must also serve in C: an ASCII identifier. Raises ArgumentError otherwise."""
+    if not isinstance(name, str) or not name.isidentifier() or not name.isascii():
+        raise ArgumentError(f"name={name!r} must be an ASCII identifier such as 'f' or 'black_scholes'")
+    return name

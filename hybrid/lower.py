@@ -1,0 +1,315 @@
+"""Graph to program: the last step before code, where every cost of a node is decided and constants are rounded once.
+
+Signs travel with values (a product of negated factors needs no negation), subexpressions without variables are folded
+through their NumPy meaning, powers become products and roots, and divisions by a divisor that is used more than once
+share one reciprocal. Equal instructions are emitted once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from codegen.program import Array, Program
+from hybrid import operations as ops
+from hybrid.definition import Argument
+from hybrid.errors import ArgumentError
+from hybrid.graph import Graph, NamedConstant, float_value
+from hybrid.operations import CONSTANT, VARIABLE
+
+LARGEST_CHAIN = 32  # x**n by products up to here: at most 8 multiplications; beyond, `pow` is more accurate and as fast
+LONGEST_RUN = 8  # longer sums are added in pairs of halves: error grows with log n, and the latency with it
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a program computes: a name, the shape per point, and the node of each element in C order."""
+
+    name: str
+    shape: tuple[int, ...]
+    nodes: tuple[int, ...]
+
+
+@dataclass
+class Signed:
+    """A value number and whether it must be negated."""
+
+    value: int
+    negative: bool = False
+
+
+def exponent_of(value: Any) -> Any:
+    """A constant exponent as int or Fraction where it is an integer or a half-integer, else None."""
+    if isinstance(value, bool | NamedConstant) or value is None:
+        return None
+    if isinstance(value, float):
+        if not np.isfinite(value) or not (2 * value).is_integer():
+            return None
+        value = Fraction(value)
+    doubled = 2 * value
+    if doubled.denominator != 1 or abs(value) > LARGEST_CHAIN:
+        return None
+    return int(value) if value.denominator == 1 else value
+
+
+@dataclass
+class Lowering:
+    """One pass over the needed nodes; `values` maps a node to its signed value in `body`."""
+
+    graph: Graph
+    arguments: Sequence[Argument]
+    body: list[tuple[Any, ...]] = field(default_factory=list)
+    emitted: dict[object, int] = field(default_factory=dict)
+    values: dict[int, Signed] = field(default_factory=dict)
+    folded: dict[int, Any] = field(default_factory=dict)
+    uses: dict[int, int] = field(default_factory=dict)
+
+    def emit(self, *instruction: Any) -> int:
+        """The value number of an instruction, emitted if it is new."""
+        key = (*instruction, np.signbit(instruction[1])) if instruction[0] == "const" else instruction
+        number = self.emitted.get(key)
+        if number is None:
+            number = self.emitted[key] = len(self.body)
+            self.body.append(instruction)
+        return number
+
+    def const(self, value: Any) -> int:
+        if isinstance(value, bool | np.bool_):
+            return self.emit("true" if value else "false")
+        return self.emit("const", float(value))
+
+    def run(self, results: Sequence[Result]) -> None:
+        roots = [node for result in results for node in result.nodes]
+        places = {n: (a, e) for a, argument in enumerate(self.arguments) for e, n in enumerate(argument.nodes)}
+        needed = self.graph.reach(roots)
+        self.fold(needed)
+        needed = [node for node in self.graph.reach_below(roots, self.folded)]
+        self.uses = self.graph.uses(needed, roots)
+        for node in needed:
+            op = self.graph.ops[node]
+            if op is VARIABLE:
+                if node not in places:
+                    raise ArgumentError(f"variable {self.graph.leaves[node]} is no argument of the compiled functions")
+                self.values[node] = Signed(self.emit("load", *places[node]))
+            else:
+                self.values[node] = self.lower(node)
+
+    def fold(self, nodes: Sequence[int]) -> None:
+        """Values of the subexpressions without variables, by the rows' own NumPy meaning."""
+        with np.errstate(all="ignore"):
+            for node in nodes:
+                op, args = self.graph.ops[node], self.graph.args[node]
+                if op is CONSTANT:
+                    self.folded[node] = float_value(self.graph.leaves[node])
+                elif op is not VARIABLE and all(arg in self.folded for arg in args):
+                    self.folded[node] = op.numpy(*[self.folded[arg] for arg in args])[()]
+                elif op is ops.where and args[0] in self.folded:
+                    chosen = args[1] if self.folded[args[0]] else args[2]
+                    if chosen in self.folded:
+                        self.folded[node] = self.folded[chosen]
+
+
+    def signed(self, node: int) -> Signed:
+        if node in self.folded:
+            value = self.folded[node]
+            if not isinstance(value, bool | np.bool_) and np.signbit(value) and not np.isnan(value):
+                return Signed(self.const(-value), True)
+            return Signed(self.const(value))
+        return self.values[node]
+
+    def plain(self, node: int) -> int:
+        """The value of a node with its sign applied."""
+        if node in self.folded:
+            return self.const(self.folded[node])
+        value = self.values[node]
+        return self.emit("neg", value.value) if value.negative else value.value
+
+    def lower(self, node: int) -> Signed:
+        op, args = self.graph.ops[node], self.graph.args[node]
+        rule = RULES.get(op)
+        if rule is not None:
+            return rule(self, node, args)
+        if op.instruction is None:
+            raise ValueError(f"operation {op.name!r} has no instruction and no lowering rule")
+        return Signed(self.emit(op.instruction, *[self.plain(arg) for arg in args]))
+
+    # --- sums ---------------------------------------------------------------------------------------------------------
+    def lower_add(self, node: int, args: tuple[int, ...]) -> Signed:
+        terms = [self.signed(arg) for arg in args]
+        positive = [t.value for t in terms if not t.negative]
+        negative = [t.value for t in terms if t.negative]
+        if not positive:
+            return Signed(self.sum(negative), True)
+        if len(terms) <= LONGEST_RUN:
+            total = self.sum(positive)
+            for value in negative:
+                total = self.emit("sub", total, value)
+            return Signed(total)
+        total = self.sum(positive)
+        return Signed(self.emit("sub", total, self.sum(negative)) if negative else total)
+
+    def sum(self, values: Sequence[int]) -> int:
+        if len(values) > LONGEST_RUN:
+            layer = list(values)
+            while len(layer) > 1:
+                pairs = [self.emit("add", a, b) for a, b in zip(layer[::2], layer[1::2], strict=False)]
+                layer = pairs + layer[len(layer) & ~1 :]
+            return layer[0]
+        total = values[0]
+        for value in values[1:]:
+            total = self.emit("add", total, value)
+        return total
+
+    def lower_sub(self, node: int, args: tuple[int, ...]) -> Signed:
+        left, right = self.signed(args[0]), self.signed(args[1])
+        if not left.negative:
+            return Signed(self.emit("add" if right.negative else "sub", left.value, right.value))
+        if right.negative:  # (−x) − (−y) is y − x, bit for bit
+            return Signed(self.emit("sub", right.value, left.value))
+        return Signed(self.emit("sub", self.emit("neg", left.value), right.value))
+
+    def lower_neg(self, node: int, args: tuple[int, ...]) -> Signed:
+        value = self.signed(args[0])
+        return Signed(value.value, not value.negative)
+
+    # --- products -----------------------------------------------------------------------------------------------------
+    def lower_mul(self, node: int, args: tuple[int, ...]) -> Signed:
+        negative = False
+        above: list[int] = []
+        below: list[int] = []
+        for arg in args:
+            divisor = self.divisor(arg)
+            if divisor is not None:
+                below.append(divisor.value)
+                negative ^= divisor.negative
+                continue
+            factor = self.signed(arg)
+            negative ^= factor.negative
+            if self.body[factor.value] != ("const", 1.0):
+                above.append(factor.value)
+        if not below:
+            return Signed(self.product(above), negative)
+        top = self.product(above)
+        return Signed(self.emit("div", top, self.product(below)), negative)
+
+    def divisor(self, node: int) -> Signed | None:
+        """What to divide by for a factor that is a reciprocal used only here."""
+        if self.graph.ops[node] is not ops.pow or node in self.folded or self.uses.get(node, 0) > 1:
+            return None
+        base, power = self.graph.args[node]
+        exponent = exponent_of(self.folded.get(power))
+        if exponent is None or exponent >= 0 or base in self.folded:
+            return None
+        return self.power(base, -exponent)
+
+    def product(self, values: Sequence[int]) -> int:
+        if not values:
+            return self.const(1.0)
+        total = values[0]
+        for value in values[1:]:
+            total = self.emit("mul", total, value)
+        return total
+
+    def lower_div(self, node: int, args: tuple[int, ...]) -> Signed:
+        left, right = self.signed(args[0]), self.signed(args[1])
+        if self.body[right.value] == ("const", 1.0):
+            return Signed(left.value, left.negative ^ right.negative)
+        return Signed(self.emit("div", left.value, right.value), left.negative ^ right.negative)
+
+    # --- powers -------------------------------------------------------------------------------------------------------
+    def lower_pow(self, node: int, args: tuple[int, ...]) -> Signed:
+        exponent = exponent_of(self.folded.get(args[1]))
+        if exponent is None:
+            return Signed(self.emit("pow", self.plain(args[0]), self.plain(args[1])))
+        if exponent < 0:
+            below = self.power(args[0], -exponent)
+            return Signed(self.emit("div", self.const(1.0), below.value), below.negative)
+        return self.power(args[0], exponent)
+
+    def power(self, node: int, exponent: Any) -> Signed:
+        """x**n for a non-negative integer or half-integer n."""
+        if isinstance(exponent, Fraction):
+            root = self.emit("sqrt", self.plain(node))
+            whole = int(exponent)
+            if not whole:
+                return Signed(root)
+            return Signed(self.emit("mul", self.integer_power(self.plain(node), whole), root))
+        base = self.signed(node)
+        return Signed(self.integer_power(base.value, exponent), base.negative and exponent % 2 == 1)
+
+    def integer_power(self, value: int, exponent: int) -> int:
+        if exponent == 0:
+            return self.const(1.0)
+        if exponent == 1:
+            return value
+        half = self.integer_power(value, exponent // 2)
+        square = self.emit("mul", half, half)
+        return self.emit("mul", square, value) if exponent % 2 else square
+
+    # --- selection ----------------------------------------------------------------------------------------------------
+    def lower_where(self, node: int, args: tuple[int, ...]) -> Signed:
+        if args[0] in self.folded:
+            return self.signed(args[1] if self.folded[args[0]] else args[2])
+        chosen, other = self.signed(args[1]), self.signed(args[2])
+        if chosen.negative and other.negative:
+            return Signed(self.emit("select", self.plain(args[0]), chosen.value, other.value), True)
+        return Signed(self.emit("select", self.plain(args[0]), self.plain(args[1]), self.plain(args[2])))
+
+    def lower_heaviside(self, node: int, args: tuple[int, ...]) -> Signed:
+        x, zero = self.plain(args[0]), self.const(0.0)
+        at_zero = self.emit("select", self.emit("eq", x, zero), self.plain(args[1]), x)  # NaN stays NaN
+        above = self.emit("select", self.emit("gt", x, zero), self.const(1.0), at_zero)
+        return Signed(self.emit("select", self.emit("lt", x, zero), zero, above))
+
+
+RULES: dict[ops.Operation, Any] = {
+    ops.add: Lowering.lower_add,
+    ops.sub: Lowering.lower_sub,
+    ops.neg: Lowering.lower_neg,
+    ops.mul: Lowering.lower_mul,
+    ops.div: Lowering.lower_div,
+    ops.pow: Lowering.lower_pow,
+    ops.where: Lowering.lower_where,
+    ops.heaviside: Lowering.lower_heaviside,
+}
+
+
+def lower(graph: Graph, arguments: Sequence[Argument], results: Sequence[Result], name: str = "f") -> Program:
+    """The program that computes the results from the arguments.
+
+    Raises ArgumentError when a result depends on a variable that is no element of the arguments.
+    """
+    lowering = Lowering(graph, arguments)
+    lowering.run(results)
+    outputs = tuple(tuple(lowering.plain(node) for node in result.nodes) for result in results)
+    body, outputs = live(lowering.body, outputs)
+    return Program(
+        name,
+        tuple(Array(argument.name, argument.shape) for argument in arguments),
+        tuple(Array(result.name, result.shape) for result in results),
+        body,
+        outputs,
+    )
+
+
+def live(
+    body: list[tuple[Any, ...]], outputs: tuple[tuple[int, ...], ...]
+) -> tuple[list[tuple[Any, ...]], tuple[tuple[int, ...], ...]]:
+    """The program without instructions that no output needs."""
+    needed = {value for values in outputs for value in values}
+    for number in range(len(body) - 1, -1, -1):
+        if number in needed and body[number][0] not in ("load", "const"):
+            needed.update(body[number][1:])
+    renumber: dict[int, int] = {}
+    kept: list[tuple[Any, ...]] = []
+    for number, instruction in enumerate(body):
+        if number in needed:
+            renumber[number] = len(kept)
+            if instruction[0] not in ("load", "const"):
+                instruction = (instruction[0], *[renumber[value] for value in instruction[1:]])
+            kept.append(instruction)
+    return kept, tuple(tuple(renumber[value] for value in values) for values in outputs)
