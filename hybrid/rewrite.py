@@ -1,0 +1,338 @@
+"""The one rewriter: expressions in a normal form of n-ary sums and products with exact coefficients.
+
+A sum is `add(constant, terms…)` with one term per monomial; a product is `mul(constant, factors…)` with one factor per
+base. Shared subexpressions are opened only where something cancels, so that sharing survives. A subtree without
+variables is a constant: it is kept exact, and numbers met on the way are combined as rationals.
+
+What a rewrite may assume is said by the rule set; see `hybrid.simplify`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+from hybrid import operations as ops
+from hybrid.graph import Graph, NamedConstant
+from hybrid.operations import CONSTANT, VARIABLE, Operation
+
+Exponent = int | Fraction
+Coefficient = int | Fraction | float
+Factors = dict[int, Exponent]  # base node -> exponent
+Terms = dict[int, Coefficient]  # monomial node -> coefficient
+
+WIDEST_OPENED = 64  # a shared sum or product with more arguments is not opened in search of something that cancels
+LARGEST_EXACT = 1 << 128  # beyond, an exact power is left to floating point
+
+
+def rational(value: Any) -> bool:
+    """Whether a stored constant is an exact number that arithmetic on coefficients may use."""
+    return isinstance(value, int | Fraction) and not isinstance(value, bool)
+
+
+def reduced(value: Any) -> Any:
+    """A Fraction with denominator 1 as an int."""
+    return int(value) if isinstance(value, Fraction) and value.denominator == 1 else value
+
+
+@dataclass
+class Rewriter:
+    """Builds normal forms on `graph`. `keep` are nodes that must stay as they are; `uses` counts references by node."""
+
+    graph: Graph
+    keep: frozenset[int] = frozenset()
+    uses: dict[int, int] = field(default_factory=dict)
+    constants: dict[int, bool] = field(default_factory=dict)
+
+    # --- reading nodes ------------------------------------------------------------------------------------------------
+    def number(self, node: int) -> Any:
+        """The numeric constant a node is, or None (masks and named constants are None)."""
+        if self.graph.ops[node] is not CONSTANT:
+            return None
+        value = self.graph.leaves[node]
+        return None if isinstance(value, bool | NamedConstant) else value
+
+    def is_constant(self, node: int) -> bool:
+        """Whether a node has no variable below it; decided for each node once."""
+        known = self.constants.get(node)
+        if known is not None:
+            return known
+        stack = [node]
+        while stack:
+            top = stack[-1]
+            op, args = self.graph.ops[top], self.graph.args[top]
+            open_args = [arg for arg in args if arg not in self.constants]
+            if open_args and op is not VARIABLE:
+                stack.extend(open_args)
+                continue
+            self.constants[top] = op is CONSTANT or (op is not VARIABLE and all(self.constants[arg] for arg in args))
+            stack.pop()
+        return self.constants[node]
+
+    def shared(self, node: int) -> bool:
+        return self.uses.get(node, 0) > 1 or node in self.keep
+
+    def open_product(self, node: int) -> list[tuple[int, Exponent]] | None:
+        """The factors of a node that is a product in any spelling, else None."""
+        op, args = self.graph.ops[node], self.graph.args[node]
+        if op is ops.mul:
+            return [(arg, 1) for arg in args]
+        if op is ops.div:
+            return [(args[0], 1), (args[1], -1)]
+        if op is ops.neg:
+            return [(self.graph.constant(-1), 1), (args[0], 1)]
+        return None
+
+    def open_sum(self, node: int) -> list[tuple[int, Coefficient]] | None:
+        """The terms of a node that is a sum in any spelling, else None."""
+        op, args = self.graph.ops[node], self.graph.args[node]
+        if op is ops.add:
+            return [(arg, 1) for arg in args]
+        if op is ops.sub:
+            return [(args[0], 1), (args[1], -1)]
+        return None
+
+    def open_power(self, node: int) -> tuple[int, Exponent] | None:
+        """Base and exponent of a node that is a power with a rational exponent, else None."""
+        op, args = self.graph.ops[node], self.graph.args[node]
+        if op is ops.sqrt:
+            return args[0], Fraction(1, 2)
+        if op is ops.pow:
+            exponent = self.number(args[1])
+            if isinstance(exponent, float) and (2 * exponent).is_integer():
+                exponent = reduced(Fraction(exponent))
+            if rational(exponent):
+                return args[0], exponent
+        return None
+
+    # --- products -----------------------------------------------------------------------------------------------------
+    def product(self, parts: Iterable[tuple[int, Exponent, bool]], coefficient: Coefficient = 1) -> int:
+        """The normal form of coefficient · Π node**exponent; a part flagged True may be opened."""
+        coefficient, factors = self.gather(parts, coefficient)
+        self.cancel_shared(factors)
+        if any(self.number(node) is not None for node in factors):
+            more, factors = self.gather([(node, e, False) for node, e in factors.items()], 1)
+            coefficient = coefficient * more
+        return self.build_product(reduced(coefficient), factors)
+
+    def gather(
+        self, parts: Iterable[tuple[int, Exponent, bool]], coefficient: Coefficient
+    ) -> tuple[Coefficient, Factors]:
+        """Coefficient and factors of a product, nested products and powers opened where allowed."""
+        factors: Factors = {}
+        stack = list(parts)[::-1]
+        while stack:
+            node, exponent, may_open = stack.pop()
+            number = self.number(node)
+            if number is not None and isinstance(exponent, int) and self.fits(number, exponent):
+                coefficient = reduced(coefficient * (Fraction(number) if rational(number) else number) ** exponent)
+                continue
+            power = self.open_power(node)
+            if power is not None and self.powers_combine(power[1], exponent):
+                stack.append((power[0], reduced(power[1] * exponent), not self.shared(power[0])))
+                continue
+            opened = self.open_product(node) if isinstance(exponent, int) else None
+            if opened is not None and (may_open or self.is_constant(node)):
+                stack += [(arg, e * exponent, False) for arg, e in reversed(opened)]
+                continue
+            total = factors.get(node, 0) + exponent
+            if total:
+                factors[node] = reduced(total)
+            else:
+                factors.pop(node, None)
+        return coefficient, factors
+
+    @staticmethod
+    def powers_combine(inner: Exponent, outer: Exponent) -> bool:
+        """(x**inner)**outer is x**(inner·outer) wherever the left is defined, but for √(x²) = |x| and its like."""
+        return isinstance(outer, int) or isinstance(inner, Fraction) or inner % 2 == 1
+
+    @staticmethod
+    def fits(number: Any, exponent: int) -> bool:
+        """Whether number**exponent can be carried exactly, or is a float that stays finite."""
+        if number == 0:
+            return exponent > 0
+        if not rational(number):
+            return exponent in (1, -1)
+        size = max(abs(Fraction(number).numerator), Fraction(number).denominator)
+        return abs(exponent) == 1 or (abs(exponent) < 128 and size ** abs(exponent) < LARGEST_EXACT)
+
+    def cancel_shared(self, factors: Factors) -> None:
+        """Open a shared product where one of its factors meets its own inverse."""
+        changed = True
+        while changed:
+            changed = False
+            for node, exponent in list(factors.items()):
+                opened = self.open_product(node) if isinstance(exponent, int) else None
+                if opened is None or len(opened) > WIDEST_OPENED:
+                    continue
+                _, inner = self.gather([(node, exponent, True)], 1)
+                if any(factors.get(base, 0) * e < 0 for base, e in inner.items() if base != node):
+                    del factors[node]
+                    for arg, e in opened:
+                        self.accumulate(factors, arg, e * exponent)
+                    changed = True
+                    break
+
+    def accumulate(self, factors: Factors, node: int, exponent: Exponent) -> None:
+        power = self.open_power(node)
+        if power is not None and self.powers_combine(power[1], exponent):
+            node, exponent = power[0], reduced(power[1] * exponent)
+        total = factors.get(node, 0) + exponent
+        if total:
+            factors[node] = reduced(total)
+        else:
+            factors.pop(node, None)
+
+    def build_product(self, coefficient: Coefficient, factors: Factors) -> int:
+        """The node coefficient · Π base**exponent. Constant factors are grouped, so that they fold into one number."""
+        if coefficient == 0:
+            return self.graph.constant(0)
+        fixed: list[int] = []
+        moving: list[int] = []
+        for base, exponent in factors.items():
+            group = fixed if self.is_constant(base) else moving
+            group += self.power_atoms(base, exponent)
+        moving.sort()
+        if fixed:
+            fixed.sort()
+            if coefficient != 1:
+                fixed.insert(0, self.graph.constant(coefficient))
+            moving.insert(0, self.multiply(fixed))
+        elif coefficient != 1 or not moving:
+            moving.insert(0, self.graph.constant(coefficient))
+        return self.multiply(moving)
+
+    def multiply(self, atoms: Sequence[int]) -> int:
+        return atoms[0] if len(atoms) == 1 else self.graph.add_node(ops.mul, tuple(atoms))
+
+    def power_atoms(self, base: int, exponent: Exponent) -> list[int]:
+        """base**exponent as factors: a half-integer power is a whole power times a root."""
+        if isinstance(exponent, int):
+            return [self.power(base, exponent)]
+        if exponent.denominator != 2:
+            return [self.graph.add_node(ops.pow, (base, self.graph.constant(exponent)))]
+        root = self.graph.add_node(ops.sqrt, (base,))
+        whole = int(exponent)  # towards zero
+        atoms = [self.power(root, 1 if exponent > 0 else -1)]
+        return [self.power(base, whole), *atoms] if whole else atoms
+
+    def power(self, base: int, exponent: int) -> int:
+        if exponent == 1:
+            return base
+        return self.graph.add_node(ops.pow, (base, self.graph.constant(exponent)))
+
+    def split(self, node: int) -> tuple[Coefficient, int]:
+        """A node as coefficient times monomial."""
+        number = self.number(node)
+        if number is not None:
+            return number, self.graph.constant(1)
+        if self.graph.ops[node] is ops.mul:
+            args = self.graph.args[node]
+            number = self.number(args[0])
+            if number is not None:
+                inner, rest = self.split(self.multiply(args[1:]))
+                return number * inner, rest
+            if self.graph.ops[args[0]] is ops.mul and self.is_constant(args[0]):
+                inner, rest = self.split(args[0])
+                if rest != args[0]:
+                    return inner, self.multiply((rest, *args[1:]))
+        return 1, node
+
+    # --- sums ---------------------------------------------------------------------------------------------------------
+    def sum(self, parts: Iterable[tuple[int, Coefficient, bool]]) -> int:
+        """The normal form of Σ coefficient · node; a part flagged True may be opened."""
+        terms: Terms = {}
+        stack = list(parts)[::-1]
+        while stack:
+            node, coefficient, may_open = stack.pop()
+            scale, monomial = self.split(node)
+            may_open = may_open and (monomial == node or not self.shared(monomial))
+            opened = self.open_sum(monomial) if may_open or self.is_constant(monomial) else None
+            if opened is not None:
+                weight = reduced(coefficient * scale)
+                stack += [(arg, weight * c, False) for arg, c in reversed(opened)]
+                continue
+            self.collect(terms, monomial, coefficient * scale)
+        self.cancel_shared_terms(terms)
+        self.pythagoras(terms)
+        return self.build_sum(terms)
+
+    @staticmethod
+    def collect(terms: Terms, monomial: int, coefficient: Coefficient) -> None:
+        total = reduced(terms.get(monomial, 0) + coefficient)
+        if total == 0:
+            terms.pop(monomial, None)
+        else:
+            terms[monomial] = total
+
+    def cancel_shared_terms(self, terms: Terms) -> None:
+        """Open a shared sum where that leaves fewer terms."""
+        for node, coefficient in list(terms.items()):
+            opened = self.open_sum(node)
+            if opened is None or len(opened) > WIDEST_OPENED or node not in terms:
+                continue
+            trial: Terms = {}
+            for arg, c in opened:
+                scale, monomial = self.split(arg)
+                self.collect(trial, monomial, coefficient * scale * c)
+            gone = sum(1 for monomial, c in trial.items() if terms.get(monomial, 0) == -c)
+            met = sum(1 for monomial in trial if monomial in terms)
+            if gone and len(trial) - met - gone < 1:
+                del terms[node]
+                for monomial, c in trial.items():
+                    self.collect(terms, monomial, c)
+
+    def pythagoras(self, terms: Terms) -> None:
+        """c·m·sin²u + c·m·cos²u -> c·m, and c·m·cosh²u − c·m·sinh²u -> c·m.  loses: NaN at an infinite u"""
+        for monomial in list(terms):
+            if monomial not in terms:
+                continue
+            coefficient, factors = self.gather([(monomial, 1, True)], 1)
+            for base, exponent in list(factors.items()):
+                twin = TWINS.get(self.graph.ops[base])
+                if twin is None or not isinstance(exponent, int) or exponent < 2 or monomial not in terms:
+                    continue
+                other, sign = twin
+                rest = dict(factors)
+                self.accumulate(rest, base, -2)
+                partner = dict(rest)
+                self.accumulate(partner, self.graph.add_node(other, self.graph.args[base]), 2)
+                pair = self.build_product(1, partner)
+                if terms.get(pair) == sign * terms[monomial]:
+                    weight = terms.pop(monomial)
+                    del terms[pair]
+                    scale, remaining = self.split(self.build_product(coefficient, rest))
+                    self.collect(terms, remaining, weight * scale)
+
+    def build_sum(self, terms: Terms) -> int:
+        if not terms:
+            return self.graph.constant(0)
+        one = self.graph.constant(1)
+        nodes = []
+        for monomial, coefficient in sorted(terms.items()):
+            if monomial == one:
+                nodes.insert(0, self.graph.constant(coefficient))
+            else:
+                nodes.append(self.scaled(monomial, coefficient))
+        return nodes[0] if len(nodes) == 1 else self.graph.add_node(ops.add, tuple(nodes))
+
+    def scaled(self, monomial: int, coefficient: Coefficient) -> int:
+        """coefficient · monomial in normal form, for a monomial without a number of its own."""
+        if coefficient == 1:
+            return monomial
+        if self.graph.ops[monomial] is ops.mul and monomial not in self.keep:
+            args = self.graph.args[monomial]
+            if self.is_constant(args[0]):
+                inner, factors = self.gather([(args[0], 1, True)], coefficient)
+                fixed = self.build_product(reduced(inner), factors)
+                return self.multiply((fixed, *args[1:]) if self.number(fixed) != 1 else args[1:])
+            return self.multiply((self.graph.constant(coefficient), *args))
+        return self.multiply((self.graph.constant(coefficient), monomial))
+
+
+TWINS: dict[Operation, tuple[Operation, int]] = {ops.cos: (ops.sin, 1), ops.cosh: (ops.sinh, -1)}
+
+Rule = Callable[[Rewriter, int, tuple[int, ...]], int | None]

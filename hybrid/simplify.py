@@ -1,0 +1,214 @@
+"""Fewer operations for the same values. Rule sets are named by what they promise.
+
+`BITWISE`: every float64 result keeps its bits. `REAL`: equal for finite reals wherever the original is defined (it may
+be defined at more points; rounding differs). The steps of `REAL`: a normal form (rewrite.py), common factors pulled out
+of sums, common sub-products and sub-sums named once (factor.py), over and over while the operation count falls. What is
+returned never takes more operations than what came in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hybrid import operations as ops
+from hybrid.definition import Argument
+from hybrid.factor import factor_sums, share_pairs
+from hybrid.graph import Graph
+from hybrid.lower import Result, lower
+from hybrid.operations import CONSTANT, VARIABLE, Operation
+from hybrid.rewrite import Rewriter, rational
+
+LARGE = 300_000  # nodes above which one round is made instead of rounds until nothing is gained
+
+
+@dataclass(frozen=True)
+class Rules:
+    """A named set of rewrites; `promise` says what stays the same."""
+
+    name: str
+    promise: str
+
+
+BITWISE = Rules("bitwise", "every float64 result keeps its bits")
+REAL = Rules("real", "equal for finite reals wherever the original is defined")
+RULE_SETS: dict[str, Rules] = {rules.name: rules for rules in (BITWISE, REAL)}
+
+
+def simplify(graph: Graph, roots: Sequence[int], rules: Rules = REAL, keep: Collection[int] = ()) -> list[int]:
+    """Equal expressions with at most as many operations. Nodes in `keep`, and all they need, stay as they are."""
+    kept = frozenset(graph.reach(keep))
+    best = [*bitwise(graph, roots, kept)]
+    if rules is BITWISE:
+        return best
+    cost = operations(graph, best)
+    rounds = 1 if len(graph.reach(roots)) > LARGE else 6
+    current = best
+    for _ in range(rounds):
+        current = one_round(graph, current, kept)
+        new_cost = operations(graph, current)
+        if new_cost >= cost:
+            break
+        best, cost = current, new_cost
+    return best
+
+
+def one_round(graph: Graph, roots: Sequence[int], kept: frozenset[int]) -> list[int]:
+    for step in (normalise, factor_sums, share_pairs):
+        roots = step(graph, roots, kept)
+    return list(roots)
+
+
+def operations(graph: Graph, roots: Sequence[int]) -> int:
+    """Operations of one joint evaluation of the roots."""
+    variables = tuple(graph.variables(roots))
+    argument = Argument("x", (len(variables),), variables)
+    numbers = tuple(root for root in roots if graph.kind(root) == ops.REAL)
+    return lower(graph, [argument], [Result("y", (len(numbers),), numbers)]).operations
+
+
+# --- BITWISE ----------------------------------------------------------------------------------------------------------
+def bitwise(graph: Graph, roots: Sequence[int], kept: Collection[int]) -> list[int]:
+    """1·x -> x, x/1 -> x, −(−x) -> x, where(c, x, x) -> x, and where with a constant condition."""
+    new: dict[int, int] = {}
+    for node in graph.reach(roots):
+        if node in kept:
+            new[node] = node
+            continue
+        op, args = graph.ops[node], tuple(new[arg] for arg in graph.args[node])
+        new[node] = keep_bits(graph, op, args, node)
+    return [new[root] for root in roots]
+
+
+def keep_bits(graph: Graph, op: Operation, args: tuple[int, ...], node: int) -> int:
+    if op is CONSTANT or op is VARIABLE:
+        return node
+    if op is ops.mul:
+        factors = tuple(arg for arg in args if not (graph.is_constant(arg) and graph.leaves[arg] is not True and graph.leaves[arg] == 1))
+        if len(factors) < 2:
+            return factors[0] if factors else args[0]
+        return graph.add_node(op, factors)
+    if op is ops.div and graph.is_constant(args[1]) and graph.leaves[args[1]] == 1:
+        return args[0]
+    if op is ops.neg and graph.ops[args[0]] is ops.neg:
+        return graph.args[args[0]][0]
+    if op is ops.where:
+        if graph.is_constant(args[0]):
+            return args[1] if graph.leaves[args[0]] else args[2]
+        if args[1] == args[2]:
+            return args[1]
+    return graph.add_node(op, args)
+
+
+# --- REAL: normal form ------------------------------------------------------------------------------------------------
+def normalise(graph: Graph, roots: Sequence[int], kept: frozenset[int]) -> list[int]:
+    """Every node in normal form, bottom up."""
+    order = graph.reach(roots)
+    rewriter = Rewriter(graph, kept, graph.uses(order, roots))
+    new: dict[int, int] = {}
+    for node in order:
+        op = graph.ops[node]
+        if node in kept or op is CONSTANT or op is VARIABLE:
+            new[node] = node
+            continue
+        args = graph.args[node]
+        targets = tuple(new[arg] for arg in args)
+        free = [not rewriter.shared(arg) and target not in kept for arg, target in zip(args, targets, strict=True)]
+        rule = RULES.get(op, rebuild)
+        new[node] = rule(rewriter, op, targets, free)
+    return [new[root] for root in roots]
+
+
+Targets = tuple[int, ...]
+
+
+def rebuild(r: Rewriter, op: Operation, args: Targets, free: Sequence[bool]) -> int:
+    if len(args) == 1:
+        return unary(r, op, args[0])
+    return r.graph.add_node(op, args)
+
+
+def normal_add(r: Rewriter, op: Operation, args: Targets, free: Sequence[bool]) -> int:
+    return r.sum((arg, 1, f) for arg, f in zip(args, free, strict=True))
+
+
+def normal_sub(r: Rewriter, op: Operation, args: Targets, free: Sequence[bool]) -> int:
+    return r.sum([(args[0], 1, free[0]), (args[1], -1, free[1])])
+
+
+def normal_mul(r: Rewriter, op: Operation, args: Targets, free: Sequence[bool]) -> int:
+    return r.product((arg, 1, f) for arg, f in zip(args, free, strict=True))
+
+
+def normal_div(r: Rewriter, op: Operation, args: Targets, free: Sequence[bool]) -> int:
+    return r.product([(args[0], 1, free[0]), (args[1], -1, free[1])])
+
+
+def normal_neg(r: Rewriter, op: Operation, args: Targets, free: Sequence[bool]) -> int:
+    if free[0] and r.open_sum(args[0]) is not None:
+        return r.sum([(args[0], -1, True)])
+    return r.product([(args[0], 1, free[0])], -1)
+
+
+def normal_pow(r: Rewriter, op: Operation, args: Targets, free: Sequence[bool]) -> int:
+    exponent = r.number(args[1])
+    if isinstance(exponent, float) and (2 * exponent).is_integer():
+        exponent = int(exponent) if exponent.is_integer() else ops.HALF * int(2 * exponent)
+    if not rational(exponent):
+        return r.graph.add_node(op, args)
+    if exponent == 0:
+        return r.graph.constant(1)
+    return r.product([(args[0], exponent, free[0])])
+
+
+def normal_sqrt(r: Rewriter, op: Operation, args: Targets, free: Sequence[bool]) -> int:
+    return r.product([(args[0], ops.HALF, False)])
+
+
+def normal_where(r: Rewriter, op: Operation, args: Targets, free: Sequence[bool]) -> int:
+    return keep_bits(r.graph, op, args, -1)
+
+
+RULES: dict[Operation, Callable[[Rewriter, Operation, Targets, Sequence[bool]], int]] = {
+    ops.add: normal_add,
+    ops.sub: normal_sub,
+    ops.mul: normal_mul,
+    ops.div: normal_div,
+    ops.neg: normal_neg,
+    ops.pow: normal_pow,
+    ops.sqrt: normal_sqrt,
+    ops.where: normal_where,
+}
+
+INVERSES: dict[Operation, Operation] = {ops.exp: ops.log, ops.log: ops.exp}  # both defined where the inner one is
+ODD = frozenset({ops.sin, ops.tan, ops.asin, ops.atan, ops.sinh, ops.tanh, ops.asinh, ops.atanh, ops.erf, ops.cbrt, ops.sign})  # fmt: skip
+EVEN = frozenset({ops.cos, ops.cosh, ops.abs_})
+AT_ZERO: dict[Operation, int] = {ops.exp: 1, ops.cos: 1, ops.cosh: 1, ops.erfc: 1, ops.exp2: 1} | dict.fromkeys(
+    ODD | {ops.expm1, ops.log1p, ops.abs_}, 0
+)
+
+
+def unary(r: Rewriter, op: Operation, arg: int) -> int:
+    """f⁻¹(f(x)) -> x, exact values at 0 and 1, parity."""
+    inner, number = r.graph.ops[arg], r.number(arg)
+    if rational(number):
+        if number == 0 and op in AT_ZERO:
+            return r.graph.constant(AT_ZERO[op])
+        if number == 1 and op is ops.log:
+            return r.graph.constant(0)
+    if INVERSES.get(op) is inner:
+        return r.graph.args[arg][0]
+    if (op in ODD or op in EVEN) and (positive := without_sign(r, arg)) is not None:
+        value = r.graph.add_node(op, (positive,))
+        return value if op in EVEN else r.product([(value, 1, False)], -1)
+    return r.graph.add_node(op, (arg,))
+
+
+def without_sign(r: Rewriter, node: int) -> int | None:
+    """The negation of a node whose normal form starts with a minus, else None."""
+    terms = r.graph.args[node] if r.graph.ops[node] is ops.add else (node,)
+    leading: Any = r.split(terms[0])[0]
+    if not leading < 0:
+        return None
+    return r.sum((term, -1, False) for term in terms)
