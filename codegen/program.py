@@ -98,7 +98,9 @@ class Program:
             return REAL
         row = INSTRUCTIONS.get(name)
         if row is None:
-            raise ValueError(f"{self.name}: %{number} has unknown instruction {name!r}; known: {', '.join(INSTRUCTIONS)}")
+            raise ValueError(
+                f"{self.name}: %{number} has unknown instruction {name!r}; known: {', '.join(INSTRUCTIONS)}"
+            )
         if len(operands) != len(row.operands):
             raise ValueError(f"{self.name}: %{number} {name} takes {len(row.operands)} operands, got {len(operands)}")
         for operand, kind in zip(operands, row.operands, strict=True):

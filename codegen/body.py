@@ -1,0 +1,326 @@
+"""The straight-line body of a program as vector IR: one function, or several where it is long.
+
+LLVM's time grows faster than the length of a function, so a long body is cut into parts. A value that is made in one
+part and read in a later one passes through a row of its own, or through the result row it is stored in anyway.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from codegen.layout import Layout
+from codegen.program import INSTRUCTIONS, MASK, Program
+from codegen.text import Function, real
+
+# Instructions per part.
+PART = 1000
+
+_PLAIN = ("load", "const")
+
+# Lowering of the instructions that are one LLVM instruction, over operands {0}, {1} …, vector type {V}, mask type {M}.
+PATTERNS: dict[str, str] = {
+    "add": "fadd {V} {0}, {1}",
+    "sub": "fsub {V} {0}, {1}",
+    "mul": "fmul {V} {0}, {1}",
+    "div": "fdiv {V} {0}, {1}",
+    "neg": "fneg {V} {0}",
+    "abs": "call {V} @llvm.fabs.{S}({V} {0})",
+    "sqrt": "call {V} @llvm.sqrt.{S}({V} {0})",
+    "floor": "call {V} @llvm.floor.{S}({V} {0})",
+    "ceil": "call {V} @llvm.ceil.{S}({V} {0})",
+    "trunc": "call {V} @llvm.trunc.{S}({V} {0})",
+    "rint": "call {V} @llvm.rint.{S}({V} {0})",
+    "copysign": "call {V} @llvm.copysign.{S}({V} {0}, {V} {1})",
+    "fma": "call {V} @llvm.fma.{S}({V} {0}, {V} {1}, {V} {2})",
+    "lt": "fcmp olt {V} {0}, {1}",
+    "le": "fcmp ole {V} {0}, {1}",
+    "gt": "fcmp ogt {V} {0}, {1}",
+    "ge": "fcmp oge {V} {0}, {1}",
+    "eq": "fcmp oeq {V} {0}, {1}",
+    "ne": "fcmp une {V} {0}, {1}",
+    "and": "and {M} {0}, {1}",
+    "or": "or {M} {0}, {1}",
+    "xor": "xor {M} {0}, {1}",
+    "not": "xor {M} {0}, {true}",
+    "select": "select {M} {0}, {V} {1}, {V} {2}",
+    "select_mask": "select {M} {0}, {M} {1}, {M} {2}",
+}
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A body in parts: the values each part makes, and for values read by later parts the number of their spill row."""
+
+    parts: list[list[int]]
+    rows: dict[int, int]
+    spills: int
+
+
+def cut(program: Program) -> Cut:
+    """Cut after every `PART` instructions. A spill row is free again after the last part that reads it."""
+    parts: list[list[int]] = [[]]
+    part_of = [0] * len(program.body)
+    for number, instruction in enumerate(program.body):
+        if instruction[0] not in _PLAIN:
+            if len(parts[-1]) >= PART:
+                parts.append([])
+            part_of[number] = len(parts) - 1
+            parts[-1].append(number)
+    if len(parts) == 1:
+        return Cut(parts, {}, 0)
+    last_part = list(part_of)
+    for number, (name, *operands) in enumerate(program.body):
+        if name not in _PLAIN:
+            for operand in operands:
+                last_part[operand] = part_of[number]
+    kept = {value for value in _array_elements(program) if program.body[value][0] not in _PLAIN}
+    rows: dict[int, int] = {}
+    free: list[int] = []
+    expiring: list[list[int]] = [[] for _ in parts]
+    spills = 0
+    for index, numbers in enumerate(parts):
+        for number in numbers:
+            if last_part[number] > index and number not in kept:
+                if not free:
+                    free.append(spills)
+                    spills += 1
+                rows[number] = free.pop()
+                expiring[last_part[number]].append(rows[number])
+        free += expiring[index]
+    return Cut(parts, rows, spills)
+
+
+def _array_elements(program: Program) -> set[int]:
+    return {
+        value for array, values in zip(program.results, program.outputs, strict=True) if array.shape for value in values
+    }
+
+
+@dataclass
+class Body:
+    """Writes the parts of a body; `called` counts the calls of vector functions in those written so far."""
+
+    layout: Layout
+    pieces: Cut
+    called: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        width, body = self.layout.target.width, self.layout.program.body
+        self.vector = self.layout.target.vector
+        self.mask = f"<{width} x i1>" if width > 1 else "i1"
+        self.suffix = f"v{width}f64" if width > 1 else "f64"
+        words = {"{V}": self.vector, "{S}": self.suffix, "{M}": self.mask, "{true}": self.literal("true", "i1")}
+        self.patterns = dict(PATTERNS)
+        for word, replacement in words.items():
+            self.patterns = {name: text.replace(word, replacement) for name, text in self.patterns.items()}
+        # Where results go: rows of array results (constants are filled in once per call), places of scalar results.
+        self.rows: dict[int, list[int]] = {}
+        self.places: dict[int, list[int]] = {}
+        for operand, values in zip(self.layout.outputs, self.layout.program.outputs, strict=True):
+            for element, value in enumerate(values):
+                if operand.scalar:
+                    self.places.setdefault(value, []).append(operand.number)
+                elif body[value][0] != "const":
+                    self.rows.setdefault(value, []).append(operand.row + element)
+        self.partners = _sine_pairs(self.layout.program)
+
+    def literal(self, value: str, kind: str = "double") -> str:
+        return f"splat ({kind} {value})" if self.layout.target.width > 1 else value
+
+    def part(self, index: int) -> Function:
+        """Part `index` as a loop over the vectors of a block."""
+        return _Part(self, index).write()
+
+
+def _sine_pairs(program: Program) -> dict[int, int]:
+    """Sines and cosines of the same operand, each with its partner."""
+    by_operand: dict[int, dict[str, int]] = {}
+    for number, (name, *operands) in enumerate(program.body):
+        if name in ("sin", "cos"):
+            by_operand.setdefault(operands[0], {})[name] = number
+    pairs: dict[int, int] = {}
+    for pair in by_operand.values():
+        if len(pair) == 2:
+            pairs |= {pair["sin"]: pair["cos"], pair["cos"]: pair["sin"]}
+    return pairs
+
+
+class _Part:
+    """One part while it is written: the IR name of each value seen, and the addresses of scalar operands it uses."""
+
+    def __init__(self, body: Body, index: int) -> None:
+        self.body, self.index = body, index
+        self.program, self.layout = body.layout.program, body.layout
+        self.f = Function(
+            f"define internal void @hy.part.{index}(ptr noalias %rows, ptr noalias readonly %table, i64 %lanes) #1"
+        )
+        self.values: dict[int, str] = {}
+        self.addresses: dict[int, str] = {}
+        self.in_place: list[tuple[str, str]] = []
+
+    def write(self) -> Function:
+        f = self.f
+        with f.loop("i", 0, "%lanes", self.layout.target.width) as i:
+            self.i, self.here = i, f.at("%rows", i, "double")
+            if self.index == 0:
+                for number in {**self.body.rows, **self.body.places}:
+                    if self.program.body[number][0] in _PLAIN:
+                        self.store(number, self.read(number))
+            for number in self.body.pieces.parts[self.index]:
+                if number not in self.values:
+                    self.define(number)
+                self.store(number, self.values[number])
+            # Results in place come last: an argument may be the same array.
+            for value, address in self.in_place:
+                f.store(self.body.vector, value, address)
+        f.do("ret void")
+        for operand, address in self.addresses.items():
+            place = f"%place.{operand}"
+            f.lines[2:2] = [
+                f"  {place} = getelementptr ptr, ptr %table, i64 {operand}",
+                f"  {address} = load ptr, ptr {place}, align 8",
+            ]
+        return f
+
+    def address(self, operand: int) -> str:
+        """Where the current vector of a scalar operand is."""
+        base = self.addresses.setdefault(operand, f"%block.{operand}")
+        return self.f.at(base, self.i, "double")
+
+    def row(self, row: int) -> str:
+        return self.f.at(self.here, row * self.layout.block, "double")
+
+    @property
+    def aligned(self) -> int:
+        return 8 * self.layout.target.width
+
+    def spill_row(self, number: int) -> int | None:
+        rows = self.body.pieces.rows
+        return self.layout.first_spill + rows[number] if number in rows else None
+
+    def read(self, number: int) -> str:
+        """The IR name of an earlier value: a constant, loaded again in each part, or kept in a row by an earlier part."""
+        if number not in self.values:
+            name, *operands = self.program.body[number]
+            if name == "const":
+                self.values[number] = self.body.literal(real(float(operands[0])))
+            elif name == "load":
+                self.values[number] = self.load(number, *operands)
+            else:
+                self.values[number] = self.reload(number)
+        return self.values[number]
+
+    def load(self, number: int, argument: int, element: int) -> str:
+        operand = self.layout.inputs[argument]
+        name = f"{_clean(operand.array.name)}.{number}"
+        if operand.scalar:
+            return self.f.load(name, self.body.vector, self.address(argument))
+        return self.f.load(name, self.body.vector, self.row(operand.row + element), self.aligned)
+
+    def reload(self, number: int) -> str:
+        row = self.spill_row(number)
+        address = self.row(self.body.rows[number][0] if row is None else row)
+        value = self.f.load(f"kept.{number}", self.body.vector, address, self.aligned)
+        if self.is_mask(number):
+            return self.f.let(f"kept.{number}", f"fcmp one {self.body.vector} {value}, zeroinitializer")
+        return value
+
+    def is_mask(self, number: int) -> bool:
+        return INSTRUCTIONS[self.program.body[number][0]].result == MASK
+
+    def store(self, number: int, value: str) -> None:
+        """Put a value wherever it is a result, and where later parts find it."""
+        f, body = self.f, self.body
+        for row in body.rows.get(number, ()):
+            f.store(body.vector, value, self.row(row), self.aligned)
+        for operand in body.places.get(number, ()):
+            address = self.address(operand)
+            if len(body.pieces.parts) == 1:
+                self.in_place.append((value, address))
+            else:
+                f.store(body.vector, value, address)
+        row = self.spill_row(number)
+        if row is not None:
+            if self.is_mask(number):
+                one, zero = body.literal(real(1.0)), body.literal(real(0.0))
+                kinds = f"{body.mask} {value}, {body.vector} {one}, {body.vector} {zero}"
+                value = f.let(f"keep.{number}", f"select {kinds}")
+            f.store(body.vector, value, self.row(row), self.aligned)
+
+    def define(self, number: int) -> None:
+        """Write the instruction that makes a value."""
+        name, *operands = self.program.body[number]
+        if name == "polygamma":
+            self.values[number] = self.polygamma(number, *operands)
+        elif number in self.body.partners:
+            self.sine_and_cosine(number, operands[0])
+        else:
+            reads = [self.read(operand) for operand in operands]
+            if name in self.body.patterns:
+                self.values[number] = self.f.let(f"{name}.{number}", self.body.patterns[name].format(*reads))
+            elif name in _COMPOSED:
+                self.values[number] = _COMPOSED[name](self, number, *reads)
+            else:
+                self.values[number] = self.call(name, number, reads)
+
+    def call(self, name: str, number: int, reads: list[str], kind: str | None = None) -> str:
+        """Call the vector function `name`; one that vector_math lacks is refused there, by name."""
+        self.body.called[name] += 1
+        vector = self.body.vector
+        arguments = ", ".join(f"{vector} {read}" for read in reads)
+        return self.f.let(f"{name}.{number}", f"call {kind or vector} @hy.{name}({arguments})")
+
+    def polygamma(self, number: int, order: int, x: int) -> str:
+        name, *value = self.program.body[order]
+        if name != "const" or value[0] < 0 or value[0] != int(value[0]):
+            raise ValueError(
+                f"{self.program.name}: %{number} polygamma needs a constant non-negative integer order, got {name} {value}"
+            )
+        return self.call(f"polygamma.{int(value[0])}", number, [self.read(x)])
+
+    def sine_and_cosine(self, number: int, x: int) -> None:
+        """One call gives both; each part that needs either makes it, so the bits do not depend on the cut."""
+        vector = self.body.vector
+        kind = f"{{ {vector}, {vector} }}"
+        both = self.call("sincos", number, [self.read(x)], kind)
+        for value in (number, self.body.partners[number]):
+            name = self.program.body[value][0]
+            self.values[value] = self.f.let(f"{name}.{value}", f"extractvalue {kind} {both}, {int(name == 'cos')}")
+
+    def choose(self, number: int, comparison: str, a: str, b: str) -> str:
+        """`a comparison b ? a : b`, but `a` if that is NaN: NumPy's minimum and maximum."""
+        f, mask, vector = self.f, self.body.mask, self.body.vector
+        closer = f.let("closer", f"fcmp {comparison} {vector} {a}, {b}")
+        best = f.let("best", f"select {mask} {closer}, {vector} {a}, {vector} {b}")
+        nan = f.let("nan", f"fcmp uno {vector} {a}, {a}")
+        name = self.program.body[number][0]
+        return f.let(f"{name}.{number}", f"select {mask} {nan}, {vector} {a}, {vector} {best}")
+
+    def sign(self, number: int, x: str) -> str:
+        f, mask, vector = self.f, self.body.mask, self.body.vector
+        one = f.let(
+            "one",
+            f"call {vector} @llvm.copysign.{self.body.suffix}({vector} {self.body.literal(real(1.0))}, {vector} {x})",
+        )
+        nonzero = f.let("nonzero", f"fcmp one {vector} {x}, zeroinitializer")
+        return f.let(f"sign.{number}", f"select {mask} {nonzero}, {vector} {one}, {vector} {x}")
+
+    def truth(self, value: str) -> str:
+        return self.body.literal(value, "i1")
+
+
+# Lowering of the instructions that are a few LLVM instructions.
+_COMPOSED: dict[str, Callable[..., str]] = {
+    "minimum": lambda part, number, a, b: part.choose(number, "olt", a, b),
+    "maximum": lambda part, number, a, b: part.choose(number, "ogt", a, b),
+    "sign": lambda part, number, x: part.sign(number, x),
+    "true": lambda part, number: part.truth("true"),
+    "false": lambda part, number: part.truth("false"),
+}
+
+
+def _clean(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_]", "_", name) or "x"

@@ -1,0 +1,358 @@
+"""The loop around a program's body: how points get from memory into vectors and results back.
+
+A call maps the body over n points in blocks of B points. The inputs of a block become *rows* (one row per element of
+an argument, B consecutive points each) in a scratch area that fits the first-level cache; the body turns rows into
+rows, a vector at a time; result rows go to memory. Scalars that are contiguous over the points are read and written in
+place, without a row. Every path, tails and single points included, runs the same body on full vectors: a partial
+vector is padded by repeating its last point, and only live lanes are stored, so results never depend on the path.
+
+Result rows leave by the cheapest of four ways, chosen once per call: in place; transposed in registers straight into
+C-ordered points; transposed into a staging block that is then copied, past the cache when the call's output would not
+fit in it; or element by element for arbitrary strides.
+
+All this is the same for every program of a target: what differs is read from a table of numbers, the *description*,
+so that a process generates the driver's code once.
+"""
+
+from __future__ import annotations
+
+import struct
+from math import prod
+
+from codegen import moves
+from codegen.layout import PLACE, Layout, Operand
+from codegen.target import Target
+from codegen.text import Function
+
+# The description, in words: this header, then per operand `FIELDS`, then shapes, then (row offset, bits) per constant.
+HEADER = (
+    "inputs",
+    "operands",
+    "block",
+    "outputs",
+    "cache",
+    "staging",
+    "places",
+    "table",
+    "by_row",
+    "constants",
+    "first",
+)
+FIELDS = ("size", "kind", "row", "rank", "shape", "strides", "offsets")
+# Kinds of operands: the body does not touch it; it is one number per point; it is an array per point.
+UNUSED, SCALAR, ARRAY = range(3)
+
+
+def description(layout: Layout, parts: int) -> list[int]:
+    """What @hy.run must know about a program."""
+    words: dict[str, int] = {
+        "inputs": len(layout.inputs),
+        "operands": len(layout.operands),
+        "block": layout.block,
+        "outputs": sum(operand.size for operand in layout.outputs),
+        "cache": layout.target.cache,
+        "staging": layout.staging,
+        "places": layout.places,
+        "table": layout.table,
+        # Several parts run one after the other over a block, so none may overwrite what a later one reads.
+        "by_row": int(parts > 1),
+    }
+    shapes = len(HEADER) + len(FIELDS) * len(layout.operands)
+    fields, extents = [], []
+    for operand in layout.operands:
+        shape = operand.array.shape
+        kind = UNUSED if not operand.used else SCALAR if operand.scalar else ARRAY
+        row, offsets = operand.row * layout.block, layout.offsets[operand.number]
+        fields += [operand.size, kind, row, len(shape), shapes + len(extents), layout.first_stride(operand), offsets]
+        extents += shape
+    constants = []
+    for row, value in constant_rows(layout):
+        constants += [row * layout.block, struct.unpack("<q", struct.pack("<d", value))[0]]
+    words["constants"], words["first"] = len(constants), shapes + len(extents)
+    return [words[name] for name in HEADER] + fields + extents + constants
+
+
+def constant_rows(layout: Layout) -> list[tuple[int, float]]:
+    """Rows of array results that hold a constant: filled once per call instead of once per vector."""
+    body, rows = layout.program.body, []
+    for operand, values in zip(layout.outputs, layout.program.outputs, strict=True):
+        if not operand.scalar:
+            rows += [
+                (operand.row + element, float(body[value][1]))
+                for element, value in enumerate(values)
+                if body[value][0] == "const"
+            ]
+    return rows
+
+
+def entries(layout: Layout, symbol: str, parts: int) -> list[str]:
+    """LLVM IR of `@SYMBOL_loop`, `@SYMBOL_batch` and `@SYMBOL` around the body's functions `@hy.part.0` …"""
+    body = Function("define internal void @hy.body(ptr %rows, ptr %table, i64 %lanes) #0")
+    for part in range(parts):
+        body.do(f"call void @hy.part.{part}(ptr %rows, ptr %table, i64 %lanes)")
+    body.do("ret void")
+    loop = Function(f"define void @{symbol}_loop(ptr %args, ptr %dimensions, ptr %steps, ptr %data) #0")
+    loop.do(f"call void @hy.enter(i64 {loop.load('n', 'i64', '%dimensions')}, ptr %args, ptr %steps)")
+    loop.do("ret void")
+    tables = _table("hy.description", description(layout, parts)) + _table(
+        "hy.steps", _contiguous_steps(layout.operands)
+    )
+    heap = "declare noalias ptr @malloc(i64)\ndeclare void @free(ptr)\n" if layout.on_heap else ""
+    batch, point = _contiguous(layout, f"{symbol}_batch", "%n"), _contiguous(layout, symbol, "1")
+    return [tables, heap, *map(str, [body, _enter(layout), loop, batch, point])]
+
+
+def _table(name: str, words: list[int]) -> str:
+    elements = ", ".join(f"i64 {word}" for word in words)
+    return f"@{name} = private unnamed_addr constant [{len(words)} x i64] [{elements}], align 16\n"
+
+
+def _contiguous_steps(operands: tuple[Operand, ...]) -> list[int]:
+    """The steps of a gufunc inner loop over C-ordered arrays `(n,) + shape`."""
+    steps = [8 * operand.size for operand in operands]
+    for operand in operands:
+        shape = operand.array.shape
+        steps += [8 * prod(shape[axis + 1 :]) for axis in range(len(shape))]
+    return steps
+
+
+def _enter(layout: Layout) -> Function:
+    """A call in the default floating-point environment, whose own is put back afterwards.
+
+    So a process that flushes subnormals or rounds upward still gets the same bits, and the exception flags of lanes
+    that a select throws away never reach the caller.
+    """
+    f = Function("define internal void @hy.enter(i64 %n, ptr %args, ptr %steps) #1")
+    if layout.target.is_x86:
+        f.do("%saved = alloca i32, align 4")
+        f.do("%default = alloca i32, align 4")
+    if not layout.on_heap:
+        f.do(f"%scratch = alloca [{layout.scratch} x i64], align 64")
+    with f.early_return(f.let("empty", "icmp slt i64 %n, 1")):
+        f.do("ret void")
+    if layout.on_heap:
+        f.do(f"%heap = call ptr @malloc(i64 {8 * layout.scratch + 64})")
+        with f.when(f.let("failed", "icmp eq ptr %heap, null")):
+            f.do("call void @llvm.trap()")
+        f.do(f"%scratch = call ptr @llvm.ptrmask.p0.i64(ptr {f.at('%heap', 63)}, i64 -64)")
+    if layout.target.is_x86:
+        f.do("call void @llvm.x86.sse.stmxcsr(ptr %saved)")
+        f.store("i32", str(0x1F80), "%default", 4)
+        f.do("call void @llvm.x86.sse.ldmxcsr(ptr %default)")
+    f.do("call void @hy.run(ptr @hy.description, ptr @hy.body, ptr %scratch, i64 %n, ptr %args, ptr %steps)")
+    if layout.target.is_x86:
+        f.do("call void @llvm.x86.sse.ldmxcsr(ptr %saved)")
+    if layout.on_heap:
+        f.do("call void @free(ptr %heap)")
+    f.do("ret void")
+    return f
+
+
+def _contiguous(layout: Layout, name: str, n: str) -> Function:
+    """An entry with one address per array, each `(n,) + shape` in C order."""
+    first = len(layout.inputs)
+    pointers = [f"%{'x' if k < first else 'r'}{k if k < first else k - first}" for k in range(len(layout.operands))]
+    parameters = (["i64 %n"] if n == "%n" else []) + [f"ptr {pointer}" for pointer in pointers]
+    f = Function(f"define void @{name}({', '.join(parameters)}) #0")
+    f.do(f"%args = alloca [{max(1, len(pointers))} x ptr], align 16")
+    for number, pointer in enumerate(pointers):
+        f.store("ptr", pointer, f.at("%args", number, "ptr"))
+    f.do(f"call void @hy.enter(i64 {n}, ptr %args, ptr @hy.steps)")
+    f.do("ret void")
+    return f
+
+
+RUN = "void @hy.run(ptr %description, ptr %body, ptr %scratch, i64 %n, ptr %args, ptr %steps)"
+
+
+def driver(target: Target, linkage: str = "internal") -> str:
+    """LLVM IR of `@hy.run` and its helpers, the same for every program of a target."""
+    functions = [
+        moves.copy(target),
+        moves.gather_row(target),
+        moves.scatter_row(target),
+        moves.fill(target),
+        moves.tiles_in(target),
+        moves.tiles_out(target),
+        moves.gather(target),
+        moves.scatter(target),
+        moves.offsets(),
+        _open(),
+        _before(),
+        _after(),
+        _run(target, linkage),
+    ]
+    return "\n".join(map(str, functions))
+
+
+class _Place:
+    """An operand as the driver's code sees it: its fields in the description, its state in the scratch area."""
+
+    def __init__(self, f: Function, number: str) -> None:
+        self.f, self.number = f, number
+        first = f.let("field", f"add i64 {f.let('record', f'mul i64 {number}, {len(FIELDS)}')}, {len(HEADER)}")
+        self.fields = f.at("%description", first, "i64")
+        self.state = f.at(header_place(f, "places"), f.let("state", f"mul i64 {number}, {PLACE}"), "i64")
+
+    def field(self, name: str) -> str:
+        return self.f.load(name, "i64", self.f.at(self.fields, FIELDS.index(name), "i64"))
+
+    def is_kind(self, kind: int) -> str:
+        return self.f.let("is", f"icmp eq i64 {self.field('kind')}, {kind}")
+
+    def row(self) -> str:
+        return self.f.at("%scratch", self.field("row"), "i64")
+
+    def get(self, kind: str, index: int, name: str) -> str:
+        return self.f.load(name, kind, self.f.at(self.state, index, "i64"))
+
+    def set(self, kind: str, index: int, value: str) -> None:
+        self.f.store(kind, value, self.f.at(self.state, index, "i64"))
+
+
+BASE, STEP, OFFSETS, CONTIGUOUS = range(PLACE)
+
+
+def header(f: Function, name: str) -> str:
+    """A word of the description's header."""
+    return f.load(name, "i64", f.at("%description", HEADER.index(name), "i64"))
+
+
+def header_place(f: Function, name: str) -> str:
+    """The address in the scratch area that a word of the header gives."""
+    return f.at("%scratch", header(f, name), "i64")
+
+
+def _open() -> Function:
+    """Before the first block: an operand's address, step and element layout; rows that never change are filled."""
+    f = Function(
+        "define internal void @hy.open(ptr %description, ptr %scratch, i64 %number, ptr %args, ptr %steps, i64 %n, "
+        "i64 %lanes) #0"
+    )
+    place = _Place(f, "%number")
+    base = f.load("base", "ptr", f.at("%args", "%number", "ptr"))
+    given = f.load("given", "i64", f.at("%steps", "%number", "i64"))
+    size = place.field("size")
+    # A single point is as good as contiguous points, whatever step came with it.
+    single = f.let("single", "icmp eq i64 %n, 1")
+    step = f.let("step", f"select i1 {single}, i64 {f.let('dense', f'mul i64 {size}, 8')}, i64 {given}")
+    place.set("ptr", BASE, base)
+    place.set("i64", STEP, step)
+    offsets = f.at("%scratch", place.field("offsets"), "i64")
+    place.set("ptr", OFFSETS, offsets)
+    place.set("i64", CONTIGUOUS, "1")
+    with f.when(place.is_kind(ARRAY)):
+        shape = f.at("%description", place.field("shape"), "i64")
+        strides = f.at("%steps", place.field("strides"), "i64")
+        arguments = f"ptr {offsets}, ptr {shape}, ptr {strides}, i64 {place.field('rank')}, i64 {size}"
+        place.set("i64", CONTIGUOUS, f.let("contiguous", f"call i64 @hy.offsets({arguments})"))
+    is_input = f.let("is_input", f"icmp slt i64 %number, {header(f, 'inputs')}")
+    same = f.let("same", f"and i1 {is_input}, {f.let('still', f'icmp eq i64 {step}, 0')}")
+    with f.when(f.let("scalar", f"and i1 {same}, {place.is_kind(SCALAR)}")):
+        f.do(f"call void @hy.fill(ptr {place.row()}, double {f.load('x', 'double', base)}, i64 %lanes)")
+    with f.when(f.let("array", f"and i1 {same}, {place.is_kind(ARRAY)}")):
+        _gather(f, place, base, "%lanes", "0")
+    f.do("ret void")
+    return f
+
+
+def _gather(f: Function, place: _Place, base: str, count: str, step: str) -> None:
+    offsets = place.get("ptr", OFFSETS, "offsets")
+    contiguous = f.let("contiguous", f"icmp ne i64 {place.get('i64', CONTIGUOUS, 'contiguous')}, 0")
+    f.do(
+        f"call void @hy.gather(ptr {place.row()}, ptr {base}, i64 {step}, ptr {offsets}, i64 {place.field('size')}, "
+        f"i64 {count}, i64 {header(f, 'block')}, i1 {contiguous})"
+    )
+
+
+def _before() -> Function:
+    """Before the body: bring a block of an argument, or say where a block of a scalar result goes."""
+    f = Function(
+        "define internal void @hy.before(ptr %description, ptr %scratch, i64 %number, i64 %start, i64 %count, "
+        "i1 %partial, i1 %by_row) #0"
+    )
+    place = _Place(f, "%number")
+    step = place.get("i64", STEP, "step")
+    address = f.at(place.get("ptr", BASE, "base"), f.let("offset", f"mul i64 %start, {step}"))
+    is_input = f.let("is_input", f"icmp slt i64 %number, {header(f, 'inputs')}")
+    is_scalar = place.is_kind(SCALAR)
+    dense = f.let("dense", f"icmp eq i64 {step}, 8")
+    varies = f.let("varies", f"icmp ne i64 {step}, 0")
+    through_row = f.let("through_row", f"select i1 {is_input}, i1 %partial, i1 %by_row")
+    direct = f.let("direct", f"and i1 {dense}, {f.let('free', f'xor i1 {through_row}, true')}")
+    block = f.let("block", f"select i1 {direct}, ptr {address}, ptr {place.row()}")
+    f.store("ptr", block, f.at(header_place(f, "table"), "%number", "i64"))
+    moving = f.let("moving", f"and i1 {is_input}, {varies}")
+    row_needed = f.let("row_needed", f"and i1 {moving}, {f.let('indirect', f'xor i1 {direct}, true')}")
+    with f.when(f.let("scalar", f"and i1 {row_needed}, {is_scalar}")):
+        f.do(f"call void @hy.gather_row(ptr {place.row()}, ptr {address}, i64 {step}, i64 %count)")
+    with f.when(f.let("array", f"and i1 {moving}, {place.is_kind(ARRAY)}")):
+        _gather(f, place, address, "%count", step)
+    f.do("ret void")
+    return f
+
+
+def _after() -> Function:
+    """After the body: take a block of a result to memory."""
+    f = Function(
+        "define internal void @hy.after(ptr %description, ptr %scratch, i64 %number, i64 %start, i64 %count, "
+        "i1 %by_row, i1 %stream) #0"
+    )
+    place = _Place(f, "%number")
+    step = place.get("i64", STEP, "step")
+    to = f.at(place.get("ptr", BASE, "base"), f.let("offset", f"mul i64 %start, {step}"))
+    in_row = f.let("in_row", f"or i1 {f.let('strided', f'icmp ne i64 {step}, 8')}, %by_row")
+    with f.when(f.let("scalar", f"and i1 {in_row}, {place.is_kind(SCALAR)}")):
+        f.do(f"call void @hy.scatter_row(ptr {to}, i64 {step}, ptr {place.row()}, i64 %count, i1 %stream)")
+    with f.when(place.is_kind(ARRAY)):
+        contiguous = f.let("contiguous", f"icmp ne i64 {place.get('i64', CONTIGUOUS, 'contiguous')}, 0")
+        f.do(
+            f"call void @hy.scatter(ptr {to}, i64 {step}, ptr {place.row()}, ptr {place.get('ptr', OFFSETS, 'offsets')}, "
+            f"i64 {place.field('size')}, i64 %count, i64 {header(f, 'block')}, i1 {contiguous}, "
+            f"ptr {header_place(f, 'staging')}, i1 %stream)"
+        )
+    f.do("ret void")
+    return f
+
+
+def _run(target: Target, linkage: str) -> Function:
+    """All blocks of a call: rows in, body, rows out. `args` and `steps` are those of a NumPy gufunc inner loop."""
+    f = Function(f"define {linkage} {RUN} #1")
+    width = target.width
+    inputs, operands, block = header(f, "inputs"), header(f, "operands"), header(f, "block")
+    written = f.let("numbers", f"mul i64 %n, {header(f, 'outputs')}")
+    written = f.let("bytes", f"mul i64 {written}, 8")
+    stream = f.let("stream", f"icmp ugt i64 {written}, {header(f, 'cache')}")
+    lanes = f.let("lanes", f"and i64 {f.let('up', f'add i64 %n, {width - 1}')}, {-width}")
+    lanes = f.let("lanes", f"call i64 @llvm.smin.i64(i64 {lanes}, i64 {block})")
+    with f.loop("number", 0, operands) as number:
+        arguments = f"i64 {number}, ptr %args, ptr %steps, i64 %n, i64 {lanes}"
+        f.do(f"call void @hy.open(ptr %description, ptr %scratch, {arguments})")
+    constants = f.at("%description", header(f, "first"), "i64")
+    with f.loop("constant", 0, header(f, "constants"), 2) as constant:
+        row = f.at("%scratch", f.load("row", "i64", f.at(constants, constant, "i64")), "i64")
+        value = f.load("value", "double", f.at(f.at(constants, constant, "i64"), 1, "i64"))
+        f.do(f"call void @hy.fill(ptr {row}, double {value}, i64 {lanes})")
+    table = header_place(f, "table")
+    always = f.let("always", f"icmp ne i64 {header(f, 'by_row')}, 0")
+    with f.loop("start", 0, "%n", "%count") as start:
+        left = f.let("left", f"sub i64 %n, {start}")
+        most = f.let("most", f"call i64 @llvm.smin.i64(i64 {left}, i64 {block})")
+        partial = f.let("partial", f"icmp slt i64 {most}, {width}")
+        # What is no multiple of the width is left to a last block of less than one vector.
+        f.do(f"%count = select i1 {partial}, i64 {most}, i64 {f.let('whole', f'and i64 {most}, {-width}')}")
+        padded = f.let("padded", f"select i1 {partial}, i64 {width}, i64 %count")
+        by_row = f.let("by_row", f"or i1 {partial}, {f.let('apart', f'or i1 {stream}, {always}')}")
+        common = f"i64 {start}, i64 %count"
+        with f.loop("number", 0, operands) as number:
+            arguments = f"i64 {number}, {common}, i1 {partial}, i1 {by_row}"
+            f.do(f"call void @hy.before(ptr %description, ptr %scratch, {arguments})")
+        f.do(f"call void %body(ptr %scratch, ptr {table}, i64 {padded})")
+        with f.loop("number", inputs, operands) as number:
+            arguments = f"i64 {number}, {common}, i1 {by_row}, i1 {stream}"
+            f.do(f"call void @hy.after(ptr %description, ptr %scratch, {arguments})")
+    if target.is_x86 and width > 1:
+        with f.when(stream):
+            f.do("call void @llvm.x86.sse.sfence()")
+    f.do("ret void")
+    return f

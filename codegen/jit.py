@@ -1,0 +1,115 @@
+"""LLVM IR → native code in this process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+
+import llvmlite.binding as llvm
+
+from codegen.emit import emit, emit_driver, emit_program, symbol
+from codegen.program import Program
+from codegen.target import Target, find, host
+
+
+@dataclass(eq=False)
+class Compiled:
+    """A program as native code. Addresses stay valid as long as this object lives.
+
+    seconds: time by phase ("emit", "parse", "optimise", "generate", "link"). object_code: the program's relocatable
+    object file; it needs that of the driver.
+    """
+
+    program: Program
+    target: Target
+    object_code: bytes = field(repr=False)
+    seconds: dict[str, float]
+    _engine: llvm.ExecutionEngine = field(repr=False)
+
+    @property
+    def symbol(self) -> str:
+        """Linkage name of the program; its functions are this, and this with "_batch" and "_loop" after it."""
+        return symbol(self.program.name)
+
+    @cached_property
+    def ir(self) -> str:
+        """The whole LLVM IR, before optimisation."""
+        return emit(self.program, self.target)
+
+    def address(self, name: str) -> int:
+        """Address of one of the functions `codegen.emit.emit` defines."""
+        known = [self.symbol, f"{self.symbol}_batch", f"{self.symbol}_loop"]
+        if name not in known:
+            raise KeyError(f"{self.program.name} has no function {name!r}; it has {', '.join(known)}")
+        return int(self._engine.get_function_address(name))
+
+    def assembly(self) -> str:
+        """The optimised native code of the program as assembly text, made anew at each call."""
+        machine = self.target.machine()
+        return str(machine.emit_assembly(optimise(emit_program(self.program, self.target), machine)))
+
+
+def compile(program: Program, target: Target | str | None = None) -> Compiled:
+    """Native code of `program`, callable in this process.
+
+    Raises ValueError for a target this machine cannot run; `codegen.export` writes files for those.
+    """
+    target = find(target)
+    if target.arch != host().arch:
+        raise ValueError(f"cannot run code for {target.triple} on {host().triple}; codegen.export writes it to files")
+    seconds: dict[str, float] = {}
+    with _timed(seconds, "emit"):
+        ir = emit_program(program, target)
+    object_code = generate(ir, target, seconds)
+    with _timed(seconds, "driver"):
+        driver = driver_object(target)
+    with _timed(seconds, "link"):
+        engine = link([driver, object_code], target)
+    return Compiled(program, target, object_code, seconds, engine)
+
+
+@cache
+def driver_object(target: Target) -> bytes:
+    """The object file of the driver, generated once per process and target."""
+    return generate(emit_driver(target), target, {})
+
+
+def generate(ir: str, target: Target, seconds: dict[str, float]) -> bytes:
+    """LLVM IR → relocatable object file."""
+    machine = target.machine()
+    with _timed(seconds, "optimise"):
+        module = optimise(ir, machine)
+    with _timed(seconds, "generate"):
+        return bytes(machine.emit_object(module))
+
+
+def optimise(ir: str, machine: llvm.TargetMachine) -> llvm.ModuleRef:
+    """Parse and clean up IR that is in vectors already: what is left to do is inlining and common subexpressions."""
+    module = llvm.parse_assembly(ir)
+    builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=1))
+    passes = llvm.create_new_module_pass_manager()
+    passes.add_always_inliner_pass()
+    passes.add_instruction_combine_pass()
+    passes.add_new_gvn_pass()
+    passes.run(module, builder)
+    return module
+
+
+def link(objects: list[bytes], target: Target) -> llvm.ExecutionEngine:
+    """Load object files into this process."""
+    empty = llvm.parse_assembly(f'target triple = "{target.triple}"')
+    engine = llvm.create_mcjit_compiler(empty, target.machine())
+    for code in objects:
+        engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    return engine
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], phase: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    seconds[phase] = time.perf_counter() - start

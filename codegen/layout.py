@@ -1,0 +1,131 @@
+"""Where the data of a call lives: operands, rows and the scratch area of a block."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from codegen.program import Array, Program
+from codegen.target import Target
+
+# Words of state per operand during a call: address, byte step over points, address of element offsets, contiguous.
+PLACE = 4
+# Bytes of scratch the blocks of a call aim for: with the lines being read and written it must fit a 32 KiB L1 cache.
+SCRATCH = 24 << 10
+MAX_BLOCK = 256
+# Scratch beyond this comes from malloc: threads may have small stacks.
+MAX_STACK = 64 << 10
+
+
+@dataclass(frozen=True)
+class Operand:
+    """An argument or result of the loop: its number, its array, its first row, and whether the body touches it."""
+
+    number: int
+    array: Array
+    row: int
+    used: bool
+
+    @property
+    def scalar(self) -> bool:
+        return not self.array.shape
+
+    @property
+    def in_rows(self) -> bool:
+        """The body reaches it through rows alone."""
+        return self.used and not self.scalar
+
+    @property
+    def size(self) -> int:
+        return self.array.size
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where everything lives during a call. Rows are numbered: arguments, results, then values kept between parts."""
+
+    program: Program
+    target: Target
+    spills: int
+
+    @cached_property
+    def inputs(self) -> tuple[Operand, ...]:
+        loaded = {instruction[1] for instruction in self.program.body if instruction[0] == "load"}
+        return self._operands(self.program.arguments, 0, 0, loaded)
+
+    @cached_property
+    def outputs(self) -> tuple[Operand, ...]:
+        first = len(self.inputs)
+        row = sum(operand.size for operand in self.inputs if operand.used)
+        return self._operands(self.program.results, first, row, set(range(len(self.program.results))))
+
+    @staticmethod
+    def _operands(arrays: tuple[Array, ...], first: int, row: int, used: set[int]) -> tuple[Operand, ...]:
+        operands = []
+        for index, array in enumerate(arrays):
+            operands.append(Operand(first + index, array, row, index in used and array.size > 0))
+            row += array.size if index in used else 0
+        return tuple(operands)
+
+    @property
+    def operands(self) -> tuple[Operand, ...]:
+        return self.inputs + self.outputs
+
+    @cached_property
+    def first_spill(self) -> int:
+        return sum(operand.size for operand in self.operands if operand.used)
+
+    @cached_property
+    def rows(self) -> int:
+        return self.first_spill + self.spills
+
+    @cached_property
+    def staged(self) -> int:
+        """Elements of the largest array result: what the staging block must hold per point."""
+        return max((operand.size for operand in self.outputs if not operand.scalar), default=0)
+
+    @cached_property
+    def block(self) -> int:
+        """Points per block: a power of two, at least one vector."""
+        points, bytes_per_point = self.target.width, 8 * (self.rows + self.staged)
+        while points < MAX_BLOCK and 2 * points * bytes_per_point <= SCRATCH:
+            points *= 2
+        return points
+
+    @cached_property
+    def staging(self) -> int:
+        """Offset of the staging block in doubles: W spare rows before it, read by a transpose of fewer than W rows."""
+        return (self.rows + self.target.width) * self.block
+
+    @cached_property
+    def offsets(self) -> tuple[int, ...]:
+        """For each operand, where the byte offsets of its elements are kept; the last entry is the end of them all.
+
+        A vector of room comes before: a point of fewer than W elements is transposed past its end.
+        """
+        ends = [self.staging + self.staged * self.block + self.target.width]
+        for operand in self.operands:
+            ends.append(ends[-1] + (operand.size if operand.in_rows else 0))
+        return tuple(ends)
+
+    @property
+    def places(self) -> int:
+        """Where the state of the operands during a call is kept: `PLACE` words each, then one address each."""
+        return self.offsets[-1]
+
+    @property
+    def table(self) -> int:
+        return self.places + PLACE * len(self.operands)
+
+    @property
+    def scratch(self) -> int:
+        """Words of scratch in all."""
+        return self.table + len(self.operands)
+
+    @property
+    def on_heap(self) -> bool:
+        return 8 * self.scratch > MAX_STACK
+
+    def first_stride(self, operand: Operand) -> int:
+        """Index of an array's first core stride among the steps of a gufunc inner loop."""
+        return len(self.operands) + sum(len(other.array.shape) for other in self.operands[: operand.number])

@@ -1,0 +1,133 @@
+"""Targets: triple, CPU, features and vector width. The only module that initialises LLVM."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import llvmlite.binding as llvm
+
+# Outputs of one call larger than this are written around the cache when the host's own cache size is unknown.
+DEFAULT_CACHE = 16 << 20
+
+# Vector width of float64, by the first feature present; the widest registers come first.
+_WIDTHS = (("avx512f", 8), ("avx", 4), ("sse2", 2), ("neon", 2), ("simd128", 2))
+
+
+@dataclass(frozen=True)
+class Target:
+    """A machine to generate code for.
+
+    triple, cpu, features: LLVM's names ("x86_64-unknown-linux-gnu", "znver3", "+avx2,+fma").
+    width: float64 lanes of one vector. fma: the machine has a fused multiply-add instruction.
+    cache: bytes of last-level cache; a call with more output than this uses streaming stores.
+    """
+
+    triple: str
+    cpu: str = ""
+    features: str = ""
+    width: int = 1
+    fma: bool = False
+    cache: int = DEFAULT_CACHE
+
+    def __post_init__(self) -> None:
+        if self.width not in (1, 2, 4, 8):
+            raise ValueError(f"target width must be 1, 2, 4 or 8 float64 lanes, got {self.width}")
+        if not re.fullmatch(r"[\w.-]+", self.triple):
+            raise ValueError(f"target triple {self.triple!r} is not of the form arch-vendor-system")
+
+    @property
+    def arch(self) -> str:
+        """The first part of the triple: "x86_64", "aarch64", "wasm32" …"""
+        return self.triple.split("-", 1)[0]
+
+    @property
+    def is_x86(self) -> bool:
+        return self.arch in ("x86_64", "i386", "i686")
+
+    @property
+    def vector(self) -> str:
+        """LLVM's type of one vector of float64; a single lane is a plain double."""
+        return f"<{self.width} x double>" if self.width > 1 else "double"
+
+    @property
+    def attributes(self) -> str:
+        """LLVM function attributes that make the code generator use the whole vector width."""
+        if not self.is_x86:
+            return ""
+        bits = 64 * self.width if self.width > 1 else 128
+        return f'"prefer-vector-width"="{bits}" "min-legal-vector-width"="{bits}"'
+
+    def machine(self, *, opt: int = 2) -> llvm.TargetMachine:
+        """A fresh LLVM target machine making position-independent code; `opt` 0 to 3 is the code generator's effort."""
+        initialise()
+        return llvm.Target.from_triple(self.triple).create_target_machine(
+            cpu=self.cpu, features=self.features, opt=opt, reloc="pic", codemodel="small"
+        )
+
+
+def _linux(arch: str, cpu: str, width: int, *, fma: bool, features: str = "") -> Target:
+    return Target(f"{arch}-unknown-linux-gnu", cpu, features, width, fma)
+
+
+# Named targets. A name may be given wherever a Target is expected.
+NAMED: dict[str, Target] = {
+    "x86-64": _linux("x86_64", "x86-64", 2, fma=False),
+    "x86-64-v2": _linux("x86_64", "x86-64-v2", 2, fma=False),
+    "x86-64-v3": _linux("x86_64", "x86-64-v3", 4, fma=True),
+    "x86-64-v4": _linux("x86_64", "x86-64-v4", 8, fma=True),
+    "aarch64": _linux("aarch64", "generic", 2, fma=True, features="+neon"),
+    "riscv64": _linux("riscv64", "generic-rv64", 1, fma=True, features="+m,+a,+f,+d,+c"),
+    "wasm32": Target("wasm32-unknown-unknown", "generic", "+simd128", 2, False),
+    "x86-64-windows": Target("x86_64-pc-windows-msvc", "x86-64-v3", "", 4, True),
+    "x86-64-macos": Target("x86_64-apple-macosx11.0.0", "x86-64-v2", "", 2, False),
+    "aarch64-macos": Target("arm64-apple-macosx11.0.0", "apple-m1", "", 2, True),
+}
+
+
+@cache
+def initialise() -> None:
+    """Register every LLVM target once; llvmlite before 0.45 also needs its core initialised."""
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    llvm.initialize_native_asmparser()
+
+
+@cache
+def host() -> Target:
+    """The machine this process runs on, at its full vector width."""
+    initialise()
+    flags = dict(llvm.get_host_cpu_features())
+    triple = llvm.get_process_triple()
+    # Some systems (macOS, containers) report no features: AArch64 always has NEON, x86-64 always SSE2.
+    flags.setdefault("neon" if re.match("aarch64|arm64", triple) else "sse2", True)
+    width = next((lanes for feature, lanes in _WIDTHS if flags.get(feature)), 1)
+    fma = bool(flags.get("fma")) or triple.startswith(("aarch64", "arm64", "riscv64"))
+    features = ",".join(f"{'+' if on else '-'}{name}" for name, on in sorted(llvm.get_host_cpu_features().items()))
+    return Target(triple, llvm.get_host_cpu_name(), features, width, fma, _last_level_cache())
+
+
+def find(target: Target | str | None) -> Target:
+    """The target meant by a name of `NAMED`, by "host" or None, or by a Target itself."""
+    if isinstance(target, Target):
+        return target
+    if target is None or target in ("host", "native"):
+        return host()
+    if target not in NAMED:
+        raise ValueError(f"unknown target {target!r}; known: host, {', '.join(NAMED)}, or a codegen.Target")
+    return NAMED[target]
+
+
+def _last_level_cache() -> int:
+    """Bytes of the host's largest data cache as Linux reports it, else `DEFAULT_CACHE`."""
+    sizes = [0]
+    for path in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size"):
+        try:
+            text = path.read_text().strip()
+        except OSError:
+            continue
+        if match := re.fullmatch(r"(\d+)([KMG]?)", text):
+            sizes.append(int(match[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[match[2]])
+    return max(sizes) or DEFAULT_CACHE

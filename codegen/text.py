@@ -1,0 +1,95 @@
+"""Writing LLVM IR as text: one function at a time, with structured loops and branches."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+def real(number: float) -> str:
+    """A float64 constant in LLVM's exact hexadecimal form, NaN payloads included."""
+    return "0x" + struct.pack(">d", number).hex().upper()
+
+
+class Function:
+    """The text of one function under construction.
+
+    `let` names a value after what it computes; `loop` and `when` open blocks and close them when their `with` ends.
+    """
+
+    def __init__(self, header: str) -> None:
+        self.lines = [f"{header} {{", "entry:"]
+        self.block = "entry"
+        self._count = 0
+
+    def unique(self, name: str) -> str:
+        self._count += 1
+        return f"{name}.{self._count}"
+
+    def let(self, name: str, text: str) -> str:
+        """Append `%name.N = text` and return `%name.N`."""
+        value = f"%{self.unique(name)}"
+        self.lines.append(f"  {value} = {text}")
+        return value
+
+    def do(self, text: str) -> None:
+        """Append an instruction that has no value."""
+        self.lines.append(f"  {text}")
+
+    def start(self, label: str) -> None:
+        self.lines.append(f"{label}:")
+        self.block = label
+
+    def at(self, pointer: str, offset: str | int, unit: str = "i8") -> str:
+        """The address `offset` units after `pointer`."""
+        if offset in (0, "0"):
+            return pointer
+        return self.let("at", f"getelementptr {unit}, ptr {pointer}, i64 {offset}")
+
+    def load(self, name: str, kind: str, pointer: str, align: int = 8) -> str:
+        return self.let(name, f"load {kind}, ptr {pointer}, align {align}")
+
+    def store(self, kind: str, value: str, pointer: str, align: int = 8, suffix: str = "") -> None:
+        self.do(f"store {kind} {value}, ptr {pointer}, align {align}{suffix}")
+
+    @contextmanager
+    def loop(self, name: str, start: str | int, stop: str | int, step: str | int = 1) -> Iterator[str]:
+        """`for name in range(start, stop, step)` over i64 with a positive step; yields the counter."""
+        head, body, done = self.unique(f"{name}.head"), self.unique(f"{name}.body"), self.unique(f"{name}.done")
+        counter, following = f"%{self.unique(name)}", f"%{self.unique(name + '.next')}"
+        before = self.block
+        self.do(f"br label %{head}")
+        self.start(head)
+        phi = len(self.lines)
+        self.lines.append("")
+        more = self.let("more", f"icmp slt i64 {counter}, {stop}")
+        self.do(f"br i1 {more}, label %{body}, label %{done}")
+        self.start(body)
+        yield counter
+        self.do(f"{following} = add i64 {counter}, {step}")
+        self.do(f"br label %{head}")
+        self.lines[phi] = f"  {counter} = phi i64 [ {start}, %{before} ], [ {following}, %{self.block} ]"
+        self.start(done)
+
+    @contextmanager
+    def when(self, condition: str) -> Iterator[None]:
+        """Run the body only if the i1 `condition` holds; values made inside are not visible after it."""
+        body, done = self.unique("then"), self.unique("after")
+        self.do(f"br i1 {condition}, label %{body}, label %{done}")
+        self.start(body)
+        yield
+        self.do(f"br label %{done}")
+        self.start(done)
+
+    @contextmanager
+    def early_return(self, condition: str) -> Iterator[None]:
+        """Run the body, which must end in `ret`, if `condition` holds; go on after it otherwise."""
+        body, done = self.unique("then"), self.unique("after")
+        self.do(f"br i1 {condition}, label %{body}, label %{done}")
+        self.start(body)
+        yield
+        self.start(done)
+
+    def __str__(self) -> str:
+        return "\n".join([*self.lines, "}", ""])
