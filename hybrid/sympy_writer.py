@@ -1,0 +1,200 @@
+"""Graph nodes → SymPy expressions, without recursion.
+
+Shallow expressions go through SymPy's ordinary constructors, so they look as if the user had typed them. Beyond a depth
+where those constructors would recurse through the expression again and again, nodes are put together unevaluated.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+import sympy as sp
+from sympy.functions.elementary.piecewise import ExprCondPair
+
+from hybrid import operations as ops
+from hybrid.graph import Graph, Number, Variable
+from hybrid.operations import CONSTANT, OPERATIONS, VARIABLE, NamedConstant, Operation
+
+DEEP = 60
+HALF = sp.Rational(1, 2)
+
+
+def symbol_for(variable: Variable, taken: Iterable[str] = ()) -> Any:
+    """The real SymPy symbol of a variable: x for a scalar, q_3 or m_0_1 for an element of an array.
+
+    An element whose name is `taken` by a scalar argument is written q[3].
+    """
+    name = "_".join([variable.name, *map(str, variable.index)])
+    return sp.Symbol(str(variable) if variable.index and name in taken else name, real=True)
+
+
+def sympy_number(value: Number | bool) -> Any:
+    """A stored constant as a SymPy number: exact ones stay exact, floats keep their 53 bits."""
+    if isinstance(value, NamedConstant):
+        return value.sympy
+    if isinstance(value, bool):
+        return sp.true if value else sp.false
+    if isinstance(value, Fraction):
+        return sp.Rational(value.numerator, value.denominator)
+    return sp.sympify(value)  # an int or a float, nan and infinities included
+
+
+def select(condition: Any, value: Any, otherwise: Any) -> Any:
+    if otherwise is sp.nan:
+        return sp.Piecewise((value, condition))
+    return sp.Piecewise((value, condition), (otherwise, True))
+
+
+def truncated(x: Any) -> Any:
+    return sp.sign(x) * sp.floor(sp.Abs(x))
+
+
+def rounded(x: Any) -> Any:
+    """To the nearest integer, ties to even: ⌊x + ½⌋, less one where x lies half-way above an even integer."""
+    return sp.floor(x + HALF) - sp.Piecewise((1, sp.Eq(sp.Mod(x, 2), HALF)), (0, True))
+
+
+def polygamma(order: Any, x: Any) -> Any:
+    return sp.polygamma(order, x)
+
+
+# Rows whose SymPy form is a formula rather than the class of the row. The formulas are exact for real numbers.
+FORMULAS: dict[Operation, Callable[..., Any]] = {
+    ops.sub: lambda x, y: x - y,
+    ops.div: lambda x, y: x / y,
+    ops.neg: lambda x: -x,
+    ops.sqrt: sp.sqrt,
+    ops.cbrt: lambda x: sp.sign(x) * sp.Abs(x) ** sp.Rational(1, 3),
+    ops.hypot: lambda x, y: sp.sqrt(x**2 + y**2),
+    ops.digamma: sp.digamma,
+    ops.polygamma: polygamma,
+    ops.minimum: sp.Min,
+    ops.maximum: sp.Max,
+    ops.trunc: truncated,
+    ops.rint: rounded,
+    ops.fmod: lambda x, y: sp.sign(x) * sp.Mod(sp.Abs(x), sp.Abs(y)),
+    ops.copysign: lambda x, y: sp.Abs(x) * sp.Piecewise((-1, y < 0), (1, True)),
+    ops.where: select,
+}
+
+
+def unevaluated(cls: Any, *args: Any) -> Any:
+    """A SymPy node as it stands. Sums, products and powers carry a flag of their own; the rest is its arguments."""
+    if cls in (sp.Add, sp.Mul):
+        return cls._from_args(args)  # public constructors inspect every argument again
+    if cls is sp.Pow:
+        return sp.Pow(*args, evaluate=False)
+    return sp.Basic.__new__(cls, *args)
+
+
+def negative(x: Any) -> Any:
+    return unevaluated(sp.Mul, sp.S.NegativeOne, x)
+
+
+def deep_select(condition: Any, value: Any, otherwise: Any) -> Any:
+    pairs = [unevaluated(ExprCondPair, value, condition)]
+    if otherwise is not sp.nan:
+        pairs.append(unevaluated(ExprCondPair, otherwise, sp.true))
+    return unevaluated(sp.Piecewise, *pairs)
+
+
+def at_most(x: Any, y: Any) -> Any:
+    return deep_select(unevaluated(sp.LessThan, x, y), x, y)
+
+
+def at_least(x: Any, y: Any) -> Any:
+    return deep_select(unevaluated(sp.GreaterThan, x, y), x, y)
+
+
+def deep_truncated(x: Any) -> Any:
+    return unevaluated(sp.Mul, unevaluated(sp.sign, x), unevaluated(sp.floor, unevaluated(sp.Abs, x)))
+
+
+def deep_rounded(x: Any) -> Any:
+    tie = unevaluated(sp.Eq, unevaluated(sp.Mod, x, sp.Integer(2)), HALF)
+    up = unevaluated(sp.floor, unevaluated(sp.Add, x, HALF))
+    return unevaluated(sp.Add, up, negative(deep_select(tie, sp.S.One, sp.S.Zero)))
+
+
+def deep_hypot(x: Any, y: Any) -> Any:
+    squares = unevaluated(sp.Add, unevaluated(sp.Pow, x, sp.Integer(2)), unevaluated(sp.Pow, y, sp.Integer(2)))
+    return unevaluated(sp.Pow, squares, HALF)
+
+
+def deep_fmod(x: Any, y: Any) -> Any:
+    size = unevaluated(sp.Mod, unevaluated(sp.Abs, x), unevaluated(sp.Abs, y))
+    return unevaluated(sp.Mul, unevaluated(sp.sign, x), size)
+
+
+def deep_copysign(x: Any, y: Any) -> Any:
+    below = unevaluated(sp.StrictLessThan, y, sp.S.Zero)
+    return unevaluated(sp.Mul, unevaluated(sp.Abs, x), deep_select(below, sp.S.NegativeOne, sp.S.One))
+
+
+DEEP_FORMULAS: dict[Operation, Callable[..., Any]] = {
+    ops.sub: lambda x, y: unevaluated(sp.Add, x, negative(y)),
+    ops.div: lambda x, y: unevaluated(sp.Mul, x, unevaluated(sp.Pow, y, sp.S.NegativeOne)),
+    ops.neg: negative,
+    ops.sqrt: lambda x: unevaluated(sp.Pow, x, HALF),
+    ops.cbrt: lambda x: unevaluated(
+        sp.Mul, unevaluated(sp.sign, x), unevaluated(sp.Pow, unevaluated(sp.Abs, x), sp.Rational(1, 3))
+    ),
+    ops.hypot: deep_hypot,
+    ops.digamma: lambda x: unevaluated(sp.polygamma, sp.S.Zero, x),
+    ops.minimum: at_most,
+    ops.maximum: at_least,
+    ops.trunc: deep_truncated,
+    ops.rint: deep_rounded,
+    ops.fmod: deep_fmod,
+    ops.copysign: deep_copysign,
+    ops.where: deep_select,
+}
+
+
+def shallow_form(op: Operation) -> Callable[..., Any]:
+    form: Callable[..., Any] = FORMULAS.get(op, op.sympy)
+    return form
+
+
+def deep_form(op: Operation) -> Callable[..., Any]:
+    return DEEP_FORMULAS.get(op, functools.partial(unevaluated, op.sympy))
+
+
+SHALLOW_FORMS = {op: shallow_form(op) for op in OPERATIONS.values() if op not in (CONSTANT, VARIABLE)}
+DEEP_FORMS = {op: deep_form(op) for op in SHALLOW_FORMS}
+if missing := [op.name for op, form in SHALLOW_FORMS.items() if form is None]:
+    raise ValueError(f"operations without a SymPy class or formula: {', '.join(missing)}")
+
+
+def sympy_expression(op: Operation, *args: Any) -> Any:
+    """One operation of the table on SymPy expressions, evaluated as SymPy does by itself."""
+    return SHALLOW_FORMS[op](*args)
+
+
+def to_sympy(graph: Graph, roots: Sequence[int], symbols: Mapping[int, Any] | None = None) -> list[Any]:
+    """SymPy expressions of the roots; a truth value becomes a Boolean expression.
+
+    `symbols` gives the expression to write for variable nodes (for instance the user's own symbols). Others become real
+    symbols: `x` for a scalar, `q_3` for element 3 of an array. Shared subexpressions are shared objects.
+    """
+    nodes = graph.reach(roots)
+    variables = [graph.leaves[node] for node in nodes if graph.ops[node] is VARIABLE]
+    taken = {variable.name for variable in variables if not variable.index}
+    known: dict[int, Any] = {}
+    depth: dict[int, int] = {}
+    for node in nodes:
+        op, args = graph.ops[node], graph.args[node]
+        depth[node] = 1 + max((depth[arg] for arg in args), default=0)
+        if op is CONSTANT:
+            known[node] = sympy_number(graph.leaves[node])
+        elif op is VARIABLE:
+            given = symbols.get(node) if symbols else None
+            known[node] = symbol_for(graph.leaves[node], taken) if given is None else given
+        else:
+            form = (DEEP_FORMS if depth[node] > DEEP else SHALLOW_FORMS)[op]
+            known[node] = form(*(known[arg] for arg in args))
+            hash(known[node])  # kept by SymPy: computed from the leaves up it needs no recursion
+    return [known[root] for root in roots]
