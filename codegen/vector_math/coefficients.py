@@ -13,6 +13,12 @@ LN2 = _floats("""
     0x1.ef35793c76730p-45
 """)
 
+# ln 2 = hi + lo, both full
+LN2_FULL = _floats("""
+    0x1.62e42fefa39efp-1
+    0x1.abc9e3b39803fp-56
+""")
+
 # exp(r) = 1 + r + r² Q(r), |r| <= ln 2 / 2; relative; error 6.7e-18
 EXP = _floats("""
     0x1.000000000000ap-1
@@ -27,6 +33,38 @@ EXP = _floats("""
     0x1.ad5a98701e9dbp-26
 """)
 
+# exp(r) - 1 = r + r²/2 + r³ Q(r), r in [-0.2515, 0.443]; relative; error 3.4e-19
+EXPM1 = _floats("""
+    0x1.5555555555551p-3
+    0x1.555555555553fp-5
+    0x1.111111111348ap-7
+    0x1.6c16c16c12578p-10
+    0x1.a01a01894efcfp-13
+    0x1.a01a02a422db8p-16
+    0x1.71de9556eebe0p-19
+    0x1.27ddf008eb52cp-22
+    0x1.ad97bc2e0b4f6p-26
+    0x1.3a6f9b6a7188ep-29
+""")
+
+# sinh(r) = r + r z S(z), z = r², |r| <= ln 2 / 2; relative; error 2.7e-19
+SINH = _floats("""
+    0x1.5555555555559p-3
+    0x1.111111110f625p-7
+    0x1.a01a01b02449bp-13
+    0x1.71ddf7a0f7064p-19
+    0x1.af601574b359ep-26
+""")
+
+# cosh(r) = 1 + z C(z), z = r², |r| <= ln 2 / 2; relative; error 3.4e-18
+COSH = _floats("""
+    0x1.000000000000bp-1
+    0x1.555555555024ap-5
+    0x1.6c16c185466c8p-10
+    0x1.a01997752cf25p-16
+    0x1.28af91e55efe9p-22
+""")
+
 # log((1 + s)/(1 - s)) = 2 s + s z R(z), z = s² and 1 + f = (1 + s)/(1 - s) in [√½, √2]; relative; error 1.2e-18
 LOG = _floats("""
     0x1.5555555555592p-1
@@ -36,6 +74,24 @@ LOG = _floats("""
     0x1.74663d0fee305p-3
     0x1.39a1e4bcec6f1p-3
     0x1.2f03e91a2f409p-3
+""")
+
+# 1/ln 2 = hi + lo
+LOG2_E = _floats("""
+    0x1.71547652b82fep+0
+    0x1.777d0ffda0d24p-56
+""")
+
+# 1/ln 10 = hi + lo
+LOG10_E = _floats("""
+    0x1.bcb7b1526e50ep-2
+    0x1.95355baaafad3p-57
+""")
+
+# log10(2) = hi + lo, hi short
+LOG10_2 = _floats("""
+    0x1.34413509f7800p-2
+    0x1.fef311f12b358p-46
 """)
 
 # π/2 in three parts

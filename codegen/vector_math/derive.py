@@ -48,6 +48,11 @@ def ln2() -> Numbers:
 
 
 @derived
+def ln2_full() -> Numbers:
+    return parts(lambda: mp.ln(2), [53, 53], "ln 2 = hi + lo, both full")
+
+
+@derived
 def exp() -> Numbers:
     limit = 0.3467  # ln 2 / 2, and a little for the rounding of n
     return fitted(
@@ -56,6 +61,41 @@ def exp() -> Numbers:
         (-limit, limit),
         list(range(10)),
         lambda r: r**2 / mp.exp(r),
+    )
+
+
+@derived
+def expm1() -> Numbers:
+    return fitted(
+        "exp(r) - 1 = r + r²/2 + r³ Q(r), r in [-0.2515, 0.443]; relative",
+        lambda r: (mp.expm1(r) - r - r**2 / 2) / r**3,
+        (-0.2515, 0.443),
+        list(range(10)),
+        lambda r: r**3 / mp.expm1(r),
+    )
+
+
+@derived
+def sinh() -> Numbers:
+    limit = 0.3467
+    return fitted(
+        "sinh(r) = r + r z S(z), z = r², |r| <= ln 2 / 2; relative",
+        lambda z: (mp.sinh(mp.sqrt(z)) / mp.sqrt(z) - 1) / z,
+        (1e-9, limit**2),
+        list(range(5)),
+        lambda z: z * mp.sqrt(z) / mp.sinh(mp.sqrt(z)),
+    )
+
+
+@derived
+def cosh() -> Numbers:
+    limit = 0.3467
+    return fitted(
+        "cosh(r) = 1 + z C(z), z = r², |r| <= ln 2 / 2; relative",
+        lambda z: (mp.cosh(mp.sqrt(z)) - 1) / z,
+        (1e-9, limit**2),
+        list(range(5)),
+        lambda z: z / mp.cosh(mp.sqrt(z)),
     )
 
 
@@ -69,6 +109,21 @@ def log() -> Numbers:
         list(range(7)),
         lambda z: z / 2,
     )
+
+
+@derived
+def log2_e() -> Numbers:
+    return parts(lambda: 1 / mp.ln(2), [53, 53], "1/ln 2 = hi + lo")
+
+
+@derived
+def log10_e() -> Numbers:
+    return parts(lambda: 1 / mp.ln(10), [53, 53], "1/ln 10 = hi + lo")
+
+
+@derived
+def log10_2() -> Numbers:
+    return parts(lambda: mp.log10(2), [42, 53], "log10(2) = hi + lo, hi short")
 
 
 @derived

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from codegen.vector_math.ir import Vector, fma
+from codegen.vector_math.ir import Vector, fma, sqrt
 
 
 class Pair(NamedTuple):
@@ -38,6 +38,16 @@ def two_prod(a: Vector, b: Vector) -> Pair:
     return Pair(p, ((a1 * b1 - p) + a1 * b2 + a2 * b1) + a2 * b2)
 
 
+def multiply_add(a: Vector, b: Vector, c: Vector) -> Pair:
+    """a · b + c to about 2^-105, if |c| >= |a · b| or c is zero."""
+    if a.body.module.fma:
+        hi = fma(a, b, c)
+        return Pair(hi, fma(a, b, c - hi))
+    p = two_prod(a, b)
+    s = fast_two_sum(c, p.hi)
+    return Pair(s.hi, s.lo + p.lo)
+
+
 def split(a: Vector) -> Pair:
     """a as two floats of half the bits each, whose products are exact [Veltkamp]."""
     bits = a.body.module.format.fraction_bits + 1
@@ -53,6 +63,12 @@ def add(x: Pair, y: Pair) -> Pair:
     return fast_two_sum(v.hi, t.lo + v.lo)
 
 
+def add_number(x: Pair, y: Vector) -> Pair:
+    """x + y with relative error at most 2 · 2^-106 (DWPlusFP)."""
+    s = two_sum(x.hi, y)
+    return fast_two_sum(s.hi, x.lo + s.lo)
+
+
 def multiply(x: Pair, y: Pair) -> Pair:
     """x · y with relative error at most 5 · 2^-106 (DWTimesDW2)."""
     p = two_prod(x.hi, y.hi)
@@ -63,6 +79,28 @@ def scale(x: Pair, y: Vector) -> Pair:
     """x · y with relative error at most 2^-104."""
     p = two_prod(x.hi, y)
     return fast_two_sum(p.hi, fma(x.lo, y, p.lo))
+
+
+def quotient_pair(x: Pair, y: Pair) -> Pair:
+    """x / y to about 2^-100, with one division."""
+    inverse = 1.0 / y.hi
+    q = x.hi * inverse
+    rest = remainder(q, y.hi, x.hi) + fma(-q, y.lo, x.lo)
+    return fast_two_sum(q, rest * inverse)
+
+
+def root_pair(x: Pair) -> Pair:
+    """√x to about 2^-100, for x > 0."""
+    root = sqrt(x.hi)
+    return fast_two_sum(root, (remainder(root, root, x.hi) + x.lo) * (0.5 / root))
+
+
+def quotient(x: Pair, y: Pair) -> Vector:
+    """x / y rounded to about half an ulp, with one division: q = x.hi · (1/y.hi), then its remainder."""
+    inverse = 1.0 / y.hi
+    q = x.hi * inverse
+    rest = remainder(q, y.hi, x.hi) + fma(-q, y.lo, x.lo)
+    return fma(rest, inverse, q)
 
 
 def remainder(q: Vector, divisor: Vector, dividend: Vector) -> Vector:

@@ -1,26 +1,32 @@
-"""exp and its relatives."""
+"""exp and its relatives: exp2, expm1, sinh, cosh, tanh."""
 
 from __future__ import annotations
 
 from math import log
+from typing import NamedTuple
 
 from codegen.vector_math import coefficients as c
-from codegen.vector_math.ir import Vector, at_least, at_most, fma
+from codegen.vector_math.double_double import Pair, fast_two_sum, multiply_add, quotient, two_prod, two_sum
+from codegen.vector_math.ir import Vector, at_least, at_most, copysign, fma, select
 from codegen.vector_math.polynomial import estrin
 
 LOG2_E = 1 / log(2)
 
 
 def shifter(x: Vector, offset: int = 0) -> float:
-    """Adding this number rounds x to an integer n and leaves n + offset in the low bits of the sum (|n + offset| <
-    2^50)."""
+    """Adding this number rounds x to an integer n, and leaves n + offset in the low bits of the sum."""
     return 1.5 * 2.0**x.body.module.format.fraction_bits + offset
 
 
 def round_to_integer(x: Vector, offset: int = 0) -> tuple[Vector, Vector]:
-    """x rounded to an integer n (ties to even), and a float whose low bits are n + offset."""
+    """x rounded to an integer n (ties to even), and a float whose low bits are n + offset; |n| < 2^(fraction bits − 1)."""
     shifted = x + shifter(x, offset)
     return shifted - shifter(x, offset), shifted
+
+
+def power_of_two(shifted: Vector) -> Vector:
+    """2^n from the second result of `round_to_integer(…, bias)`, for normal 2^n."""
+    return (shifted.bits << shifted.body.module.format.fraction_bits).real
 
 
 def scale_by_power(x: Vector, shifted: Vector) -> Vector:
@@ -28,20 +34,122 @@ def scale_by_power(x: Vector, shifted: Vector) -> Vector:
 
     2^n itself may overflow or be subnormal: so two factors, of which the first keeps x · 2^⌊n/2⌋ normal.
     """
-    format = x.body.module.format
-    whole = shifted.bits << format.fraction_bits
-    first = (shifted.bits << (format.fraction_bits - 1)) & -(1 << format.fraction_bits)
+    bits = x.body.module.format.fraction_bits
+    whole = shifted.bits << bits
+    first = (shifted.bits << (bits - 1)) & -(1 << bits)
     return x * first.real * (whole - first).real
 
 
-def exp(x: Vector) -> Vector:
-    """e^x.
+def reduce(x: Vector, n: Vector) -> Pair:
+    """x - n ln 2 as a pair, with ln 2 in two parts of which the first times n is exact [Cody and Waite 1980]."""
+    a = fma(n, -c.LN2[0], x)
+    r = fma(n, -c.LN2[1], a)
+    return Pair(r, fma(n, -c.LN2[1], a - r))
 
-    x = n ln 2 + r with ln 2 in two parts [Cody and Waite 1980], |r| <= ln 2 / 2, then e^r = 1 + r + r² Q(r) with the
-    minimax polynomial EXP. inf above 709.78, subnormal below -708.4, 0 below -745.13; nan is kept.
-    """
+
+def exp_reduced(r: Pair) -> Vector:
+    """e^(r.hi + r.lo) = 1 + r + r² Q(r) for |r| <= ln 2 / 2, with the minimax polynomial EXP."""
+    return 1.0 + (r.hi + fma(r.hi * r.hi, estrin(r.hi, c.EXP), r.lo))
+
+
+def exp(x: Vector) -> Vector:
+    """e^x; inf above 709.78, subnormal below -708.4, 0 below -745.13, nan is kept."""
     x = at_least(at_most(x, 710.0), -746.0)
     n, shifted = round_to_integer(x * LOG2_E, 2 * x.body.module.format.bias)
-    ln2_hi, ln2_lo = c.LN2
-    r = fma(n, -ln2_lo, fma(n, -ln2_hi, x))
-    return scale_by_power(1.0 + fma(r * r, estrin(r, c.EXP), r), shifted)
+    return scale_by_power(exp_reduced(reduce(x, n)), shifted)
+
+
+def exp2(x: Vector) -> Vector:
+    """2^x = 2^n e^(r ln 2), where x = n + r is exact."""
+    x = at_least(at_most(x, 1025.0), -1076.0)
+    n, shifted = round_to_integer(x, 2 * x.body.module.format.bias)
+    r = x - n
+    product = two_prod(r, x.body.real(c.LN2_FULL[0]))
+    return scale_by_power(exp_reduced(Pair(product.hi, fma(r, c.LN2_FULL[1], product.lo))), shifted)
+
+
+def exp_of_pair(x: Pair) -> Vector:
+    """e^(x.hi + x.lo), |x.lo| at most some ulps of x.hi; overflow, underflow and nan as `exp` for x.hi."""
+    hi = at_least(at_most(x.hi, 710.0), -746.0)
+    n, shifted = round_to_integer(hi * LOG2_E, 2 * hi.body.module.format.bias)
+    r = reduce(hi, n)
+    return scale_by_power(exp_reduced(Pair(r.hi, r.lo + x.lo)), shifted)
+
+
+# expm1 rounds x/ln 2 - EXPM1_SHIFT, so that r lies in [-0.251, 0.4423]: then 2^n e^r - 1 cancels little at n = 1; and
+# n = -1 begins below x = -0.25, where x is no finer than r's last place
+EXPM1_SHIFT = 0.138
+
+
+def expm1(x: Vector) -> Vector:
+    """e^x - 1, relative accuracy near 0 too; -1 below -37.5, inf above 709.78, nan and -0.0 are kept.
+
+    e^x - 1 = 2^n ((1 - 2^-n) + r + r²/2 + r³ Q(r)), the first sum exact, with the minimax polynomial EXPM1.
+    """
+    format = x.body.module.format
+    y = at_least(at_most(x, 710.0), -40.0)
+    n, shifted = round_to_integer(fma(y, LOG2_E, -EXPM1_SHIFT), format.bias - 1)
+    r = reduce(y, n)
+    square = r.hi * r.hi
+    tail = fma(square, 0.5, fma(square * r.hi, estrin(r.hi, c.EXPM1), fma(r.lo, r.hi, r.lo)))
+    # beyond n = 60, 2^-n does not matter
+    low = at_most(shifted, shifter(x, format.bias - 1) + 60.0).bits << format.fraction_bits
+    inverse = ((2 * format.bias - 1 << format.fraction_bits) - low).real
+    less = fast_two_sum(1.0, -inverse)
+    whole = two_sum(less.hi, r.hi)
+    # · 2 · 2^(n-1): 2^1024 would overflow, and doubling first keeps subnormals
+    value = (whole.hi + (whole.lo + less.lo + tail)) * 2.0 * power_of_two(shifted)
+    return copysign(value, x)
+
+
+class Hyperbolic(NamedTuple):
+    """2^(n-2) e^r ± 2^(-n-2) e^-r: half of sinh and cosh, unrounded."""
+
+    sinh: Pair
+    cosh: Pair
+
+
+def half_hyperbolic(x: Vector) -> Hyperbolic:
+    """sinh(x)/2 and cosh(x)/2 for 0 <= x <= 711, each to about 2^-60.
+
+    With x = n ln 2 + r, S = (2^n - 2^-n)/4 and C = (2^n + 2^-n)/4 it is S cosh r + C sinh r and C cosh r + S sinh r, with one
+    minimax polynomial in r² for each of sinh r and cosh r.
+    """
+    format = x.body.module.format
+    n, shifted = round_to_integer(x * LOG2_E, format.bias - 2)
+    r = reduce(x, n)
+    z = r.hi * r.hi
+    cosh_tail = fma(z, estrin(z, c.COSH), r.hi * r.lo)
+    sinh_tail = fma(z * r.hi, estrin(z, c.SINH), r.lo)
+    grown = power_of_two(shifted)
+    low = at_most(shifted, shifter(x, format.bias - 2) + 60.0).bits << format.fraction_bits
+    shrunk = ((2 * format.bias - 4 << format.fraction_bits) - low).real
+    s, k = fast_two_sum(grown, -shrunk), fast_two_sum(grown, shrunk)
+
+    def combine(constant: Pair, linear: Pair) -> Pair:
+        leading = multiply_add(linear.hi, r.hi, constant.hi)
+        low = fma(linear.lo, r.hi, leading.lo + constant.lo)
+        tail = fma(linear.hi, sinh_tail, fma(constant.hi, cosh_tail, low))
+        return fast_two_sum(leading.hi, tail)
+
+    return Hyperbolic(combine(s, k), combine(k, s))
+
+
+def sinh(x: Vector) -> Vector:
+    """sinh x; ±inf beyond ±710.4758."""
+    hi, lo = half_hyperbolic(at_most(abs(x), 710.5)).sinh
+    magnitude = (hi + lo) * 2.0
+    return copysign(select(abs(x) < 2.0**-28, abs(x), magnitude), x)
+
+
+def cosh(x: Vector) -> Vector:
+    """cosh x; inf beyond ±710.4758."""
+    hi, lo = half_hyperbolic(at_most(abs(x), 710.5)).cosh
+    return (hi + lo) * 2.0
+
+
+def tanh(x: Vector) -> Vector:
+    """tanh x = sinh x / cosh x, the quotient of two unrounded sums; ±1 beyond ±19.07."""
+    s, k = half_hyperbolic(at_most(abs(x), 22.0))
+    magnitude = quotient(s, k)
+    return copysign(select(abs(x) < 2.0**-28, abs(x), magnitude), x)
