@@ -22,17 +22,29 @@ def evaluate(graph: Graph, roots: Sequence[int], values: Mapping[int, Any]) -> l
     known: dict[int, Any] = {}
     with np.errstate(all="ignore"):
         for node in nodes:
-            op = graph.ops[node]
-            if op is CONSTANT:
-                value = float_value(graph.leaves[node])
-                known[node] = np.bool_(value) if isinstance(value, bool) else np.float64(value)
-            elif op is VARIABLE:
-                known[node] = values[node]
-            else:
-                args = graph.args[node]
-                known[node] = op.numpy(*[known[arg] for arg in args])
-                for arg in args:
-                    left[arg] -= 1
-                    if not left[arg]:
-                        del known[arg]
+            known[node] = node_value(graph, node, known, values)
+            for arg in graph.args[node]:
+                left[arg] -= 1
+                if not left[arg]:
+                    del known[arg]
     return [known[root] for root in roots]
+
+
+def evaluate_all(graph: Graph, nodes: Sequence[int], values: Mapping[int, Any]) -> dict[int, Any]:
+    """Float64 values of all `nodes`, which are in evaluation order and hold all that they need."""
+    known: dict[int, Any] = {}
+    with np.errstate(all="ignore"):
+        for node in nodes:
+            known[node] = node_value(graph, node, known, values)
+    return known
+
+
+def node_value(graph: Graph, node: int, known: Mapping[int, Any], values: Mapping[int, Any]) -> Any:
+    """The value of one node from the known values of its arguments."""
+    op = graph.ops[node]
+    if op is CONSTANT:
+        value = float_value(graph.leaves[node])
+        return np.bool_(value) if isinstance(value, bool) else np.float64(value)
+    if op is VARIABLE:
+        return values[node]
+    return op.numpy(*[known[arg] for arg in graph.args[node]])

@@ -29,12 +29,12 @@ LARGEST_EXACT = 1 << 128  # beyond, an exact power is left to floating point
 
 def rational(value: Any) -> bool:
     """Whether a stored constant is an exact number that arithmetic on coefficients may use."""
-    return isinstance(value, int | Fraction) and not isinstance(value, bool)
+    return type(value) is int or type(value) is Fraction
 
 
 def reduced(value: Any) -> Any:
     """A Fraction with denominator 1 as an int."""
-    return int(value) if isinstance(value, Fraction) and value.denominator == 1 else value
+    return int(value) if type(value) is Fraction and value.denominator == 1 else value
 
 
 @dataclass
@@ -127,7 +127,10 @@ class Rewriter:
             node, exponent, may_open = stack.pop()
             number = self.number(node)
             if number is not None and isinstance(exponent, int) and self.fits(number, exponent):
-                coefficient = reduced(coefficient * (Fraction(number) if rational(number) else number) ** exponent)
+                if exponent == 1:
+                    coefficient = coefficient * number
+                else:
+                    coefficient = coefficient * (Fraction(number) if rational(number) else number) ** exponent
                 continue
             power = self.open_power(node)
             if power is not None and self.powers_combine(power[1], exponent):
@@ -137,12 +140,16 @@ class Rewriter:
             if opened is not None and (may_open or self.is_constant(node)):
                 stack += [(arg, e * exponent, False) for arg, e in reversed(opened)]
                 continue
-            total = factors.get(node, 0) + exponent
-            if total:
-                factors[node] = reduced(total)
-            else:
-                factors.pop(node, None)
-        return coefficient, factors
+            self.raise_exponent(factors, node, exponent)
+        return reduced(coefficient), factors
+
+    @staticmethod
+    def raise_exponent(factors: Factors, base: int, exponent: Exponent) -> None:
+        total = factors.get(base, 0) + exponent
+        if total:
+            factors[base] = total if type(total) is int else reduced(total)
+        else:
+            factors.pop(base, None)
 
     @staticmethod
     def powers_combine(inner: Exponent, outer: Exponent) -> bool:
@@ -152,6 +159,8 @@ class Rewriter:
     @staticmethod
     def fits(number: Any, exponent: int) -> bool:
         """Whether number**exponent can be carried exactly, or is a float that stays finite."""
+        if exponent == 1:
+            return True
         if number == 0:
             return exponent > 0
         if not rational(number):
@@ -168,23 +177,25 @@ class Rewriter:
                 opened = self.open_product(node) if isinstance(exponent, int) else None
                 if opened is None or len(opened) > WIDEST_OPENED:
                     continue
-                _, inner = self.gather([(node, exponent, True)], 1)
-                if any(factors.get(base, 0) * e < 0 for base, e in inner.items() if base != node):
+                if any(self.meets_inverse(factors, arg, e * exponent) for arg, e in opened):
                     del factors[node]
                     for arg, e in opened:
                         self.accumulate(factors, arg, e * exponent)
                     changed = True
                     break
 
-    def accumulate(self, factors: Factors, node: int, exponent: Exponent) -> None:
+    def base_of(self, node: int, exponent: Exponent) -> tuple[int, Exponent]:
         power = self.open_power(node)
         if power is not None and self.powers_combine(power[1], exponent):
-            node, exponent = power[0], reduced(power[1] * exponent)
-        total = factors.get(node, 0) + exponent
-        if total:
-            factors[node] = reduced(total)
-        else:
-            factors.pop(node, None)
+            return power[0], reduced(power[1] * exponent)
+        return node, exponent
+
+    def meets_inverse(self, factors: Factors, node: int, exponent: Exponent) -> bool:
+        base, exponent = self.base_of(node, exponent)
+        return factors.get(base, 0) * exponent < 0
+
+    def accumulate(self, factors: Factors, node: int, exponent: Exponent) -> None:
+        self.raise_exponent(factors, *self.base_of(node, exponent))
 
     def build_product(self, coefficient: Coefficient, factors: Factors) -> int:
         """The node coefficient · Π base**exponent. Constant factors are grouped, so that they fold into one number."""

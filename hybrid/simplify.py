@@ -4,6 +4,8 @@
 be defined at more points; rounding differs). The steps of `REAL`: a normal form (rewrite.py), common factors pulled out
 of sums, common sub-products and sub-sums named once (factor.py), over and over while the operation count falls. What is
 returned never takes more operations than what came in.
+
+Identities that no rule sees are found by value (identities.py).
 """
 
 from __future__ import annotations
@@ -16,10 +18,12 @@ from hybrid import operations as ops
 from hybrid.definition import Argument
 from hybrid.factor import factor_sums, share_pairs
 from hybrid.graph import Graph
+from hybrid.identities import merge_equal
 from hybrid.lower import Result, lower
 from hybrid.operations import CONSTANT, VARIABLE, Operation
 from hybrid.rewrite import Rewriter, rational
 
+WORTHWHILE = 0.98  # a further round is made only if the last one took at least 2 % off
 LARGE = 300_000  # nodes above which one round is made instead of rounds until nothing is gained
 
 
@@ -46,18 +50,14 @@ def simplify(graph: Graph, roots: Sequence[int], rules: Rules = REAL, keep: Coll
     rounds = 1 if len(graph.reach(roots)) > LARGE else 6
     current = best
     for _ in range(rounds):
-        current = one_round(graph, current, kept)
-        new_cost = operations(graph, current)
-        if new_cost >= cost:
+        for step in (normalise, merge_equal, normalise, factor_sums, share_pairs):
+            current = step(graph, current, kept)
+        old_cost, new_cost = cost, operations(graph, current)
+        if new_cost < cost:
+            best, cost = current, new_cost
+        if new_cost > old_cost * WORTHWHILE:
             break
-        best, cost = current, new_cost
     return best
-
-
-def one_round(graph: Graph, roots: Sequence[int], kept: frozenset[int]) -> list[int]:
-    for step in (normalise, factor_sums, share_pairs):
-        roots = step(graph, roots, kept)
-    return list(roots)
 
 
 def operations(graph: Graph, roots: Sequence[int]) -> int:
