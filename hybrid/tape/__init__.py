@@ -1,0 +1,144 @@
+"""The numeric tape: reverse-mode differentiation of NumPy programs with PyTorch's meaning.
+
+    x = tensor([1.0, 2.0], requires_grad=True)
+    y = (x.log() ** 2).sum()
+    y.backward()
+    x.grad
+
+The stages, each in one module: `tensor` (the handle), `node` (the recorded graph), `rule` (how adjoints flow through an operation),
+`elementwise`, `reductions`, `shape`, `indexing`, `products`, `linalg`, `activation` (the operations), `inplace` (changes and views),
+`engine` (the sweep), `autograd` (`backward`, `grad`), `functional` (`jacobian`, `hessian`, …), `check` (`gradcheck`),
+`function` (operations of one's own), `numpy_protocol` (NumPy's functions on tensors). Nothing here uses the symbolic rules: each
+checks the other.
+"""
+
+from hybrid.tape import methods as _methods  # noqa: F401 - attaches the methods of Tensor
+from hybrid.tape.activation import clip, log_sigmoid, logit, relu, sigmoid, silu, softplus
+from hybrid.tape.autograd import backward, grad, zero_grad
+from hybrid.tape.creation import arange, empty_like, eye, full, full_like, linspace, ones, ones_like, zeros, zeros_like
+from hybrid.tape.elementwise import (
+    ELEMENTWISE,
+    abs,
+    acos,
+    acosh,
+    add,
+    asin,
+    asinh,
+    atan,
+    atan2,
+    atanh,
+    cbrt,
+    ceil,
+    copysign,
+    cos,
+    cosh,
+    deg2rad,
+    digamma,
+    div,
+    eq,
+    erf,
+    erfc,
+    exp,
+    exp2,
+    expm1,
+    floor,
+    floor_divide,
+    fmod,
+    gamma,
+    ge,
+    gt,
+    heaviside,
+    hypot,
+    isfinite,
+    isinf,
+    isnan,
+    le,
+    log,
+    log1p,
+    log2,
+    log10,
+    loggamma,
+    logical_and,
+    logical_not,
+    logical_or,
+    logical_xor,
+    lt,
+    maximum,
+    minimum,
+    mod,
+    mul,
+    ne,
+    neg,
+    polygamma,
+    pow,
+    rad2deg,
+    reciprocal,
+    rint,
+    rsqrt,
+    select,
+    sign,
+    sin,
+    sinh,
+    sqrt,
+    square,
+    sub,
+    tan,
+    tanh,
+    trunc,
+    where,
+)
+from hybrid.tape.functional import hessian, hvp, jacobian, jvp, vhp, vjp
+from hybrid.tape.indexing import index_add, scatter_add, take, take_along_axis
+from hybrid.tape.mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from hybrid.tape.products import dot, einsum, inner, matmul, outer, tensordot
+from hybrid.tape.reductions import (
+    all,
+    amax,
+    amin,
+    any,
+    argmax,
+    argmin,
+    cumprod,
+    cumsum,
+    log_softmax,
+    logsumexp,
+    mean,
+    norm,
+    prod,
+    softmax,
+    std,
+    sum,
+    var,
+)
+from hybrid.tape.shape import (
+    array_split,
+    broadcast_to,
+    chunk,
+    clone,
+    concatenate,
+    diag,
+    diagonal,
+    flatten,
+    flip,
+    moveaxis,
+    pad,
+    permute,
+    ravel,
+    repeat,
+    reshape,
+    roll,
+    split,
+    squeeze,
+    stack,
+    swapaxes,
+    tile,
+    trace,
+    transpose,
+    tril,
+    triu,
+    unbind,
+    unsqueeze,
+)
+from hybrid.tape.tensor import Tensor, as_tensor, from_numpy, tensor
+
+__all__ = [name for name in dir() if not name.startswith("_")]

@@ -1,0 +1,184 @@
+"""The reverse sweep: one loop over the recorded nodes, newest first. No recursion, no rules of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+
+from hybrid.tape.mode import set_grad_enabled
+from hybrid.tape.node import OUTPUT, Leaf, Masked, Node, all_to, sum_to
+from hybrid.tape.tensor import Tensor
+
+Adjoint = Any  # an array, a Tensor when derivatives of the result are wanted, or Masked around either
+Edge = Node | Leaf
+
+
+def sweep(
+    seeds: Sequence[tuple[Edge, Adjoint]], targets: Iterable[Edge] | None, retain: bool, create: bool
+) -> dict[Edge, Adjoint]:
+    """Adjoints of the `targets` (None: of every leaf reached) given adjoints of the seeds' edges.
+
+    Targets that the seeds do not depend on are missing from the answer. Values that nodes saved are freed unless `retain`;
+    with `create` the adjoints are tensors with a graph of their own.
+    """
+    with np.errstate(all="ignore"), set_grad_enabled(create):
+        nodes, leaves = reachable([edge for edge, _ in seeds])
+        wanted = None if targets is None else _leading_to(set(targets), nodes)
+        ends = set(leaves) if targets is None else set(targets)
+        adjoints: dict[Edge, Adjoint] = {}
+        for edge, seed in seeds:
+            _accumulate(adjoints, edge, seed)
+        found: dict[Edge, Adjoint] = {}
+        for node in nodes:
+            g = adjoints.pop(node, None)
+            if g is None:
+                continue
+            if node.hooks:
+                g = run_hooks(node.hooks, g, create)
+            if node in ends:
+                found[node] = g
+            edges: Sequence[Any] = node.edges
+            if wanted is not None:
+                edges = [edge if edge in wanted else None for edge in edges]
+                if not any(edges):
+                    continue
+            rule = node.rule
+            if rule is OUTPUT:
+                _collect_output(adjoints, node, g)
+                continue
+            if rule.selects or type(g) is Masked:
+                grads = _pull_masked(node, g, edges)
+            else:
+                grads = rule.pull(node, g, edges)
+                if node.fix is not None:
+                    grads = _reduce(node.fix, g, grads)
+            if not retain:
+                _release(node)
+            for edge, a in zip(edges, grads):  # noqa: B905 - a `strict` keyword costs as much as the loop
+                if edge is None or a is None:
+                    continue
+                before = adjoints.get(edge)
+                if before is None:
+                    adjoints[edge] = a
+                elif type(a) is Masked or type(before) is Masked:
+                    _accumulate(adjoints, edge, a)
+                else:
+                    adjoints[edge] = before + a
+        for leaf in leaves:
+            if leaf in ends and leaf in adjoints:
+                found[leaf] = run_hooks(leaf.hooks, adjoints[leaf], create) if leaf.hooks else adjoints[leaf]
+        return {edge: a.value if type(a) is Masked else a for edge, a in found.items()}
+
+
+def reachable(roots: Iterable[Edge]) -> tuple[list[Node], list[Leaf]]:
+    """Every node and leaf that the roots depend on; nodes newest first."""
+    nodes: list[Node] = []
+    leaves: list[Leaf] = []
+    seen: set[Edge] = set()
+    for root in roots:
+        if root not in seen:
+            seen.add(root)
+            (nodes if type(root) is Node else leaves).append(root)  # type: ignore[attr-defined]
+    for node in nodes:  # grows while it is walked
+        for edge in node.edges:
+            if edge is not None and edge not in seen:
+                seen.add(edge)
+                if type(edge) is Node:
+                    nodes.append(edge)
+                else:
+                    leaves.append(edge)
+    nodes.sort(key=attrgetter("order"), reverse=True)
+    return nodes, leaves
+
+
+def _leading_to(targets: set[Edge], nodes: list[Node]) -> set[Edge]:
+    """The targets and every node with a target among what it depends on."""
+    wanted = set(targets)
+    for node in reversed(nodes):
+        if node not in wanted and not wanted.isdisjoint(node.edges):
+            wanted.add(node)
+    return wanted
+
+
+def _accumulate(adjoints: dict[Edge, Adjoint], edge: Edge, a: Adjoint) -> None:
+    before = adjoints.get(edge)
+    if before is None:
+        adjoints[edge] = a
+    elif type(a) is Masked and type(before) is Masked:
+        adjoints[edge] = Masked(before.value + a.value, before.dead & a.dead)
+    else:
+        a = a.value if type(a) is Masked else a
+        before = before.value if type(before) is Masked else before
+        adjoints[edge] = before + a
+
+
+def _collect_output(adjoints: dict[Edge, Adjoint], node: Node, g: Adjoint) -> None:
+    """Put the adjoint of one result of a many-result node into the list its rule will get."""
+    parent = node.edges[0]
+    parts = adjoints.setdefault(parent, [None] * parent.args["count"])
+    g = g.value if type(g) is Masked else g
+    parts[node.args] = g if parts[node.args] is None else parts[node.args] + g
+
+
+def _reduce(fix: Any, g: Any, grads: Sequence[Any]) -> list[Any]:
+    rank, shapes = fix
+    lead = g.ndim - rank
+    return [a if a is None or shape is None else sum_to(a, shape, lead) for a, shape in zip(grads, shapes, strict=True)]
+
+
+def _pull_masked(node: Node, g: Adjoint, edges: Sequence[Any]) -> Sequence[Adjoint]:
+    """Pull an adjoint some elements of which are structurally zero, through a rule that may add such elements."""
+    value, dead = (g.value, g.dead) if type(g) is Masked else (g, None)
+    rule = node.rule
+    grads = rule.pull(node, value, edges)
+    if rule.elementwise:
+        rank, shapes = node.fix or (value.ndim, [None] * len(grads))
+        lead = value.ndim - rank
+        return [None if a is None else _mask_one(a, dead, shape, lead) for a, shape in zip(grads, shapes, strict=True)]
+    if rule.moves and dead is not None:
+        live = np.broadcast_to(~dead, value.shape).astype(np.float64)
+        lives = rule.pull(node, live, edges)
+        return [None if a is None else Masked(a, alive == 0) for a, alive in zip(grads, lives, strict=True)]
+    return grads  # type: ignore[no-any-return]
+
+
+def _mask_one(a: Adjoint, dead: Any, shape: tuple[int, ...] | None, lead: int) -> Adjoint:
+    value, own = (a.value, a.dead) if type(a) is Masked else (a, None)
+    if dead is not None:
+        value = np.where(dead, 0.0, value)
+        own = dead if own is None else own | dead
+    if own is None:
+        return value if shape is None else sum_to(value, shape, lead)
+    if shape is None:
+        return Masked(value, own)
+    return Masked(sum_to(value, shape, lead), all_to(np.broadcast_to(own, value.shape), shape, lead))
+
+
+def _release(node: Node) -> None:
+    """Free what the node saved, unless it is only numbers: such a node can be walked again, as in PyTorch."""
+    saved = node.saved
+    if saved is not None:
+        for s in saved:
+            if s is not None and type(s) not in (int, float):
+                node.saved = None
+                return
+
+
+def run_hooks(hooks: Sequence[Any], g: Adjoint, create: bool) -> Adjoint:
+    """The adjoint after the hooks of a tensor; each may return another one."""
+    value = g.value if type(g) is Masked else g
+    for hook in list(hooks):
+        given = value if type(value) is Tensor else Tensor(value)
+        result = hook(given)
+        if result is None:
+            continue
+        if not isinstance(result, Tensor):
+            raise TypeError(f"a gradient hook returns a tensor or None, got {type(result).__name__}")
+        if result.shape != given.shape:
+            raise RuntimeError(f"hook has changed the size of value: got {result.shape}, expected {given.shape}")
+        value = result if create else result._data
+        g = value
+    return g
