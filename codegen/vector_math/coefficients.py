@@ -94,11 +94,11 @@ LOG10_2 = _floats("""
     0x1.fef311f12b358p-46
 """)
 
-# π/2 in three parts
+# π/2 in three parts, the second short
 HALF_PI = _floats("""
     0x1.921fb54442d18p+0
-    0x1.1a62633145c07p-54
-    -0x1.f1976b7ed8fbcp-110
+    0x1.1a62633100000p-54
+    0x1.1701b839a2520p-88
 """)
 
 # π/2 in four parts, the first three short
@@ -107,6 +107,52 @@ HALF_PI_SHORT = _floats("""
     0x1.0b4611a600000p-34
     0x1.3198a2e000000p-69
     0x1.b839a252049c1p-104
+""")
+
+# π/2 = hi + lo
+HALF_PI_PAIR = _floats("""
+    0x1.921fb54442d18p+0
+    0x1.1a62633145c07p-54
+""")
+
+# π/4 = hi + lo
+QUARTER_PI_PAIR = _floats("""
+    0x1.921fb54442d18p-1
+    0x1.1a62633145c07p-55
+""")
+
+# atan(t) = t + t z A(z), z = t², |t| <= 1/2; relative; error 2.2e-19
+ATAN = _floats("""
+    -0x1.5555555555552p-2
+    0x1.99999999990d3p-3
+    -0x1.2492492453494p-3
+    0x1.c71c71aae2b9fp-4
+    -0x1.745d138da45a2p-4
+    0x1.3b13608edb0e6p-4
+    -0x1.110c6f65a9d63p-4
+    0x1.e182b8a669f66p-5
+    -0x1.ac71f68652ad6p-5
+    0x1.77f93bfcb0887p-5
+    -0x1.3015ae64d5a68p-5
+    0x1.839265cec0099p-6
+    -0x1.121f45dfafe78p-7
+""")
+
+# asin(s) = s + s z A(z), z = s², |s| <= 1/2; relative; error 1.1e-18
+ASIN = _floats("""
+    0x1.5555555555577p-3
+    0x1.333333332e130p-4
+    0x1.6db6db7211959p-5
+    0x1.f1c71a95b5982p-6
+    0x1.6e8bdebd9e54bp-6
+    0x1.1c49f39bc694ap-6
+    0x1.ca1f306fe92a6p-7
+    0x1.7588d63db0161p-7
+    0x1.6129198bdd947p-7
+    0x1.e71dc371686b6p-9
+    0x1.6344d8ea9eb58p-6
+    -0x1.5788ef3d87e03p-6
+    0x1.0b25a16e1a18cp-5
 """)
 
 # sin(r) = r + r z S(z), z = r², |r| <= π/4; relative; error 3.8e-18

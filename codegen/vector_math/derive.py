@@ -128,13 +128,46 @@ def log10_2() -> Numbers:
 
 @derived
 def half_pi() -> Numbers:
-    return parts(lambda: mp.pi / 2, [53, 53, 53], "π/2 in three parts")
+    # 33 bits: n·part is exact for |n| < 2^20
+    return parts(lambda: mp.pi / 2, [53, 33, 53], "π/2 in three parts, the second short")
 
 
 @derived
 def half_pi_short() -> Numbers:
     # 33 bits: n·part is exact for |n| < 2^20 without fused multiply-add
     return parts(lambda: mp.pi / 2, [33, 33, 33, 53], "π/2 in four parts, the first three short")
+
+
+@derived
+def half_pi_pair() -> Numbers:
+    return parts(lambda: mp.pi / 2, [53, 53], "π/2 = hi + lo")
+
+
+@derived
+def quarter_pi_pair() -> Numbers:
+    return parts(lambda: mp.pi / 4, [53, 53], "π/4 = hi + lo")
+
+
+@derived
+def atan() -> Numbers:
+    return fitted(
+        "atan(t) = t + t z A(z), z = t², |t| <= 1/2; relative",
+        lambda z: (mp.atan(mp.sqrt(z)) / mp.sqrt(z) - 1) / z,
+        (1e-9, 0.2501),
+        list(range(13)),
+        lambda z: z * mp.sqrt(z) / mp.atan(mp.sqrt(z)),
+    )
+
+
+@derived
+def asin() -> Numbers:
+    return fitted(
+        "asin(s) = s + s z A(z), z = s², |s| <= 1/2; relative",
+        lambda z: (mp.asin(mp.sqrt(z)) / mp.sqrt(z) - 1) / z,
+        (1e-9, 0.25),
+        list(range(13)),
+        lambda z: z * mp.sqrt(z) / mp.asin(mp.sqrt(z)),
+    )
 
 
 @derived

@@ -81,31 +81,36 @@ def scale(x: Pair, y: Vector) -> Pair:
     return fast_two_sum(p.hi, fma(x.lo, y, p.lo))
 
 
-def quotient_pair(x: Pair, y: Pair) -> Pair:
-    """x / y to about 2^-100, with one division."""
+def excess(q: Vector, divisor: Vector, dividend: Vector) -> Vector:
+    """q · divisor - dividend, rounded once: exact when q is their rounded quotient; +0.0 if q and dividend are -0.0."""
+    if q.body.module.fma:
+        return fma(q, divisor, -dividend)
+    p = two_prod(q, divisor)
+    return (p.hi - dividend) + p.lo
+
+
+def quotient_terms(x: Pair, y: Pair) -> Pair:
+    """x / y to about 2^-100 as a sum with |lo| some ulps of hi, with one division."""
     inverse = 1.0 / y.hi
     q = x.hi * inverse
-    rest = remainder(q, y.hi, x.hi) + fma(-q, y.lo, x.lo)
-    return fast_two_sum(q, rest * inverse)
+    too_much = excess(q, y.hi, x.hi) + fma(q, y.lo, -x.lo)
+    return Pair(q, -too_much * inverse)
+
+
+def quotient_pair(x: Pair, y: Pair) -> Pair:
+    """x / y to about 2^-100, with one division."""
+    return fast_two_sum(*quotient_terms(x, y))
+
+
+def quotient(x: Pair, y: Pair) -> Vector:
+    """x / y rounded to little more than half an ulp, with one division; keeps -0.0."""
+    inverse = 1.0 / y.hi
+    q = x.hi * inverse
+    too_much = excess(q, y.hi, x.hi) + fma(q, y.lo, -x.lo)
+    return fma(-too_much, inverse, q)
 
 
 def root_pair(x: Pair) -> Pair:
     """√x to about 2^-100, for x > 0."""
     root = sqrt(x.hi)
-    return fast_two_sum(root, (remainder(root, root, x.hi) + x.lo) * (0.5 / root))
-
-
-def quotient(x: Pair, y: Pair) -> Vector:
-    """x / y rounded to about half an ulp, with one division: q = x.hi · (1/y.hi), then its remainder."""
-    inverse = 1.0 / y.hi
-    q = x.hi * inverse
-    rest = remainder(q, y.hi, x.hi) + fma(-q, y.lo, x.lo)
-    return fma(rest, inverse, q)
-
-
-def remainder(q: Vector, divisor: Vector, dividend: Vector) -> Vector:
-    """dividend - q · divisor, rounded once: exact when q is their rounded quotient."""
-    if q.body.module.fma:
-        return fma(-q, divisor, dividend)
-    p = two_prod(q, divisor)
-    return (dividend - p.hi) - p.lo
+    return fast_two_sum(root, (x.lo - excess(root, root, x.hi)) * (0.5 / root))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from codegen.program import INSTRUCTIONS, REAL
-from codegen.vector_math import exponential, gamma_family, logarithm, remainders, trigonometric
+from codegen.vector_math import exponential, gamma_family, inverse_trigonometric, logarithm, remainders, trigonometric
 from codegen.vector_math.fallback import c_library
 from codegen.vector_math.ir import Vector
 
@@ -78,11 +78,11 @@ ROWS = [
     VectorFunction("sin", 1, 1, "finite", trigonometric.sin),
     VectorFunction("cos", 1, 1, "finite", trigonometric.cos),
     VectorFunction("sincos", 1, 1, "finite", trigonometric.sincos, results=2),
-    _library("tan", 1, "finite"),
-    _library("asin", 1, "-1 <= x <= 1"),
-    _library("acos", 1, "-1 <= x <= 1"),
-    _library("atan", 1, "all reals"),
-    _library("atan2", 2, "all reals"),
+    VectorFunction("tan", 1, 1, "finite", trigonometric.tan),
+    VectorFunction("asin", 1, 1, "-1 <= x <= 1", inverse_trigonometric.asin),
+    VectorFunction("acos", 1, 1, "-1 <= x <= 1", inverse_trigonometric.acos),
+    VectorFunction("atan", 1, 1, "all reals", inverse_trigonometric.atan),
+    VectorFunction("atan2", 2, 1, "all reals", inverse_trigonometric.atan2),
     VectorFunction("sinh", 1, 1, "all reals", exponential.sinh),
     VectorFunction("cosh", 1, 1, "all reals", exponential.cosh),
     VectorFunction("tanh", 1, 1, "all reals", exponential.tanh),

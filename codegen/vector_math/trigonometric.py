@@ -6,9 +6,9 @@ from itertools import pairwise
 from math import nan, pi
 
 from codegen.vector_math import coefficients as c
-from codegen.vector_math.double_double import Pair, add, fast_two_sum, scale, two_prod, two_sum
+from codegen.vector_math.double_double import Pair, add, fast_two_sum, multiply, quotient, two_sum
 from codegen.vector_math.exponential import round_to_integer
-from codegen.vector_math.ir import Integer, Module, Vector, fma, rare, select, write_function
+from codegen.vector_math.ir import Integer, Mask, Module, Vector, fma, rare, select, write_function
 from codegen.vector_math.polynomial import horner
 
 SMALL = 2.0**20  # up to here n is small enough for `reduce_small`
@@ -16,10 +16,11 @@ HUGE_SYMBOL = "@hy.reduce_huge"
 
 
 def reduce_small(x: Vector) -> tuple[Vector, Vector, Vector]:
-    """(r, t, q) with x = n π/2 + r + t, |r| <= π/4, t below an ulp of r, n in the low bits of q, for |x| <= SMALL.
+    """(r, t, q) with x = n π/2 + r + t, |r| <= π/4, t far below r, n in the low bits of q, for |x| <= SMALL.
 
     With fused multiply-add x - n P is exact for the leading part P [Boldo, Daumas, Li, Formally verified argument
-    reduction with a fused multiply-add, 2009]; without it the leading parts are short.
+    reduction with a fused multiply-add, 2009], and n times the second part is a float; without it all but the last are
+    short.
     """
     n, quadrant = round_to_integer(x * (2 / pi))
     if x.body.module.fma:
@@ -70,7 +71,7 @@ def reduce_huge(x: Vector, r: Vector, t: Vector, quadrant: Vector) -> tuple[Vect
     rest = [(((d << 2) | (e >> 30)) & 0xFFFFFFFF).signed_real() for d, e in pairwise(following)]
     value = fast_two_sum(rest[0] * 2.0**-64, rest[1] * 2.0**-96)
     value = add(fast_two_sum(top, value.hi), Pair(value.lo, rest[2] * 2.0**-128))
-    value = add(scale(value, body.real(c.HALF_PI[0])), two_prod(value.hi, body.real(c.HALF_PI[1])))
+    value = multiply(value, Pair(*map(body.real, c.HALF_PI_PAIR)))
 
     negative = x < 0.0
     exact_r = select(negative, -value.hi, value.hi)
@@ -115,28 +116,40 @@ def product_digits(low: Integer, high: Integer, digits: list[Integer]) -> list[I
     return result[:4]
 
 
-def sin_reduced(r: Vector, t: Vector) -> Vector:
-    """sin(r + t) for |r| <= π/4, |t| below an ulp of r, with the minimax polynomial SIN."""
+def sin_terms(r: Vector, t: Vector) -> tuple[Vector, Vector]:
+    """sin(r + t) = a - b for |r| <= π/4, |t| below an ulp of r, a = r, with the minimax polynomial SIN."""
     z = r * r
     cube = z * r
-    tail = fma(z, fma(cube, horner(z, c.SIN[1:]), t * -0.5), t)
-    return r + fma(cube, c.SIN[0], tail)
+    # the signs are such that r = -0.0 gives b = +0.0
+    return r, fma(cube, -c.SIN[0], fma(z, fma(-cube, horner(z, c.SIN[1:]), t * 0.5), -t))
+
+
+def cos_terms(r: Vector, t: Vector) -> tuple[Vector, Vector]:
+    """cos(r + t) = a + b for |r| <= π/4, |t| below an ulp of r, a = 1 - r²/2 rounded, with the minimax polynomial COS."""
+    z = r * r
+    half = z * 0.5
+    a = 1.0 - half
+    return a, ((1.0 - a) - half) + fma(z * z, horner(z, c.COS), -(r * t))
+
+
+def sin_reduced(r: Vector, t: Vector) -> Vector:
+    a, b = sin_terms(r, t)
+    return a - b
 
 
 def cos_reduced(r: Vector, t: Vector) -> Vector:
-    """cos(r + t) for |r| <= π/4, |t| below an ulp of r, with the minimax polynomial COS; the rounding of 1 - r²/2 is
-    made good."""
-    z = r * r
-    half = z * 0.5
-    w = 1.0 - half
-    return w + (((1.0 - w) - half) + fma(z * z, horner(z, c.COS), -(r * t)))
+    a, b = cos_terms(r, t)
+    return a + b
+
+
+def is_odd(quadrant: Vector) -> Mask:
+    return (quadrant.bits << 63).is_negative()
 
 
 def sincos(x: Vector) -> tuple[Vector, Vector]:
     """(sin x, cos x) from one reduction; the bits are those of `sin` and `cos`."""
     r, t, quadrant = reduce(x)
-    s, k = sin_reduced(r, t), cos_reduced(r, t)
-    odd = (quadrant.bits << 63).is_negative()
+    s, k, odd = sin_reduced(r, t), cos_reduced(r, t), is_odd(quadrant)
     sin_sign = (quadrant.bits & 2) << 62
     cos_sign = ((quadrant.bits + 1) & 2) << 62
     return (select(odd, k, s).bits ^ sin_sign).real, (select(odd, s, k).bits ^ cos_sign).real
@@ -150,3 +163,14 @@ def sin(x: Vector) -> Vector:
 def cos(x: Vector) -> Vector:
     """cos x; nan at ±inf."""
     return sincos(x)[1]
+
+
+def tan(x: Vector) -> Vector:
+    """tan x = sin x / cos x, or -cos/sin in odd quadrants: the quotient of two unrounded sums; nan at ±inf."""
+    r, t, quadrant = reduce(x)
+    a, b = sin_terms(r, t)
+    s, k, odd = fast_two_sum(a, -b), fast_two_sum(*cos_terms(r, t)), is_odd(quadrant)
+    above = Pair(select(odd, k.hi, s.hi), select(odd, k.lo, s.lo))
+    below = Pair(select(odd, s.hi, k.hi), select(odd, s.lo, k.lo))
+    value = quotient(above, below)
+    return (value.bits ^ (quadrant.bits << 63)).real
