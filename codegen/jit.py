@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache, cached_property
 
+import llvmlite
 import llvmlite.binding as llvm
 
+from codegen import cache
 from codegen.emit import emit, emit_driver, emit_program, symbol
 from codegen.program import Program
 from codegen.target import Target, find, host
+
+# Part of the name of cached objects: to be raised when `optimise` changes.
+PIPELINE = 1
 
 
 @dataclass(eq=False)
@@ -34,7 +39,7 @@ class Compiled:
         """Linkage name of the program; its functions are this, and this with "_batch" and "_loop" after it."""
         return symbol(self.program.name)
 
-    @cached_property
+    @functools.cached_property
     def ir(self) -> str:
         """The whole LLVM IR, before optimisation."""
         return emit(self.program, self.target)
@@ -71,19 +76,27 @@ def compile(program: Program, target: Target | str | None = None) -> Compiled:
     return Compiled(program, target, object_code, seconds, engine)
 
 
-@cache
+@functools.cache
 def driver_object(target: Target) -> bytes:
     """The object file of the driver, generated once per process and target."""
     return generate(emit_driver(target), target, {})
 
 
 def generate(ir: str, target: Target, seconds: dict[str, float]) -> bytes:
-    """LLVM IR → relocatable object file."""
+    """LLVM IR → relocatable object file, from the cache if it was made before."""
+    with _timed(seconds, "look up"):
+        versions = f"{llvmlite.__version__} {llvm.llvm_version_info} {PIPELINE}"
+        name = cache.key(ir, repr(target), versions)
+        kept = cache.load(name)
+    if kept is not None:
+        return kept
     machine = target.machine()
     with _timed(seconds, "optimise"):
         module = optimise(ir, machine)
     with _timed(seconds, "generate"):
-        return bytes(machine.emit_object(module))
+        made = bytes(machine.emit_object(module))
+    cache.store(name, made)
+    return made
 
 
 def optimise(ir: str, machine: llvm.TargetMachine) -> llvm.ModuleRef:
