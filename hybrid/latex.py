@@ -1,0 +1,228 @@
+r"""LaTeX of functions and their derivative matrices.
+
+`latex(f)` gives a string for mathematics mode: the left-hand side (f(x, y), \nabla f, J_f, \nabla^2 f), the expression
+or matrix, and repeated parts named once below. The stages: which entries are shown (matrices.py), what is named and
+which shape each expression has (layout.py), how it is set (typeset.py, latex_notation.py, naming.py), what stands on
+the left (captions.py); the lines are put together here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hybrid import operations as ops
+from hybrid.captions import Printable, entry_name, fraction_of_partials, signature, unravel
+from hybrid.errors import ArgumentError
+from hybrid.graph import Graph
+from hybrid.latex_notation import LaTeX, NumberFormat, thousands, visible_length
+from hybrid.layout import UNLIMITED, Layout, Limit, count_operations, is_zero
+from hybrid.matrices import DELIMITERS, Blocks
+from hybrid.naming import LaTeXNames
+from hybrid.operations import CONSTANT, NamedConstant
+from hybrid.text import text
+from hybrid.typeset import Level, Piece, Typesetter
+
+__all__ = ["Limit", "latex", "text"]
+
+PAGE = 120  # symbols on a line: an entry of a matrix with n columns that is wider than PAGE/n gets a name
+DEFAULT_LIMIT = Limit()
+
+
+@dataclass(frozen=True)
+class Line:
+    """An equation: left side (may be empty), and the right side in the parts between which it may break."""
+
+    left: str
+    right: tuple[str, ...]
+
+
+def latex(
+    function: Printable,
+    *,
+    lhs: bool | str = True,
+    matrix: str = "bmatrix",
+    form: str = "matrix",
+    gradient: str = "column",
+    symbol_names: Mapping[Any, str] | None = None,
+    first_index: int = 1,
+    style: str = "plain",
+    label: str | None = None,
+    number_format: NumberFormat = None,
+    where: bool | str = "auto",
+    width: int | None = 100,
+    zero: str = "auto",
+    limit: Limit | None = DEFAULT_LIMIT,
+) -> str:
+    r"""LaTeX of a function.
+
+    lhs: True writes f(x, y), \nabla f, J_f or \nabla^2 f with arguments; "partial" writes a derivative as
+        \partial (f_1, …) / \partial (x_1, …); False writes none; any other text is taken as it is.
+    matrix: "bmatrix", "pmatrix", "Bmatrix", "vmatrix", "Vmatrix" or "matrix".
+    form: "matrix", or "entries": one equation per entry that is not a structural zero, named
+        \partial f_i / \partial x_j.
+    gradient: a vector is set as a "column" or a "row".
+    symbol_names: LaTeX for names, elements ("q[0]") or SymPy symbols, taken as it is.
+    first_index: what the first element of an array is called; 1, as in mathematics.
+    style: "plain" (for use between dollars), or a numbered "equation" or "align"; `label` needs one of these two.
+    number_format: digits for floats, or a function from a non-negative float to LaTeX; None prints the shortest decimal
+        that reads back as the same float.
+    where: "auto" names repeated parts where that shortens the whole, True names all that are not short, False none.
+    width: symbols on a line before a sum breaks; None never breaks.
+    zero: LaTeX of structural zeros in matrices; "auto" is 0, or a dot in a large sparse matrix.
+    limit: how much is shown before parts are left out and counted; None shows everything.
+
+    Raises ArgumentError for an option outside these.
+    """
+    check_choice("matrix", matrix, DELIMITERS)
+    check_choice("form", form, ("matrix", "entries"))
+    check_choice("gradient", gradient, ("column", "row"))
+    check_choice("style", style, ("plain", "equation", "align"))
+    check_choice("where", where, (True, False, "auto"))
+    if label is not None and style == "plain":
+        raise ArgumentError(f'label is {label!r} without a numbered style: add style="equation" or style="align"')
+    writer = Writer(function, symbol_names, first_index, number_format, where, limit or UNLIMITED)
+    lines = writer.entries() if form == "entries" else [writer.equation(lhs, matrix, gradient == "row", zero)]
+    definitions = writer.definitions()
+    return assemble(lines, definitions, writer.note(definitions), style, label, width)
+
+
+def check_choice(option: str, value: object, allowed: Iterable[object]) -> None:
+    if not any(type(value) is type(choice) and value == choice for choice in allowed):
+        choices = ", ".join(map(repr, allowed))
+        raise ArgumentError(f"{option} is {value!r}: expected one of {choices}")
+
+
+class Writer:
+    """One function being printed."""
+
+    def __init__(
+        self,
+        function: Printable,
+        symbol_names: Mapping[Any, str] | None,
+        first_index: int,
+        number_format: NumberFormat,
+        where: bool | str,
+        limit: Limit,
+    ) -> None:
+        self.function = function
+        self.graph = function.graph
+        self.limit = limit
+        self.blocks = Blocks.of(function, limit)
+        self.shown = self.blocks.shown()
+        roots = [function.nodes[i] for i in self.shown]
+        longest = max(12, PAGE // self.blocks.columns()) if function.shape else None
+        self.layout = Layout(self.graph, roots, where, limit, longest)
+        arguments = [(argument.name, tuple(argument.shape)) for argument in function.arguments]
+        constants = constants_used(self.graph, self.layout.explored)
+        self.names = LaTeXNames(arguments, symbol_names, first_index, constants)
+        self.typesetter = Typesetter(self.layout, LaTeX(self.names, number_format))
+
+    def equation(self, lhs: bool | str, matrix: str, row: bool, zero: str) -> Line:
+        left = self._left(lhs)
+        if not self.function.shape:
+            return Line(left, right_side(self.typesetter.entry(self.function.nodes[0])))
+        zeros = sum(is_zero(self.graph, self.function.nodes[i]) for i in self.shown)
+        if zero == "auto":
+            zero = r"\cdot" if len(self.shown) >= 25 and 2 * zeros > len(self.shown) else "0"
+
+        def entry(output: int) -> Piece:
+            node = self.function.nodes[output]
+            return Piece(zero) if is_zero(self.graph, node) else self.typesetter.entry(node)
+
+        return Line(left, (self.blocks.set(entry, matrix, row),))
+
+    def _left(self, lhs: bool | str) -> str:
+        if lhs is True:
+            return signature(self.function, self.names)
+        if lhs == "partial":
+            return fraction_of_partials(self.function, self.names)
+        return lhs or ""
+
+    def entries(self) -> list[Line]:
+        """One equation per shown entry that is not a structural zero."""
+        lines = []
+        for output in self.shown:
+            node = self.function.nodes[output]
+            if not is_zero(self.graph, node):
+                left = entry_name(self.function, unravel(output, self.function.shape), self.names)
+                lines.append(Line(left, right_side(self.typesetter.entry(node))))
+        return lines or [Line(signature(self.function, self.names), ("0",))]
+
+    def definitions(self) -> list[Line]:
+        """What the names stand for, in reading order; of very many the first and the last."""
+        lines = []
+        before = 0
+        for number, node in self.layout.definitions(self.limit.definitions):
+            if number > before + 1:
+                lines.append(Line("", (r"\vdots",)))
+            before = number
+            lines.append(Line(self.names.temporary(number), right_side(self.typesetter.body(node))))
+        return lines
+
+    def note(self, definitions: Sequence[Line]) -> str:
+        """How big the whole is, if a part of it is left out."""
+        outputs = len(self.function.nodes) - len(self.shown)
+        if len(definitions) <= self.limit.definitions and not self.layout.elided and not outputs:
+            return ""
+        count = count_operations(self.graph, self.function.nodes)
+        shown = f", {thousands(len(self.layout.number))} parts named" if definitions else ""
+        return rf"\text{{({thousands(count)} operations in all{shown})}}"
+
+
+def constants_used(graph: Graph, nodes: Iterable[int]) -> list[str]:
+    """LaTeX of the named constants among the nodes; e gives way to a variable of that name instead."""
+    found = {graph.leaves[node] for node in nodes if graph.ops[node] is CONSTANT}
+    return [leaf.latex for leaf in found if isinstance(leaf, NamedConstant) and leaf is not ops.E]
+
+
+def right_side(piece: Piece) -> tuple[str, ...]:
+    if piece.level in (Level.LOGIC, Level.RELATION):
+        return (f"({piece.full})",)
+    return piece.terms or (piece.full,)
+
+
+# --- lines to LaTeX ---------------------------------------------------------------------------------------------------
+def wrapped(parts: Sequence[str], width: int | None, used: int) -> list[str]:
+    """The parts in as few lines as fit the width."""
+    lines = [parts[0]]
+    length = used + visible_length(parts[0])
+    for part in parts[1:]:
+        size = visible_length(part) + 1
+        if width is not None and length + size > width:
+            lines.append(part)
+            length = used + size
+        else:
+            lines[-1] += " " + part
+            length += size
+    return lines
+
+
+def aligned_rows(line: Line, width: int | None, prefix: str = "") -> list[str]:
+    first, *rest = wrapped(line.right, width, min(visible_length(line.left), 20))
+    equals = "&= " if line.left else "& "
+    return [f"{prefix}{line.left} {equals}{first}".strip(), *(rf"&\quad {part}" for part in rest)]
+
+
+def assemble(
+    lines: Sequence[Line], definitions: Sequence[Line], note: str, style: str, label: str | None, width: int | None
+) -> str:
+    rows = [row for line in lines for row in aligned_rows(line, width)]
+    plain = len(rows) == 1 and not definitions and not note
+    for i, line in enumerate(definitions):
+        rows += aligned_rows(line, width, r"\text{where} \quad " if i == 0 else "")
+    if note:
+        rows.append(f"& {note}")
+    tag = rf"\label{{{label}}}" if label else ""
+    if style == "align":
+        first, *rest = rows
+        return environment("align", [f"{first} {tag}".rstrip(), *(rf"{row} \notag" for row in rest)])
+    body = rows[0].replace("&= ", "= ", 1).removeprefix("& ") if plain else environment("aligned", rows)
+    return body if style == "plain" else "\n".join([rf"\begin{{equation}}{tag}", body, r"\end{equation}"])
+
+
+def environment(name: str, rows: Sequence[str]) -> str:
+    ends = [*[r" \\" if r"\frac" not in row else r" \\[4pt]" for row in rows[:-1]], ""]
+    body = "\n".join(row + end for row, end in zip(rows, ends, strict=True))
+    return "\n".join([rf"\begin{{{name}}}", body, rf"\end{{{name}}}"])

@@ -1,0 +1,436 @@
+"""From graph nodes to the shapes a person writes: sums with signs, products over a fraction bar, powers, cases.
+
+Decides what is shown, what is named once in a "where" block and what is written in place, before a character is set.
+Every pass is a loop over nodes; a chain 10⁵ deep or a sum of 10⁵ terms costs what its nodes cost.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TypeVar
+
+from hybrid import operations as ops
+from hybrid.graph import Graph
+from hybrid.operations import CONSTANT, MASK, VARIABLE, NamedConstant, Operation
+
+
+@dataclass(frozen=True)
+class Limit:
+    """How much is shown before parts are left out and counted; the default fits a page.
+
+    rows, columns: of a matrix, after which dots follow; terms: of one sum, product or list of cases; definitions: in
+    the where block; symbols: of one expression written without a where block; nodes: of the graph looked at, from the
+    outputs inwards.
+    """
+
+    rows: int = 16
+    columns: int = 12
+    terms: int = 40
+    definitions: int = 60
+    symbols: int = 20_000
+    nodes: int = 200_000
+
+
+UNLIMITED = Limit(*[2**62] * 6)
+
+# Weights count symbols on paper. A repeated part is named when it is not SHORT; with where="auto" only when that also
+# saves SAVING symbols over the whole. A part is named though used once when it is LONG or nested DEEP: unreadable.
+SHORT, SAVING, LONG, DEEP = 4, 14, 120, 12
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A constant or a variable."""
+
+    node: int
+
+
+@dataclass(frozen=True)
+class Elided:
+    """A part that lies beyond the limits."""
+
+
+@dataclass(frozen=True)
+class Sum:
+    """terms: (sign, node); `omitted` more stand before the last one."""
+
+    terms: tuple[tuple[int, int], ...]
+    omitted: int = 0
+
+
+Exponent = int | Fraction
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Product:
+    """coefficient · Π node^exponent over Π node^exponent; exponents are positive, or 0 as the user wrote it."""
+
+    coefficient: Fraction
+    over: tuple[tuple[int, Exponent], ...]
+    under: tuple[tuple[int, Exponent], ...] = ()
+    omitted: int = 0
+
+
+@dataclass(frozen=True)
+class Power:
+    """base^exponent with an exponent that is itself an expression."""
+
+    base: int
+    exponent: int
+
+
+@dataclass(frozen=True)
+class Cases:
+    """rows: (value, condition); `omitted` more stand before the last one."""
+
+    rows: tuple[tuple[int, int], ...]
+    otherwise: int
+    omitted: int = 0
+
+
+@dataclass(frozen=True)
+class Apply:
+    """Any other operation on its arguments, or on arbitrarily many where it is associative."""
+
+    op: Operation
+    args: tuple[int, ...]
+    omitted: int = 0
+
+
+Form = Leaf | Elided | Sum | Product | Power | Cases | Apply
+
+SUMS = (ops.add, ops.sub)
+PRODUCTS = (ops.mul, ops.div, ops.neg, ops.sqrt)
+CHAINS = (ops.minimum, ops.maximum, ops.logical_and, ops.logical_or)
+
+
+def exact(value: object) -> Fraction | None:
+    """The rational number a constant is exactly, floats that are whole numbers included."""
+    if isinstance(value, bool | NamedConstant):
+        return None
+    if isinstance(value, int | Fraction):
+        return Fraction(value)
+    if isinstance(value, float) and value.is_integer() and 0 < abs(value) < 1e15:
+        return Fraction(int(value))
+    return None
+
+
+def fixed_exponent(graph: Graph, node: int) -> Exponent | None:
+    """The exponent of a power with a rational constant exponent."""
+    if graph.ops[node] is not ops.pow or not graph.is_constant(graph.args[node][1]):
+        return None
+    value = graph.leaves[graph.args[node][1]]
+    if isinstance(value, float) and not value.is_integer():
+        return None  # x^0.3 stays as it was written
+    exponent = exact(value) if value != 0 else Fraction(0)
+    if exponent is None:
+        return None
+    return exponent.numerator if exponent.denominator == 1 else exponent
+
+
+class Layout:
+    """The forms of the nodes that `roots` need, and which of them are named."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        roots: Sequence[int],
+        where: bool | str = "auto",
+        limit: Limit = UNLIMITED,
+        longest_root: int | None = None,
+    ) -> None:
+        self.graph = graph
+        self.limit = limit
+        self.roots = dict.fromkeys(roots)
+        self.where = where
+        self.longest_root = longest_root
+        self.named: set[int] = set()
+        self.weight: dict[int, int] = {}
+        self.forms: dict[int, Form] = {}
+        self._explore()
+        self.number: dict[int, int] = self._number() if self.named else {}
+
+    # --- what is looked at, and what is named -------------------------------------------------------------------------
+    def _explore(self) -> None:
+        budget = self.limit.nodes
+        while True:
+            self.explored = self._nearest(budget)
+            self._weigh()
+            if self.where is not False or sum(self.weight[root] for root in self.roots) <= self.limit.symbols:
+                return
+            budget = min(budget, len(self.explored)) // 2
+
+    def shown_args(self, node: int) -> tuple[int, ...]:
+        args = self.graph.args[node]
+        return args if len(args) <= self.limit.terms else (*args[: self.limit.terms - 1], args[-1])
+
+    def _nearest(self, budget: int) -> set[int]:
+        """The nodes nearest to the roots, at most about `budget` of them."""
+        seen = set(self.roots)
+        queue = deque(self.roots)
+        while queue and len(seen) < budget:
+            for arg in self.shown_args(queue.popleft()):
+                if arg not in seen:
+                    seen.add(arg)
+                    queue.append(arg)
+        return seen
+
+    def _weigh(self) -> None:
+        graph, explored = self.graph, self.explored
+        order = sorted(explored)
+        uses, parent = self._count_uses(order)
+        self.named.clear()
+        self.forms.clear()
+        depth: dict[int, int] = {}
+        for node in order:
+            args = [arg for arg in self.shown_args(node) if arg in explored]
+            op = graph.ops[node]
+            below = [1 if arg in self.named else self.weight[arg] for arg in args]
+            self.weight[node] = weight = self._own_weight(node) + sum(below)
+            absorbed = self._absorbed(node, parent.get(node))
+            nested = max((0 if arg in self.named else depth[arg] for arg in args), default=0)
+            depth[node] = nested + (0 if absorbed or is_transparent(graph, node) else 1)
+            if self.where is False or op is CONSTANT or op is VARIABLE:
+                continue
+            if is_transparent(graph, node) and node not in self.roots:
+                continue
+            wide = node in self.roots and self.longest_root is not None and weight > self.longest_root
+            unreadable = not absorbed and parent.get(node) is not None and (weight > LONG or depth[node] > DEEP)
+            if wide or unreadable or self._repeats(node, weight, uses.get(node, 0)):
+                self.named.add(node)
+
+    def _repeats(self, node: int, weight: int, uses: int) -> bool:
+        if uses < 2 or weight < SHORT or self.graph.ops[node].result == MASK:
+            return False
+        return self.where is True or (uses - 1) * (weight - 1) >= SAVING
+
+    def _own_weight(self, node: int) -> int:
+        graph = self.graph
+        op = graph.ops[node]
+        if op is CONSTANT:
+            value = graph.leaves[node]
+            return min(len(repr(value)), 20) if isinstance(value, float) else 1
+        if op is VARIABLE:
+            return 1 if not graph.leaves[node].index else 2
+        if op is ops.add:
+            return len(self.shown_args(node)) - 1
+        if op is ops.mul:
+            return 0
+        return {ops.sub: 1, ops.neg: 1, ops.div: 0, ops.pow: 0, ops.exp: 1, ops.where: 6}.get(op, 2)
+
+    def _count_uses(self, order: Sequence[int]) -> tuple[dict[int, int], dict[int, int | None]]:
+        """Places each node is written in, counted through signs and coefficients; and the only parent, or None."""
+        graph = self.graph
+        uses = dict.fromkeys(self.roots, 1)
+        parent: dict[int, int | None] = dict.fromkeys(self.roots)
+        for node in reversed(order):
+            places = uses.get(node, 1) if is_transparent(graph, node) else 1
+            for arg in set(self.shown_args(node)):
+                uses[arg] = uses.get(arg, 0) + places
+                parent[arg] = None if arg in parent else node
+        return uses, parent
+
+    def _absorbed(self, node: int, parent: int | None) -> bool:
+        """Whether the only user takes this node's operands into its own sum, product or list."""
+        if parent is None:
+            return False
+        op, above = self.graph.ops[node], self.graph.ops[parent]
+        first = self.graph.args[parent][0]
+        if op in SUMS:
+            return above is ops.add or (above is ops.sub and first == node)
+        if op is ops.where:
+            return above is ops.where and self.graph.args[parent][2] == node
+        if op in CHAINS:
+            return above is op
+        return op in (ops.mul, ops.div) and above in (ops.mul, ops.div, ops.neg)
+
+    def _number(self) -> dict[int, int]:
+        """Numbers the named nodes as they are read: each after those it needs, from the first output on."""
+        number: dict[int, int] = {}
+        seen: set[int] = set()
+        stack = [(root, False) for root in reversed(list(self.roots))]
+        while stack:
+            node, done = stack.pop()
+            if done:
+                number[node] = len(number) + 1
+            elif node not in seen:
+                seen.add(node)
+                if node in self.named:
+                    stack.append((node, True))
+                stack.extend((part, False) for part in reversed(parts(self.form(node))))
+        return number
+
+    @property
+    def elided(self) -> bool:
+        """Whether a part lies beyond the limits."""
+        return any(isinstance(form, Elided) or getattr(form, "omitted", 0) for form in self.forms.values())
+
+    def definitions(self, most: int) -> list[tuple[int, int]]:
+        """(number, node) of what is named, in reading order; of more than `most` the first and the last."""
+        numbered = [(number, node) for node, number in self.number.items()]
+        if len(numbered) <= most:
+            return numbered
+        return [*numbered[: most - most // 2], *numbered[len(numbered) - most // 2 :]]
+
+    # --- forms --------------------------------------------------------------------------------------------------------
+    def form(self, node: int) -> Form:
+        form = self.forms.get(node)
+        if form is None:
+            form = self.forms[node] = self._build(node)
+        return form
+
+    def _build(self, node: int) -> Form:
+        graph = self.graph
+        op, args = graph.ops[node], graph.args[node]
+        if node not in self.explored:
+            return Elided()
+        if op is CONSTANT or op is VARIABLE:
+            return Leaf(node)
+        if op in SUMS:
+            return self._sum(node)
+        if op in PRODUCTS or fixed_exponent(graph, node) is not None:
+            return self._product(node)
+        if op is ops.pow:
+            return Power(*args)
+        if op is ops.where:
+            return self._cases(node)
+        if op in CHAINS:
+            shown, omitted = self._cut(self._chain(node, op))
+            return Apply(op, tuple(shown), omitted)
+        return Apply(op, args)
+
+    def _open(self, node: int, start: int) -> bool:
+        """Whether the node is written in place, so that its operands may join those of its user."""
+        return node == start or (node in self.explored and node not in self.named)
+
+    def _cut(self, items: Sequence[T]) -> tuple[Sequence[T], int]:
+        most = self.limit.terms
+        return (items, 0) if len(items) <= most else ([*items[: most - 1], items[-1]], len(items) - most)
+
+    def _chain(self, start: int, op: Operation) -> list[int]:
+        found: list[int] = []
+        stack = [start]
+        while stack:
+            node = stack.pop()
+            if self._open(node, start) and self.graph.ops[node] is op:
+                stack.extend(reversed(self.graph.args[node]))
+            else:
+                found.append(node)
+        return list(dict.fromkeys(found))
+
+    def _sum(self, start: int) -> Sum:
+        graph = self.graph
+        terms: list[tuple[int, int]] = []
+        stack = [(1, start)]
+        while stack:
+            sign, node = stack.pop()
+            op, args = graph.ops[node], graph.args[node]
+            open_ = self._open(node, start)
+            if open_ and op is ops.neg:
+                stack.append((-sign, args[0]))
+            elif open_ and op in SUMS and sign > 0:
+                signs = (1,) * len(args) if op is ops.add else (1, -1)
+                stack.extend(reversed(list(zip(signs, args, strict=True))))
+            else:
+                terms.append((sign, node))
+        shown, omitted = self._cut(terms)
+        return Sum(tuple(shown), omitted)
+
+    def _product(self, start: int) -> Product:
+        """Factors of nested products, quotients and fixed powers; equal ones are counted, numbers multiplied."""
+        graph = self.graph
+        coefficient = Fraction(1)
+        over: dict[int, Exponent] = {}
+        under: dict[int, Exponent] = {}
+        extra: list[tuple[int, Exponent]] = []  # a root beside another power of the same base stays apart
+        stack: list[tuple[int, int]] = [(start, 1)]
+        while stack:
+            node, side = stack.pop()
+            op, args = graph.ops[node], graph.args[node]
+            base, exponent = node, Fraction(side)
+            if self._open(node, start):
+                if op is ops.mul:
+                    stack.extend((arg, side) for arg in reversed(args))
+                    continue
+                if op is ops.div:
+                    stack.extend([(args[1], -side), (args[0], side)])
+                    continue
+                if op is ops.neg:
+                    coefficient = -coefficient
+                    stack.append((args[0], side))
+                    continue
+                number = exact(graph.leaves[node]) if op is CONSTANT else None
+                if number is not None and (number or side > 0):
+                    coefficient *= number**side
+                    continue
+                if op is ops.sqrt:
+                    base, exponent = args[0], Fraction(side, 2)
+                elif (power := fixed_exponent(graph, node)) is not None:
+                    base, exponent = args[0], Fraction(power) * side
+                    if abs(exponent) == 1 and self._open(base, start):
+                        stack.append((base, int(exponent)))
+                        continue
+            half = under if exponent < 0 else over
+            size: Exponent = abs(exponent) if exponent.denominator > 1 else abs(exponent.numerator)
+            if base not in half:
+                half[base] = size
+            elif isinstance(size, int) and isinstance(before := half[base], int) and size and before:
+                half[base] = before + size
+            else:
+                extra.append((base, size if half is over else -size))
+        over_items = [*over.items(), *((base, size) for base, size in extra if size >= 0)]
+        under_items = [*under.items(), *((base, -size) for base, size in extra if size < 0)]
+        shown, omitted = self._cut(over_items)
+        shown_under, omitted_under = self._cut(under_items)
+        return Product(coefficient, tuple(shown), tuple(shown_under), omitted + omitted_under)
+
+    def _cases(self, start: int) -> Cases:
+        rows: list[tuple[int, int]] = []
+        node = start
+        while self._open(node, start) and self.graph.ops[node] is ops.where:
+            condition, value, node_else = self.graph.args[node]
+            rows.append((value, condition))
+            node = node_else
+        shown, omitted = self._cut(rows)
+        return Cases(tuple(shown), node, omitted)
+
+
+def parts(form: Form) -> list[int]:
+    """The nodes a form is made of, in the order they were written."""
+    match form:
+        case Sum(terms):
+            return [node for _, node in terms]
+        case Product(_, over, under):
+            return [node for node, _ in (*over, *under)]
+        case Power(base, exponent):
+            return [base, exponent]
+        case Cases(rows, otherwise):
+            return [node for row in rows for node in row] + [otherwise]
+        case Apply(_, args):
+            return list(args)
+    return []
+
+
+def is_transparent(graph: Graph, node: int) -> bool:
+    """A sign, a coefficient or a reciprocal: what it stands before is named, not the node itself."""
+    op, args = graph.ops[node], graph.args[node]
+    if op is ops.neg:
+        return True
+    if op is ops.mul:
+        return len(args) == 2 and (graph.is_constant(args[0]) or graph.is_constant(args[1]))
+    if op is ops.div:
+        return graph.is_constant(args[0]) or graph.is_constant(args[1])
+    return fixed_exponent(graph, node) == -1
+
+
+def count_operations(graph: Graph, roots: Iterable[int]) -> int:
+    return sum(graph.ops[node] not in (CONSTANT, VARIABLE) for node in graph.reach(roots))
+
+
+def is_zero(graph: Graph, node: int) -> bool:
+    """Whether a node is a structural zero of a derivative."""
+    return graph.is_constant(node) and type(graph.leaves[node]) is int and graph.leaves[node] == 0
