@@ -9,7 +9,7 @@ import numpy as np
 
 from hybrid.tape.elementwise import UFUNCS, masked, unary
 from hybrid.tape.mode import quietly
-from hybrid.tape.rule import Rule, record
+from hybrid.tape.rule import Broadcasting, Rule, make_node, note_broadcasting, record
 from hybrid.tape.tensor import Tensor, as_tensor
 
 
@@ -36,7 +36,7 @@ def relu(x: Any) -> Tensor:
     return record(_RELU, (x,), quietly().run(np.maximum, x._data, 0))
 
 
-_CLIP = Rule(
+_CLIP = Broadcasting(
     "Clamp",
     "x low high",
     lambda g, x, low, high: masked(g, (x >= low) & (x <= high)),
@@ -61,11 +61,10 @@ def clip(x: Any, low: Any = None, high: Any = None) -> Tensor:
             np.clip(x._data, None if low is None else bounds[0]._data, None if high is None else bounds[1]._data)
         )
     data = quietly().run(np.minimum, quietly().run(np.maximum, x._data, bounds[0]._data), bounds[1]._data)
-    result = record(_CLIP, inputs, data)
-    shapes = [None if t.shape == data.shape else t.shape for t in inputs]
-    if result._edge is not None and any(shape is not None for shape in shapes):
-        result._edge.fix = (data.ndim, shapes)  # type: ignore[union-attr]
-    return result
+    node = make_node(_CLIP, inputs, data, None)
+    if node is not None:
+        note_broadcasting(node, data.shape, [t._data for t in inputs])
+    return Tensor(data, node)
 
 
 UFUNCS["clip"] = clip

@@ -21,13 +21,14 @@ from hybrid import special
 from hybrid.errors import ArgumentError
 from hybrid.tape.mode import is_grad_enabled, quietly
 from hybrid.tape.node import Masked, Node
-from hybrid.tape.rule import Partial, Rule, check_saved, make_node, parameters
-from hybrid.tape.tensor import Tensor, as_tensor, current_edge, version_of
+from hybrid.tape.rule import Broadcasting, Partial, Rule, check_saved, make_node, note_broadcasting, note_versions, parameters
+from hybrid.tape.tensor import Tensor, as_tensor, current_edge
 
 ELEMENTWISE: dict[str, Callable[..., Tensor]] = {}
 UFUNCS: dict[str, Callable[..., Tensor]] = {}  # by the __name__ of the NumPy or SciPy ufunc that means the same
 
 _NUMBERS = (int, float)
+_FLOAT64 = np.float64
 
 
 class Unary(Rule):
@@ -41,8 +42,8 @@ class Unary(Rule):
             raise ValueError(f"the partial of {title} may read x and out, it reads {self.reads}")
 
     def pull(self, node: Node, g: Any, edges: Any) -> Any:
-        if type(g) is Tensor or node.overwritten or node.saved is None or self.reads == "x out":
-            return super().pull(node, g, edges)
+        if type(g) is Tensor or node.rare is not None or node.saved is None or self.reads == "x out":
+            return super().raw(node, g, edges)
         if self.reads == "x":
             x = node.saved[0]
             if x._extra is not None:
@@ -56,7 +57,7 @@ class Unary(Rule):
 def unary(name: str, meaning: Callable[[Any], Any], partial: Partial, *, ufuncs: str = "", title: str = "") -> Any:
     """Define an operation on one input and enter it in the tables."""
     rule = Unary(title or name.capitalize(), partial)
-    reads_x, reads_out = "x" in rule.reads, "out" in rule.reads
+    reads_x, reads_out, reads = "x" in rule.reads, "out" in rule.reads, rule.reads != ""
 
     def operation(x: Any) -> Tensor:
         if type(x) is not Tensor:
@@ -65,70 +66,100 @@ def unary(name: str, meaning: Callable[[Any], Any], partial: Partial, *, ufuncs:
         edge = x._edge if x._extra is None else current_edge(x)
         if edge is None or not is_grad_enabled():
             return Tensor(data)
-        node = Node(rule, (edge,), (x if reads_x else None, data if reads_out else None))
+        node = Node(rule, (edge,), (x if reads_x else None, data if reads_out else None) if reads else [None, None])
         if reads_x and x._extra is not None:
-            node.versions = (version_of(x),)
+            note_versions(node, (x,))
         return Tensor(data, node)
 
     return _enter(name, operation, ufuncs)
+
+
+# How to call a partial that reads some of x, y and out when all three are at hand.
+_CALLS: dict[tuple[str, ...], Callable[[Partial], Partial]] = {
+    (): lambda p: lambda g, x, y, out: p(g),
+    ("x",): lambda p: lambda g, x, y, out: p(g, x),
+    ("y",): lambda p: lambda g, x, y, out: p(g, y),
+    ("x", "y"): lambda p: lambda g, x, y, out: p(g, x, y),
+    ("x", "out"): lambda p: lambda g, x, y, out: p(g, x, out),
+    ("y", "out"): lambda p: lambda g, x, y, out: p(g, y, out),
+    ("x", "y", "out"): lambda p: p,
+}
+
+
+class Binary(Broadcasting):
+    """Rule of an elementwise operation on two inputs."""
+
+    def __init__(self, title: str, partial_x: Partial, partial_y: Partial, selects: bool) -> None:
+        super().__init__(title, "x y", partial_x, partial_y, elementwise=True, selects=selects)
+        self._call_x, self._call_y = (_CALLS[parameters(p)[1:]](p) for p in (partial_x, partial_y))
+
+    def raw(self, node: Node, g: Any, edges: Any) -> Any:
+        if type(g) is Tensor or node.rare is not None or node.saved is None:
+            return super().raw(node, g, edges)
+        x, y, out = node.saved
+        if type(x) is Tensor:
+            if x._extra is not None:
+                check_saved(node)
+            x = x._data
+        if type(y) is Tensor:
+            if y._extra is not None:
+                check_saved(node)
+            y = y._data
+        x_edge, y_edge = edges
+        if y_edge is None:
+            return (self._call_x(g, x, y, out), None)
+        if x_edge is None:
+            return (None, self._call_y(g, x, y, out))
+        return (self._call_x(g, x, y, out), self._call_y(g, x, y, out))
 
 
 def binary(
-    name: str, meaning: Callable[[Any, Any], Any], partial_x: Partial | None, partial_y: Partial | None,
+    name: str, meaning: Callable[[Any, Any], Any], partial_x: Partial, partial_y: Partial,
     *, ufuncs: str = "", title: str = "", selects: bool = False,
 ) -> Any:  # fmt: skip
     """Define an operation on two inputs, which broadcast, and enter it in the tables."""
-    rule = Rule(title or name.capitalize(), "x y", partial_x, partial_y, elementwise=True, selects=selects)
+    rule = Binary(title or name.capitalize(), partial_x, partial_y, selects)
+    needs_both, needs_x, needs_y = rule.needs((True, True)), rule.needs((True, False)), rule.needs((False, True))
 
     def operation(x: Any, y: Any) -> Tensor:
-        x_data, x_edge = _operand(x)
-        y_data, y_edge = _operand(y)
+        if type(x) is Tensor:
+            x_data, x_edge = x._data, (x._edge if x._extra is None else current_edge(x))
+        else:
+            x, x_data, x_edge = _operand(x)
+        if type(y) is Tensor:
+            y_data, y_edge = y._data, (y._edge if y._extra is None else current_edge(y))
+        else:
+            y, y_data, y_edge = _operand(y)
         data = quietly().run(meaning, x_data, y_data)
         if (x_edge is None and y_edge is None) or not is_grad_enabled():
             return Tensor(data)
-        keep_x, keep_y, keep_out = rule.needs((x_edge is not None, y_edge is not None))
-        node = Node(
-            rule,
-            (x_edge, y_edge),
-            (_kept(x, x_data) if keep_x else None, _kept(y, y_data) if keep_y else None, data if keep_out else None),
-        )
-        if (type(x) is Tensor and x._extra is not None) or (type(y) is Tensor and y._extra is not None):
-            node.versions = (version_of(x) if type(x) is Tensor else 0, version_of(y) if type(y) is Tensor else 0)
-        shape = data.shape
-        if shape:
-            _note_broadcasting(node, shape, x_data, y_data)
+        keep_x, keep_y, keep_out = needs_both if y_edge is not None is not x_edge else needs_x if y_edge is None else needs_y
+        saved: Any = (x if keep_x else None, y if keep_y else None, data if keep_out else None)
+        if not keep_out and (not keep_x or type(x) in _NUMBERS) and (not keep_y or type(y) in _NUMBERS):
+            saved = list(saved)
+        node = Node(rule, (x_edge, y_edge), saved)
+        if (keep_x and type(x) is Tensor and x._extra is not None) or (keep_y and type(y) is Tensor and y._extra is not None):
+            note_versions(node, (x, y))
+        if type(data) is not _FLOAT64:
+            note_broadcasting(node, data.shape, (x_data, y_data))
         return Tensor(data, node)
 
     return _enter(name, operation, ufuncs)
 
 
-def _kept(value: Any, data: Any) -> Any:
-    return value if type(value) is Tensor else data
-
-
-def _operand(value: Any) -> tuple[Any, Any]:
-    """The data and the edge of an operand. Python numbers stay as they are: they do not decide the type."""
-    if type(value) is Tensor:
-        return value._data, (value._edge if value._extra is None else current_edge(value))
+def _operand(value: Any) -> tuple[Any, Any, Any]:
+    """An operand, its data and its edge. Python numbers stay as they are: they do not decide the type."""
     if type(value) in _NUMBERS:
-        return value, None
+        return value, value, None
     t = as_tensor(value)
-    return t._data, current_edge(t)
-
-
-def _note_broadcasting(node: Node, shape: tuple[int, ...], *data: Any) -> None:
-    shapes = [
-        None if edge is None or part.shape == shape else part.shape for edge, part in zip(node.edges, data, strict=True)
-    ]
-    if any(part is not None for part in shapes):
-        node.fix = (len(shape), shapes)
+    return t, t._data, current_edge(t)
 
 
 def constant(name: str, meaning: Callable[..., Any], *, ufuncs: str = "") -> Any:
     """Define a comparison or a logical operation: its result is boolean and has no derivative."""
 
     def operation(*args: Any) -> Tensor:
-        return Tensor(quietly().run(meaning, *[_operand(arg)[0] for arg in args]))
+        return Tensor(quietly().run(meaning, *[_operand(arg)[1] for arg in args]))
 
     return _enter(name, operation, ufuncs)
 
@@ -157,7 +188,7 @@ _LN2, _LN10, _TWO_OVER_SQRT_PI = math.log(2), math.log(10), 2 / math.sqrt(math.p
 add = binary("add", operator.add, lambda g: g, lambda g: g)
 sub = binary("sub", operator.sub, lambda g: g, lambda g: -g, ufuncs="subtract")
 mul = binary("mul", operator.mul, lambda g, y: g * y, lambda g, x: g * x, ufuncs="multiply")
-div = binary("div", operator.truediv, lambda g, y: g / y, lambda g, out, y: -g * (out / y), ufuncs="divide true_divide")
+div = binary("div", operator.truediv, lambda g, y: g / y, lambda g, y, out: -g * (out / y), ufuncs="divide true_divide")
 neg = unary("neg", operator.neg, lambda g: -g, ufuncs="negative")
 positive = unary("positive", operator.pos, lambda g: g)
 abs = unary("abs", np.abs, lambda g, x: g * np.sign(x), ufuncs="absolute fabs")  # noqa: A001
@@ -323,7 +354,7 @@ bitwise_or = constant("bitwise_or", operator.or_)
 bitwise_xor = constant("bitwise_xor", operator.xor)
 invert = constant("invert", operator.invert)
 
-_WHERE = Rule(
+_WHERE = Broadcasting(
     "Where", "c x y", None, lambda g, c: masked(g, c), lambda g, c: masked(g, ~c), elementwise=True, selects=True
 )  # fmt: skip
 
@@ -333,13 +364,11 @@ def where(condition: Any, x: Any, y: Any) -> Tensor:
     condition = as_tensor(condition)
     if condition.dtype != np.bool_:
         condition = Tensor(condition._data != 0)
-    x_data, _ = _operand(x)
-    y_data, _ = _operand(y)
-    data = np.where(condition._data, x_data, y_data)[()]
+    data = np.where(condition._data, _operand(x)[1], _operand(y)[1])[()]
     inputs = (condition, as_tensor(x), as_tensor(y))
     node = make_node(_WHERE, inputs, data, None)
     if node is not None and data.shape:
-        _note_broadcasting(node, data.shape, *[t._data for t in inputs])
+        note_broadcasting(node, data.shape, [t._data for t in inputs])
     return Tensor(data, node)
 
 

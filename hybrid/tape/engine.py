@@ -36,27 +36,25 @@ def sweep(
             g = adjoints.pop(node, None)
             if g is None:
                 continue
-            if node.hooks:
-                g = run_hooks(node.hooks, g, create)
-            if node in ends:
-                found[node] = g
+            if node.rare is not None and node.rare.hooks:
+                g = run_hooks(node.rare.hooks, g, create)
             edges: Sequence[Any] = node.edges
             if wanted is not None:
+                if node in ends:
+                    found[node] = g
                 edges = [edge if edge in wanted else None for edge in edges]
                 if not any(edges):
                     continue
             rule = node.rule
-            if rule is OUTPUT:
-                _collect_output(adjoints, node, g)
-                continue
             if rule.selects or type(g) is Masked:
+                if rule is OUTPUT:
+                    _collect_output(adjoints, node, g)
+                    continue
                 grads = _pull_masked(node, g, edges)
             else:
                 grads = rule.pull(node, g, edges)
-                if node.fix is not None:
-                    grads = _reduce(node.fix, g, grads)
-            if not retain:
-                _release(node)
+            if not retain and type(node.saved) is tuple:
+                node.saved = None
             for edge, a in zip(edges, grads):  # noqa: B905 - a `strict` keyword costs as much as the loop
                 if edge is None or a is None:
                     continue
@@ -123,19 +121,13 @@ def _collect_output(adjoints: dict[Edge, Adjoint], node: Node, g: Adjoint) -> No
     parts[node.args] = g if parts[node.args] is None else parts[node.args] + g
 
 
-def _reduce(fix: Any, g: Any, grads: Sequence[Any]) -> list[Any]:
-    rank, shapes = fix
-    lead = g.ndim - rank
-    return [a if a is None or shape is None else sum_to(a, shape, lead) for a, shape in zip(grads, shapes, strict=True)]
-
-
 def _pull_masked(node: Node, g: Adjoint, edges: Sequence[Any]) -> Sequence[Adjoint]:
     """Pull an adjoint some elements of which are structurally zero, through a rule that may add such elements."""
     value, dead = (g.value, g.dead) if type(g) is Masked else (g, None)
     rule = node.rule
-    grads = rule.pull(node, value, edges)
+    grads = rule.raw(node, value, edges)
     if rule.elementwise:
-        rank, shapes = node.fix or (value.ndim, [None] * len(grads))
+        rank, shapes = node.args if type(node.args) is tuple else (value.ndim, [None] * len(grads))
         lead = value.ndim - rank
         return [None if a is None else _mask_one(a, dead, shape, lead) for a, shape in zip(grads, shapes, strict=True)]
     if rule.moves and dead is not None:
@@ -155,16 +147,6 @@ def _mask_one(a: Adjoint, dead: Any, shape: tuple[int, ...] | None, lead: int) -
     if shape is None:
         return Masked(value, own)
     return Masked(sum_to(value, shape, lead), all_to(np.broadcast_to(own, value.shape), shape, lead))
-
-
-def _release(node: Node) -> None:
-    """Free what the node saved, unless it is only numbers: such a node can be walked again, as in PyTorch."""
-    saved = node.saved
-    if saved is not None:
-        for s in saved:
-            if s is not None and type(s) not in (int, float):
-                node.saved = None
-                return
 
 
 def run_hooks(hooks: Sequence[Any], g: Adjoint, create: bool) -> Adjoint:

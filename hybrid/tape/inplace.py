@@ -54,9 +54,8 @@ def _view_positions(view: Any, base: Any) -> Any:
 
 def _rebuilt(view: Tensor, base: Tensor) -> Edge:
     """The edge of a view whose base changed: the view's elements of the base as it is now."""
-    node = Node(_AS_STRIDED, (base._edge,), (None, None))
-    node.args = {"positions": _view_positions(memory(view), memory(base)), "shape": base.shape, "rank": view.ndim}
-    return node
+    args = {"positions": _view_positions(memory(view), memory(base)), "shape": base.shape, "rank": view.ndim}
+    return Node(_AS_STRIDED, (base._edge,), [None, None], args)
 
 
 rebuild_view_edge.append(_rebuilt)
@@ -83,9 +82,9 @@ def bump(t: Tensor) -> None:
     extra_of(root).version += 1
     edge = root._edge
     if isinstance(edge, Node):
-        edge.overwritten = True
+        edge.rarely().overwritten = True
         if edge.rule is OUTPUT:
-            edge.edges[0].overwritten = True
+            edge.edges[0].rarely().overwritten = True
 
 
 def replace(t: Tensor, result: Tensor) -> Tensor:
@@ -120,9 +119,8 @@ def _assign(t: Tensor, index: Any, value: Tensor) -> None:
     bump(t)
     data[index] = source
     if record:
-        node = Node(_COPY_SLICES, (root_edge, value_edge), (None, None, None))
-        node.args = {"positions": positions, "shape": root.shape, "part_shape": value.shape}
-        root._edge = node
+        args = {"positions": positions, "shape": root.shape, "part_shape": value.shape}
+        root._edge = Node(_COPY_SLICES, (root_edge, value_edge), [None] * 3, args)
 
 
 def setitem(t: Tensor, index: Any, value: Any) -> None:
@@ -157,7 +155,7 @@ def _filled(t: Tensor, value: Any) -> Tensor:
     result = Tensor(np.full(t.shape, value, t.dtype))
     edge = current_edge(t)
     if edge is not None and is_grad_enabled():
-        result._edge = Node(_FILL, (edge,), (None, None))
+        result._edge = Node(_FILL, (edge,), [None, None])
     return result
 
 

@@ -16,33 +16,55 @@ import numpy as np
 next_order = itertools.count().__next__
 
 
+class Rare:
+    """What only some nodes have.
+
+    hooks: functions called with the adjoint of the result.
+    versions: in-place version of each saved tensor when it was saved; None when all were zero.
+    overwritten: the result's memory was changed in place after it was made.
+    """
+
+    __slots__ = ("hooks", "overwritten", "versions")
+
+    def __init__(self) -> None:
+        self.hooks: list[Callable[[Any], Any]] | None = None
+        self.versions: tuple[int, ...] | None = None
+        self.overwritten = False
+
+
 class Node:
     """One recorded operation.
 
     edges: for each input the `Node` or `Leaf` its adjoint goes to, or None where no gradient is needed.
-    saved: what the rule reads: input tensors, then the result's data; None where the rule does not need it.
-    args: the remaining parameters of the rule (axes, shapes, an index, …), by name.
-    fix: for elementwise operations with broadcasting or mixed types: the rank of the result and, for each input, the
-        shape and type its adjoint must have. None when they all agree.
-    versions: in-place version of each saved tensor when it was saved; None when all are zero.
+    saved: what the rule reads: input tensors, then the result's data; None where the rule does not need it. A tuple is
+        freed by the sweep, which leaves None; a list holds nothing but numbers and stays.
+    args: the remaining parameters of the rule (axes, shapes, an index, …) by name; for elementwise operations with
+        broadcasting the rank of the result and the shape of each input that differs from it.
     order: grows with every node made, so decreasing order is an order for the reverse sweep.
-    overwritten: the result's memory was changed in place after it was made.
     """
 
-    __slots__ = (
-        "__weakref__", "args", "edges", "fix", "hooks", "order", "overwritten", "rule", "saved", "versions",
-    )  # fmt: skip
+    __slots__ = ("__weakref__", "args", "edges", "order", "rare", "rule", "saved")
 
-    def __init__(self, rule: Any, edges: tuple[Any, ...], saved: Any) -> None:
+    def __init__(self, rule: Any, edges: tuple[Any, ...], saved: Any, args: Any = None) -> None:
         self.rule = rule
         self.edges = edges
         self.saved = saved
+        self.args = args
         self.order = next_order()
-        self.args: Any = None
-        self.fix: Any = None
-        self.versions: Any = None
-        self.hooks: list[Callable[[Any], Any]] | None = None
-        self.overwritten = False
+        self.rare: Rare | None = None
+
+    @property
+    def hooks(self) -> list[Callable[[Any], Any]] | None:
+        return None if self.rare is None else self.rare.hooks
+
+    @hooks.setter
+    def hooks(self, hooks: list[Callable[[Any], Any]] | None) -> None:
+        self.rarely().hooks = hooks
+
+    def rarely(self) -> Rare:
+        if self.rare is None:
+            self.rare = Rare()
+        return self.rare
 
     def name(self) -> str:
         """`MulBackward` for a multiplication, and so on."""
@@ -84,15 +106,14 @@ class _OutputRule:
 
     title = "Output"
     elementwise = False
+    selects = True  # the sweep sends it to the same place as other rules that need more than a pull
 
 
 OUTPUT = _OutputRule()
 
 
 def output_node(parent: Node, number: int) -> Node:
-    node = Node(OUTPUT, (parent,), None)
-    node.args = number
-    return node
+    return Node(OUTPUT, (parent,), None, number)
 
 
 class Masked:

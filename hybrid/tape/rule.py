@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from hybrid.tape.mode import is_grad_enabled
-from hybrid.tape.node import Node, output_node
+from hybrid.tape.node import Node, output_node, sum_to
 from hybrid.tape.tensor import Tensor, current_edge, version_of
 
 Partial = Callable[..., Any]
@@ -74,8 +74,12 @@ class Rule:
 
     def pull(self, node: Node, g: Any, edges: Sequence[Any]) -> Sequence[Any]:
         """The adjoints of the inputs with an edge in `edges`, None for the others."""
+        return self.raw(node, g, edges)
+
+    def raw(self, node: Node, g: Any, edges: Sequence[Any]) -> Sequence[Any]:
+        """`pull` before the broadcasting of an elementwise operation is undone."""
         values = lifted(node) if _on_tape(g) else plain(node)
-        args = node.args or {}
+        args = node.args if type(node.args) is dict else {}
         if self.joint:
             named = {self.inputs[0]: values[:-1]} if self.variadic else dict(zip(self.inputs, values, strict=False))
             named["out"] = values[-1]
@@ -122,11 +126,12 @@ def check_saved(node: Node) -> None:
             f"been freed). The saved values of {node.name()} are freed when you call .backward() or grad(). Specify "
             "retain_graph=True if you need to backward through the graph a second time."
         )
-    if node.overwritten and node.saved and node.saved[-1] is not None:
+    if node.rare is not None and node.rare.overwritten and node.saved[-1] is not None:
         raise _modified(node, "its own result", None)
+    versions = node.rare.versions if node.rare is not None else None
     for number, s in enumerate(node.saved):
         if type(s) is Tensor and s._extra is not None:
-            expected = node.versions[number] if node.versions else 0
+            expected = versions[number] if versions else 0
             if version_of(s) != expected:
                 raise _modified(node, f"input {number} of shape {s.shape}", (version_of(s), expected))
 
@@ -137,6 +142,27 @@ def _modified(node: Node, what: str, versions: tuple[int, int] | None) -> Runtim
         "one of the variables needed for gradient computation has been modified by an inplace operation: "
         f"{what} of {node.name()}{counted}. Hint: replace the in-place change by one that makes a new tensor, or clone() first."
     )
+
+
+class Broadcasting(Rule):
+    """An elementwise rule whose inputs may broadcast; `note_broadcasting` leaves on the node what must be undone."""
+
+    def pull(self, node: Node, g: Any, edges: Sequence[Any]) -> Sequence[Any]:
+        grads = self.raw(node, g, edges)
+        if node.args is None:
+            return grads
+        rank, shapes = node.args
+        lead = g.ndim - rank
+        return [a if a is None or shape is None else sum_to(a, shape, lead) for a, shape in zip(grads, shapes, strict=True)]
+
+
+def note_broadcasting(node: Node, shape: tuple[int, ...], data: Sequence[Any]) -> None:
+    """Note on a node with a result of `shape` which of its inputs' adjoints must be summed to smaller shapes."""
+    shapes = [
+        None if edge is None or part.shape == shape else part.shape for edge, part in zip(node.edges, data, strict=True)
+    ]
+    if any(part is not None for part in shapes):
+        node.args = (len(shape), shapes)
 
 
 def record(rule: Rule, inputs: Sequence[Tensor], data: Any, **args: Any) -> Tensor:
@@ -151,11 +177,16 @@ def make_node(rule: Rule, inputs: Sequence[Tensor], data: Any, args: dict[str, A
         return None
     *keep, keep_out = rule.needs(tuple([edge is not None for edge in edges]))
     saved = (*[t if k else None for t, k in zip(inputs, keep, strict=True)], data if keep_out else None)
-    node = Node(rule, edges, saved)
-    node.args = args
-    if any(k and t._extra is not None for t, k in zip(inputs, keep, strict=True)):
-        node.versions = tuple([version_of(t) for t in inputs])
+    node = Node(rule, edges, saved if any(s is not None for s in saved) else list(saved), args)
+    note_versions(node, inputs)
     return node
+
+
+def note_versions(node: Node, inputs: Sequence[Any]) -> None:
+    """Remember at which in-place version the inputs were saved, unless all are at version zero."""
+    versions = tuple([version_of(t) if type(t) is Tensor else 0 for t in inputs])
+    if any(versions):
+        node.rarely().versions = versions
 
 
 def record_many(rule: Rule, inputs: Sequence[Tensor], data: Sequence[Any], **args: Any) -> list[Tensor]:
