@@ -64,6 +64,7 @@ class LaTeX(Notation):
     """LaTeX that KaTeX, MathJax and amsmath read."""
 
     scripts = True
+    draws_out = True
 
     def __init__(self, names: LaTeXNames, number_format: NumberFormat = None) -> None:
         self.names = names
@@ -185,8 +186,9 @@ class LaTeX(Notation):
         return arg.full if arg.full_level >= Level.FUNCTION else self.parens(arg)
 
     def _function(self, head: str, arg: Piece) -> Piece:
-        """\\sin x, \\sin(x + y), \\operatorname{erf}(x)."""
-        bare = arg.full_level == Level.ATOM and not head.startswith(r"\operatorname") and arg.rank < Rank.GROUP
+        """\\sin x, \\sin\\frac{x}{2}, \\sin(x + y), \\operatorname{erf}(x)."""
+        single = arg.full_level == Level.ATOM and arg.rank < Rank.GROUP
+        bare = (single or arg.full_level == Level.FRACTION) and not head.startswith(r"\operatorname")
         tail = " " + arg.full if bare else self.parens(arg)
         return Piece(head + tail, Level.FUNCTION, Rank.FUNCTION, head + tail, tall=arg.tall, head=head, tail=tail)
 

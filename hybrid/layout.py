@@ -13,8 +13,22 @@ from fractions import Fraction
 from typing import TypeVar
 
 from hybrid import operations as ops
+from hybrid.forms import (
+    Apply,
+    Cases,
+    Elided,
+    Factors,
+    Form,
+    Leaf,
+    Power,
+    Product,
+    Sum,
+    exact,
+    fixed_exponent,
+    parts,
+)
 from hybrid.graph import Graph
-from hybrid.operations import CONSTANT, MASK, VARIABLE, NamedConstant, Operation
+from hybrid.operations import CONSTANT, MASK, VARIABLE, Operation
 
 
 @dataclass(frozen=True)
@@ -41,95 +55,12 @@ UNLIMITED = Limit(*[2**62] * 6)
 SHORT, SAVING, LONG, DEEP = 4, 14, 120, 12
 
 
-@dataclass(frozen=True)
-class Leaf:
-    """A constant or a variable."""
-
-    node: int
-
-
-@dataclass(frozen=True)
-class Elided:
-    """A part that lies beyond the limits."""
-
-
-@dataclass(frozen=True)
-class Sum:
-    """terms: (sign, node); `omitted` more stand before the last one."""
-
-    terms: tuple[tuple[int, int], ...]
-    omitted: int = 0
-
-
-Exponent = int | Fraction
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Product:
-    """coefficient · Π node^exponent over Π node^exponent; exponents are positive, or 0 as the user wrote it."""
-
-    coefficient: Fraction
-    over: tuple[tuple[int, Exponent], ...]
-    under: tuple[tuple[int, Exponent], ...] = ()
-    omitted: int = 0
-
-
-@dataclass(frozen=True)
-class Power:
-    """base^exponent with an exponent that is itself an expression."""
-
-    base: int
-    exponent: int
-
-
-@dataclass(frozen=True)
-class Cases:
-    """rows: (value, condition); `omitted` more stand before the last one."""
-
-    rows: tuple[tuple[int, int], ...]
-    otherwise: int
-    omitted: int = 0
-
-
-@dataclass(frozen=True)
-class Apply:
-    """Any other operation on its arguments, or on arbitrarily many where it is associative."""
-
-    op: Operation
-    args: tuple[int, ...]
-    omitted: int = 0
-
-
-Form = Leaf | Elided | Sum | Product | Power | Cases | Apply
-
 SUMS = (ops.add, ops.sub)
 PRODUCTS = (ops.mul, ops.div, ops.neg, ops.sqrt)
 CHAINS = (ops.minimum, ops.maximum, ops.logical_and, ops.logical_or)
 
 
-def exact(value: object) -> Fraction | None:
-    """The rational number a constant is exactly, floats that are whole numbers included."""
-    if isinstance(value, bool | NamedConstant):
-        return None
-    if isinstance(value, int | Fraction):
-        return Fraction(value)
-    if isinstance(value, float) and value.is_integer() and 0 < abs(value) < 1e15:
-        return Fraction(int(value))
-    return None
-
-
-def fixed_exponent(graph: Graph, node: int) -> Exponent | None:
-    """The exponent of a power with a rational constant exponent."""
-    if graph.ops[node] is not ops.pow or not graph.is_constant(graph.args[node][1]):
-        return None
-    value = graph.leaves[graph.args[node][1]]
-    if isinstance(value, float) and not value.is_integer():
-        return None  # x^0.3 stays as it was written
-    exponent = exact(value) if value != 0 else Fraction(0)
-    if exponent is None:
-        return None
-    return exponent.numerator if exponent.denominator == 1 else exponent
+T = TypeVar("T")
 
 
 class Layout:
@@ -343,10 +274,7 @@ class Layout:
     def _product(self, start: int) -> Product:
         """Factors of nested products, quotients and fixed powers; equal ones are counted, numbers multiplied."""
         graph = self.graph
-        coefficient = Fraction(1)
-        over: dict[int, Exponent] = {}
-        under: dict[int, Exponent] = {}
-        extra: list[tuple[int, Exponent]] = []  # a root beside another power of the same base stays apart
+        factors = Factors(graph)
         stack: list[tuple[int, int]] = [(start, 1)]
         while stack:
             node, side = stack.pop()
@@ -360,12 +288,12 @@ class Layout:
                     stack.extend([(args[1], -side), (args[0], side)])
                     continue
                 if op is ops.neg:
-                    coefficient = -coefficient
+                    factors.coefficient *= -1
                     stack.append((args[0], side))
                     continue
                 number = exact(graph.leaves[node]) if op is CONSTANT else None
                 if number is not None and (number or side > 0):
-                    coefficient *= number**side
+                    factors.coefficient *= number**side
                     continue
                 if op is ops.sqrt:
                     base, exponent = args[0], Fraction(side, 2)
@@ -374,19 +302,8 @@ class Layout:
                     if abs(exponent) == 1 and self._open(base, start):
                         stack.append((base, int(exponent)))
                         continue
-            half = under if exponent < 0 else over
-            size: Exponent = abs(exponent) if exponent.denominator > 1 else abs(exponent.numerator)
-            if base not in half:
-                half[base] = size
-            elif isinstance(size, int) and isinstance(before := half[base], int) and size and before:
-                half[base] = before + size
-            else:
-                extra.append((base, size if half is over else -size))
-        over_items = [*over.items(), *((base, size) for base, size in extra if size >= 0)]
-        under_items = [*under.items(), *((base, -size) for base, size in extra if size < 0)]
-        shown, omitted = self._cut(over_items)
-        shown_under, omitted_under = self._cut(under_items)
-        return Product(coefficient, tuple(shown), tuple(shown_under), omitted + omitted_under)
+            factors.multiply(base, exponent)
+        return factors.product(self._cut)
 
     def _cases(self, start: int) -> Cases:
         rows: list[tuple[int, int]] = []
@@ -397,22 +314,6 @@ class Layout:
             node = node_else
         shown, omitted = self._cut(rows)
         return Cases(tuple(shown), node, omitted)
-
-
-def parts(form: Form) -> list[int]:
-    """The nodes a form is made of, in the order they were written."""
-    match form:
-        case Sum(terms):
-            return [node for _, node in terms]
-        case Product(_, over, under):
-            return [node for node, _ in (*over, *under)]
-        case Power(base, exponent):
-            return [base, exponent]
-        case Cases(rows, otherwise):
-            return [node for row in rows for node in row] + [otherwise]
-        case Apply(_, args):
-            return list(args)
-    return []
 
 
 def is_transparent(graph: Graph, node: int) -> bool:

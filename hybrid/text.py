@@ -30,6 +30,7 @@ class PlainText(Notation):
     """Unicode on one line: x², √(x + 1), a/(b·c), a if x < 0 else b."""
 
     scripts = False
+    draws_out = False
 
     def __init__(self, names: TextNames) -> None:
         self.names = names

@@ -14,8 +14,9 @@ from enum import IntEnum
 from fractions import Fraction
 from typing import Any
 
+from hybrid.forms import Apply, Cases, Elided, Exponent, Form, Leaf, Power, Product, Root, Sum, parts
 from hybrid.graph import Variable
-from hybrid.layout import Apply, Cases, Elided, Exponent, Form, Layout, Leaf, Power, Product, Sum
+from hybrid.layout import Layout
 from hybrid.naming import SortKey, natural_key
 from hybrid.operations import CONSTANT, MASK, NamedConstant, Operation
 
@@ -87,7 +88,8 @@ class Piece:
 class Notation(ABC):
     """What LaTeX and plain text do differently."""
 
-    scripts: bool
+    scripts: bool  # whether exponents are set small
+    draws_out: bool  # whether a tall numerator reads better behind its fraction
 
     @abstractmethod
     def number(self, value: int | Fraction | float, script: bool) -> Piece: ...
@@ -187,18 +189,12 @@ class Typesetter:
 
     def _parts(self, form: Form, script: bool) -> list[State]:
         match form:
-            case Sum(terms):
-                return [(node, script) for _, node in terms]
-            case Product(_, over, under):
-                return [(node, script) for node, _ in (*over, *under)]
             case Power(base, exponent):
                 return [(base, script), (exponent, self.notation.scripts)]
-            case Cases(rows, otherwise):
-                return [(node, script) for row in rows for node in row] + [(otherwise, script)]
             case Apply(op, args):
                 scripts = self.notation.argument_scripts(op, args, self.layout.weight.get)
                 return [(arg, script or small) for arg, small in zip(args, scripts, strict=True)]
-        return []
+        return [(node, script) for node in parts(form)]
 
     def _set(self, form: Form, script: bool) -> Piece:
         match form:
@@ -264,6 +260,9 @@ class Typesetter:
                 factor = self._raise(self._piece(node, script), exponent)
                 negative ^= factor.negative
                 half.append(replace(factor, negative=False))
+        for half, root in ((over, form.root_over), (under, form.root_under)):
+            if (radical := self._radical(root, script)) is not None:
+                half.append(radical)
         if not form.omitted:
             over.sort(key=factor_order)
             under.sort(key=factor_order)
@@ -276,16 +275,34 @@ class Typesetter:
             result = replace(result, text=self.notation.parens(result), level=Level.ATOM, terms=())
         return replace(result, negative=negative, monomial=merged(over) if not under else None)
 
+    def _radical(self, root: Root, script: bool) -> Piece | None:
+        number, constants = root
+        if number == 1 and not constants:
+            return None
+        factors = [self._piece(node, script) for node in constants]
+        if number != 1:
+            factors.insert(0, self.notation.number(number, script))
+        inside = self._joined(sorted(factors, key=factor_order))
+        return Piece(self.notation.root(inside, 2), rank=Rank.CONSTANT, key=inside.text, monomial=())
+
     def _quotient(self, p: int, q: int, over: list[Piece], under: list[Piece], script: bool) -> Piece:
-        number = self.notation.number
+        """p·over / q·under, with what is tall or long drawn out behind the fraction."""
         if q == 1 and not under:
-            return self._joined([number(p, script), *over] if p != 1 or not over else over)
-        below = self._joined([number(q, script), *under] if q != 1 or not under else under)
-        above = self._joined([number(p, script), *over] if p != 1 or not over else over)
-        if not under and over and (above.tall or self.notation.length(above.text) > LONG_NUMERATOR):
-            front = self.notation.fraction(number(p, script), number(q, script), script)
-            return self._joined([replace(front, rank=Rank.NUMBER), *over])
-        return self.notation.fraction(above, below, script)
+            return self._scaled(p, over, script)
+        below = self._scaled(q, under, script)
+        above = self._scaled(p, over, script)
+        if script or not self.notation.draws_out or len(over) + (p != 1) < (2 if under else 1):
+            return self.notation.fraction(above, below, script)
+        plain = all(factor.rank <= Rank.CONSTANT for factor in under)
+        heavy = [factor for factor in over if factor.rank >= Rank.GROUP]
+        if not heavy or not (above.tall or (plain and self.notation.length(above.text) > LONG_NUMERATOR)):
+            return self.notation.fraction(above, below, script)
+        light = [factor for factor in over if factor.rank < Rank.GROUP]
+        front = self.notation.fraction(self._scaled(p, light, script), below, script)
+        return self._joined([replace(front, rank=Rank.NUMBER), *heavy])
+
+    def _scaled(self, number: int, factors: list[Piece], script: bool) -> Piece:
+        return self._joined([self.notation.number(number, script), *factors] if number != 1 or not factors else factors)
 
     def _joined(self, factors: list[Piece]) -> Piece:
         if len(factors) == 1:
