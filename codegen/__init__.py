@@ -9,16 +9,18 @@ The stages, in order:
     layout.py, moves.py, driver.py
                     the loop over points: blocks, rows, transposes, streaming stores
     emit.py         all of it as one LLVM module for one target (target.py)
-    jit.py          LLVM module → native code in this process
+    jit.py, cache.py
+                    LLVM module → native code in this process; objects kept on disk
     binding.py, threads.py
                     native code → NumPy ufunc or gufunc; large batches over threads
-    export/         native code → files: objects, libraries, headers, C source
+    export/         native code → files: `export.export` writes objects, libraries, headers, C source
 
     >>> x_squared = Program("square", (Array("x"),), (Array("r"),), [("load", 0, 0), ("mul", 0, 0)], ((1,),))
     >>> make_ufunc(compile(x_squared))([1.0, 2.0, 3.0])
     array([1., 4., 9.])
 """
 
+from codegen import export
 from codegen.binding import make_ufunc
 from codegen.emit import emit
 from codegen.jit import Compiled, compile
@@ -35,6 +37,7 @@ __all__ = [
     "Target",
     "compile",
     "emit",
+    "export",
     "host",
     "make_ufunc",
     "run",

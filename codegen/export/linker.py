@@ -1,0 +1,82 @@
+"""Object file → shared library, with whatever linker the machine has."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from codegen.target import Target, host
+
+
+class LinkerNotFound(RuntimeError):
+    """Nothing on this machine can link for the target; the message names what to install."""
+
+
+def shared_suffix(target: Target) -> str:
+    """How shared libraries end on the target's system."""
+    if "apple" in target.triple:
+        return ".dylib"
+    return ".dll" if "windows" in target.triple else ".so"
+
+
+def link_shared(object_code: bytes, name: str, target: Target) -> bytes:
+    """The bytes of a shared library that holds the object. Nothing of this machine but its linker's work is in it.
+
+    Raises LinkerNotFound, or RuntimeError with the linker's own words if it fails.
+    """
+    command = find_linker(target)
+    library = f"{name}{shared_suffix(target)}"
+    with tempfile.TemporaryDirectory(prefix="codegen-") as folder:
+        (Path(folder) / "kernel.o").write_bytes(object_code)
+        arguments = [*command, "-o", library, "kernel.o", *_options(command[0], library, target)]
+        done = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"linking {library} with {Path(command[0]).name} failed: {done.stderr.strip()}")
+        return (Path(folder) / library).read_bytes()
+
+
+def find_linker(target: Target) -> list[str]:
+    """The first words of a command that links a shared library for the target."""
+    native = _system(target) == _system(host()) and target.arch == host().arch
+    if native:
+        for driver in ("cc", "gcc", "clang"):
+            if path := shutil.which(driver):
+                return [path]
+    if _system(target) == "linux":
+        for linker in ("ld.lld", "ld") if native else ("ld.lld",):
+            if path := shutil.which(linker):
+                return [path]
+    if importlib.util.find_spec("ziglang") is not None:
+        return [sys.executable, "-m", "ziglang", "cc", "-target", _zig_target(target)]
+    raise LinkerNotFound(
+        f"no linker for {target.triple} on this machine: install a C compiler (Debian: apt install gcc; macOS: "
+        "xcode-select --install) or, for any target, the Python package ziglang (pip install ziglang)."
+    )
+
+
+def _system(target: Target) -> str:
+    return next((system for system in ("linux", "apple", "windows", "wasm") if system in target.triple), "other")
+
+
+def _zig_target(target: Target) -> str:
+    arch = {"arm64": "aarch64"}.get(target.arch, target.arch)
+    system = {"linux": "linux-gnu", "apple": "macos", "windows": "windows-gnu"}.get(_system(target))
+    if system is None:
+        raise LinkerNotFound(f"no shared libraries for {target.triple}; export 'o' and link it with the system's tools")
+    return f"{arch}-{system}"
+
+
+def _options(command: str, library: str, target: Target) -> list[str]:
+    """What makes the result a shared library without a build identifier or start-up code of the machine's compiler."""
+    if "apple" in target.triple:
+        return ["-dynamiclib", f"-Wl,-install_name,@rpath/{library}"]
+    if "windows" in target.triple:
+        return ["-shared"]
+    if Path(command).name.startswith("ld"):
+        return ["-shared", "-soname", library, "--build-id=none", "--hash-style=gnu", "-z", "noexecstack"]
+    wanted = ["-soname," + library, "--build-id=none", "--as-needed", "-z,noexecstack"]
+    return ["-shared", "-nostartfiles", *[f"-Wl,{option}" for option in wanted], "-lm"]
