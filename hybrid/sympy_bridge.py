@@ -9,7 +9,7 @@ define(inputs, outputs)
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from itertools import product
 from typing import Any
@@ -27,7 +27,7 @@ from hybrid.operations import MASK
 from hybrid.sympy_reader import Reader, SurvivingImaginary, children_of, describe
 from hybrid.sympy_writer import sympy_expression, to_sympy
 
-__all__ = ["define", "symbols", "sympy_expression", "to_sympy"]
+__all__ = ["define", "shaped", "symbols", "sympy_expression", "to_sympy"]
 
 Shape = tuple[int, ...]
 LEAVES = (sp.Symbol, sp.Indexed, MatrixElement)
@@ -87,6 +87,18 @@ def define(inputs: Any, outputs: Any, name: str = "f") -> Definition:
     nodes = tuple(convert_all(graph, leaves, expressions))
     source = SymPySource(tuple(expressions), tuple(tuple(items) for _, _, items in given))
     return Definition(graph, tuple(arguments), nodes, shape, source, name)
+
+
+def shaped(expressions: Sequence[Any], shape: Shape) -> Any:
+    """SymPy expressions in C order as SymPy writes that shape.
+
+    An expression for (), a column Matrix for (n,), a Matrix for (m, n), else an N-dimensional Array.
+    """
+    if shape == ():
+        return expressions[0]
+    if len(shape) <= 2:
+        return sp.Matrix(shape[0], shape[1] if len(shape) == 2 else 1, list(expressions))
+    return sp.ImmutableDenseNDimArray(list(expressions), shape)
 
 
 # --- inputs -----------------------------------------------------------------------------------------------------------
