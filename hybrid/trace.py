@@ -54,7 +54,7 @@ def define(function: Callable[..., Any], shapes: Mapping[str, Any], name: str | 
         error = raised.__cause__ if isinstance(raised.__cause__, HybridError) else raised
         listed = ", ".join(f"{argument.name}: {argument.shape}" for argument in arguments)
         error.add_note(f"while tracing {title} with symbolic arguments of the shapes {listed}")
-        raise error
+        raise error from error.__cause__
     nodes = tuple(output.nodes.reshape(-1).tolist())
     return Definition(graph, tuple(arguments), nodes, output.shape, PythonSource(function), title)
 
