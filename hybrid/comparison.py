@@ -1,0 +1,149 @@
+"""One comparison of kernel and tape: the numbers, how far apart they may be, and what each of them is called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid.arbiter import unit_vectors
+from hybrid.definition import Argument, Formula
+from hybrid.rounding import ULP
+from hybrid.witness import Vectors, axes_of, root_of
+
+SPREADS = 16.0  # measured rounding spreads that two correct evaluations may be apart
+FLOOR = 64.0  # ulp that they may be apart in any case
+TINY = 2.0**-1000  # below, results lose digits to underflow
+
+
+@dataclass
+class Comparison:
+    """One request to the witness. Arrays have shape (points, numbers).
+
+    `vectors` is None for all entries of the formula, else the weights of all axes but the last. `reference` is what the
+    function's graph gives in NumPy, `spread` how much its rounding may change it.
+    """
+
+    index: int
+    formula: Formula
+    vectors: Vectors | None
+    kernel: NDArray[Any]
+    tape: NDArray[Any]
+    reference: NDArray[Any]
+    spread: NDArray[Any]
+
+    def tolerance(self, truth: Any) -> Any:
+        """How far the kernel may be from a right answer of this size."""
+        with np.errstate(invalid="ignore"):
+            return SPREADS * self.spread + FLOOR * ULP * np.maximum(np.abs(truth), TINY)
+
+    def excess(self) -> NDArray[Any]:
+        """Difference over tolerance; infinite where one is finite, or infinite, and the other is not; 0 if equal."""
+        with np.errstate(all="ignore"):
+            ratio = np.abs(self.kernel - self.tape) / self.tolerance(self.tape)
+        ratio = np.where(np.isnan(ratio), np.inf, ratio).astype(np.float64)
+        ratio[np.isinf(self.spread)] = 0.0  # no evaluation can promise anything here
+        equal = (self.kernel == self.tape) | (np.isnan(self.kernel) & np.isnan(self.tape))
+        ratio[equal] = 0.0
+        return ratio
+
+    def beyond_rounding(self) -> int:
+        return int(np.isinf(self.spread).sum())
+
+    def ulps(self) -> NDArray[Any]:
+        """Differences in ulp of the entry or of what cancels in it; 0 where either is not finite."""
+        scale = np.maximum(np.abs(self.tape), self.spread / ULP)
+        good = np.isfinite(self.tape) & np.isfinite(self.kernel) & np.isfinite(scale)
+        result = np.zeros(scale.shape)
+        unit = np.spacing(np.maximum(scale[good], TINY))
+        result[good] = np.abs(self.kernel[good] - self.tape[good]) / unit
+        return result
+
+    def relative(self) -> NDArray[Any]:
+        """Differences relative to the entry itself; 0 where either is not finite or the entry is 0."""
+        good = np.isfinite(self.tape) & np.isfinite(self.kernel) & (np.abs(self.tape) > TINY)
+        result = np.zeros(self.tape.shape)
+        result[good] = np.abs(self.kernel[good] - self.tape[good]) / np.abs(self.tape[good])
+        return result
+
+    def weights(self, number: int) -> Vectors:
+        """The weights of all axes that give one compared number."""
+        if self.vectors is None:
+            return unit_vectors(self.formula, number)
+        last = np.zeros(axes_of(self.formula)[-1])
+        last[number] = 1.0
+        return [*self.vectors, last]
+
+    def label(self, number: int) -> str:
+        """What one compared number is, such as `f_hessian[0, 1] (∂²f/∂x∂y)`."""
+        weights = self.weights(number)
+        if any(np.count_nonzero(vector) > 1 for vector in weights):
+            return f"a random combination of the rows of {self.formula.name}, column {number}"
+        places = [int(np.flatnonzero(vector)[0]) for vector in weights]
+        entry = int(np.ravel_multi_index(places, axes_of(self.formula)))
+        index = ", ".join(str(i) for i in np.unravel_index(entry, self.formula.shape)) if self.formula.shape else ""
+        name = f"{self.formula.name}[{index}]" if index else self.formula.name
+        meaning = derivative_name(self.formula, places)
+        return f"{name} ({meaning})" if meaning else name
+
+
+def derivative_name(formula: Formula, places: Sequence[int]) -> str:
+    """∂f[i]/∂x∂y of an entry; empty for values and for products with vectors."""
+    variables: list[str] = []
+    places = list(places)
+    while formula.derivation is not None:
+        derivation = formula.derivation
+        if derivation.kind not in ("gradient", "jacobian", "hessian"):
+            return ""
+        names = [name for position in derivation.wrt for name in element_names(derivation.of.arguments[position])]
+        for _ in range(2 if derivation.kind == "hessian" else 1):
+            variables.insert(0, names[places.pop()])
+        formula = derivation.of
+    if not variables:
+        return ""
+    power = {1: "", 2: "²", 3: "³"}.get(len(variables), f"^{len(variables)}")
+    root = root_of(formula)
+    name = f"{root.name}[{places[0]}]" if root.shape else root.name
+    return f"∂{power}{name}/" + "".join(f"∂{variable}" for variable in variables)
+
+
+def element_names(argument: Argument) -> list[str]:
+    return [
+        f"{argument.name}[{', '.join(map(str, index))}]" if index else argument.name
+        for index in np.ndindex(argument.shape)
+    ]
+
+
+def describe_point(point: Mapping[str, NDArray[Any]], most: int = 12) -> str:
+    """`x=0.5, q=[1.0, 2.0]`, with every digit; long arrays are cut."""
+    texts = []
+    for name, array in point.items():
+        flat = [repr(float(x)) for x in np.ravel(array)]
+        body = ", ".join(flat[:most]) + (", …" if len(flat) > most else "")
+        texts.append(f"{name}=[{body}]" if np.ndim(array) else f"{name}={body}")
+    return ", ".join(texts)
+
+
+def contract(
+    blocks: NDArray[Any], axes: Sequence[int], vectors: Vectors | None, absolute: bool = False
+) -> NDArray[Any]:
+    """Entries of shape (…, product of axes) weighted along all axes but the last; shape (…, last axis).
+
+    A weight vector with one entry picks, so that NaN elsewhere does not matter. `absolute` uses the weights' sizes.
+    """
+    if vectors is None:
+        return blocks
+    lead = blocks.ndim - 1
+    blocks = blocks.reshape(*blocks.shape[:-1], *axes)
+    for vector in vectors:
+        places = np.flatnonzero(vector)
+        weights = np.abs(vector[places]) if absolute else vector[places]
+        chosen = np.take(blocks, places, axis=lead)
+        with np.errstate(invalid="ignore", over="ignore"):
+            blocks = (
+                np.tensordot(chosen, weights, axes=(lead, 0)) if len(places) > 1 else chosen.squeeze(lead) * weights[0]
+            )
+    return blocks

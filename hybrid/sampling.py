@@ -1,0 +1,177 @@
+"""Where to check: points at which a function is finite, on both sides of its switches, and the special points.
+
+Candidates are drawn from several ranges, the function's own constants included, and evaluated through the graph. Those
+with finite outputs are kept, first the ones that take a comparison, a sign or a maximum to a side not yet seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid.definition import Formula
+from hybrid.evaluate import evaluate
+from hybrid.graph import Graph, float_value
+from hybrid.operations import CONSTANT, MASK
+
+RANGES = (
+    (0.1, 2.0), (-2.0, 2.0), (0.9, 1.1), (1.0, 10.0), (0.01, 0.5), (-0.5, 0.5), (-10.0, 10.0), (-0.99, -0.01),
+    (20.0, 200.0), (0.3, 0.7),
+)  # fmt: skip
+CANDIDATES = 512
+LARGEST_TABLE = 2_000_000  # candidate values held at once
+MOST_FEATURES = 256
+MOST_HINTS = 8
+SIDED = frozenset({"abs", "sign", "heaviside", "minimum", "maximum", "copysign"})
+
+
+@dataclass(frozen=True)
+class Points:
+    """Sampled points, all arguments side by side: shape (points, elements). The last `special` rows are special."""
+
+    values: NDArray[Any]
+    special: int
+
+    @property
+    def regular(self) -> NDArray[Any]:
+        """Which rows are ordinary points."""
+        return np.arange(len(self.values)) < len(self.values) - self.special
+
+
+def draw(count: int, elements: int, hints: Sequence[float], rng: np.random.Generator) -> NDArray[Any]:
+    """Candidates: every other one from a single range, the others from a range of its own per element."""
+    ranges = [*RANGES, *((h - width, h + width) for h in hints for width in (0.3, 0.03 * max(1.0, abs(h))))]
+    low, high = np.array(ranges).T
+    choice = rng.integers(0, len(ranges), (count, elements))
+    choice[::2] = (np.arange(len(choice[::2])) % len(ranges))[:, None]
+    table: NDArray[Any] = low[choice] + (high - low)[choice] * rng.random((count, elements))
+    return table
+
+
+def constants_of(graph: Graph, roots: Sequence[int]) -> list[float]:
+    """The constants that switches and domains may depend on, most-used first."""
+    nodes = graph.reach(roots)
+    uses = graph.uses(nodes)
+    values: dict[float, int] = {}
+    for node in nodes:
+        if graph.ops[node] is CONSTANT and not isinstance(graph.leaves[node], bool):
+            value = float(float_value(graph.leaves[node]))
+            if 0 < abs(value) < 1e6 and abs(value) != 1:
+                values[value] = values.get(value, 0) + uses.get(node, 0)
+    return sorted(values, key=lambda value: -values[value])[:MOST_HINTS]
+
+
+def features_of(graph: Graph, roots: Sequence[int]) -> list[tuple[str, int]]:
+    """The decisions of a function: mask nodes, and the operations whose argument has two sides."""
+    found = []
+    for node in graph.reach(roots):
+        op = graph.ops[node]
+        if (op.result == MASK and graph.args[node]) or op.name in SIDED:
+            found.append((op.name, node))
+    return found[:MOST_FEATURES]
+
+
+def sides(graph: Graph, features: Sequence[tuple[str, int]], values: Mapping[int, Any], count: int) -> NDArray[Any]:
+    """Which side each decision takes at each candidate, shape (candidates, features)."""
+    needed = {arg for name, node in features if name in SIDED for arg in graph.args[node]}
+    needed |= {node for name, node in features if name not in SIDED}
+    order = sorted(needed)
+    known = dict(zip(order, evaluate(graph, order, values), strict=True))
+    table = np.empty((count, len(features)), dtype=bool)
+    for column, (name, node) in enumerate(features):
+        if name in ("minimum", "maximum"):
+            left, right = (known[arg] for arg in graph.args[node])
+            table[:, column] = np.greater(left, right)
+        elif name in SIDED:
+            table[:, column] = np.greater(known[graph.args[node][-1 if name == "copysign" else 0]], 0)
+        else:
+            table[:, column] = known[node]
+    return table
+
+
+@dataclass
+class Sampler:
+    """Chooses points for the functions at the start of the checked formulas; `columns` places arguments' elements."""
+
+    roots: Sequence[Formula]
+    columns: Mapping[str, range]
+    elements: int
+    rng: np.random.Generator
+
+    def values(self, root: Formula, table: NDArray[Any]) -> dict[int, NDArray[Any]]:
+        """Variable nodes of a function → their values at the candidates."""
+        return {
+            node: table[:, column]
+            for argument in root.arguments
+            for node, column in zip(argument.nodes, self.columns[argument.name], strict=True)
+        }
+
+    def finite(self, table: NDArray[Any]) -> NDArray[Any]:
+        """The share of outputs that are finite at each candidate."""
+        count, total = np.zeros(len(table)), 0
+        for root in self.roots:
+            for value in evaluate(root.graph, root.nodes, self.values(root, table)):
+                count += np.isfinite(np.broadcast_to(value, len(table)))
+            total += len(root.nodes)
+        return count / total
+
+    def draw(self, count: int) -> NDArray[Any]:
+        """Candidates from all ranges, the functions' own constants among them."""
+        hints = list(dict.fromkeys(h for root in self.roots for h in constants_of(root.graph, root.nodes)))[:MOST_HINTS]
+        return draw(count, self.elements, hints, self.rng)
+
+    def sample(self, wanted: int) -> NDArray[Any]:
+        """Up to `wanted` candidates (or somewhat more, to see every side) where the outputs are finite."""
+        work = max(self.elements, sum(len(root.graph) for root in self.roots) // 16, 1)
+        size = max(min(CANDIDATES, LARGEST_TABLE // (8 * work)), 2 * wanted)
+        tables, shares = [], []
+        for _ in range(4):
+            tables.append(self.draw(size))
+            shares.append(self.finite(tables[-1]))
+            if sum(int((share == 1).sum()) for share in shares) >= wanted:
+                break
+        table, share = np.concatenate(tables), np.concatenate(shares)
+        good: NDArray[Any] = table[share == share.max()]
+        return np.take(good, self._varied(good, wanted), axis=0)
+
+    def _varied(self, good: NDArray[Any], wanted: int) -> NDArray[Any]:
+        """Indices of points that see both sides of as many decisions as possible, filled up in order."""
+        chosen: list[int] = []
+        for root in self.roots:
+            features = features_of(root.graph, root.nodes)
+            if not features:
+                continue
+            table = sides(root.graph, features, self.values(root, good), len(good))
+            missing = np.ones((2, len(features)), dtype=bool)
+            for index in chosen:
+                missing[table[index].astype(int), np.arange(len(features))] = False
+            while missing.any() and len(chosen) < 2 * wanted:
+                gain = (table & missing[1]).sum(axis=1) + (~table & missing[0]).sum(axis=1)
+                best = int(gain.argmax())
+                if gain[best] == 0:
+                    break
+                chosen.append(best)
+                missing[table[best].astype(int), np.arange(len(features))] = False
+        rest = [index for index in range(len(good)) if index not in set(chosen)]
+        fill = max(wanted - len(chosen), wanted // 2)
+        return np.array(sorted([*chosen, *rest[:fill]]), dtype=int)
+
+    def special(self, ordinary: NDArray[Any]) -> NDArray[Any]:
+        """Zeros, ±1, ties, the constants of comparisons, and ordinary points with one element at zero."""
+        rows = [np.full(self.elements, value) for value in (0.0, -1.0, 1.0, 0.75)]
+        switches: list[float] = []
+        for root in self.roots:
+            for _, node in features_of(root.graph, root.nodes):
+                leaves = [root.graph.leaves[arg] for arg in root.graph.args[node] if root.graph.ops[arg] is CONSTANT]
+                switches += [float(float_value(leaf)) for leaf in leaves if not isinstance(leaf, bool)]
+        rows += [
+            np.full(self.elements, value) for value in list(dict.fromkeys(switches))[:3] if value not in (0, 1, -1)
+        ]
+        for element in range(min(self.elements, 2) if len(ordinary) else 0):
+            rows.append(ordinary[0].copy())
+            rows[-1][element] = 0.0
+        return np.array(rows)
