@@ -87,8 +87,25 @@ from hybrid.tape.elementwise import (
     trunc,
     where,
 )
+from hybrid.tape.check import GradcheckError, gradcheck, gradgradcheck
+from hybrid.tape.function import Function, KernelOperation, from_kernel, once_differentiable
 from hybrid.tape.functional import hessian, hvp, jacobian, jvp, vhp, vjp
 from hybrid.tape.indexing import index_add, scatter_add, take, take_along_axis
+from hybrid.tape.linalg import (
+    cholesky,
+    det,
+    eigh,
+    eigvalsh,
+    inv,
+    lstsq,
+    matrix_power,
+    pinv,
+    qr,
+    slogdet,
+    solve,
+    svd,
+    svdvals,
+)
 from hybrid.tape.mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from hybrid.tape.products import dot, einsum, inner, matmul, outer, tensordot
 from hybrid.tape.reductions import (

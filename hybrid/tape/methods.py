@@ -12,6 +12,7 @@ from hybrid.tape import (
     elementwise,
     indexing,
     inplace,
+    linalg,
     numpy_protocol,
     products,
     reductions,
@@ -133,6 +134,8 @@ for _function in (
     products.outer, products.inner, products.tensordot, activation.clip, activation.relu, activation.sigmoid, activation.softplus,
     inplace.fill_, inplace.zero_, inplace.copy_, autograd.retain_grad, autograd.register_hook, autograd.backward,
 ):  # fmt: skip
+    _attach(_function.__name__, _function)
+for _function in (linalg.solve, linalg.inv, linalg.det, linalg.slogdet, linalg.cholesky, linalg.svd, linalg.qr):
     _attach(_function.__name__, _function)
 _attach("view", shape.reshape)
 _attach("expand", shape.broadcast_to)

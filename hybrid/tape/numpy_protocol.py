@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from hybrid.errors import UnsupportedError
-from hybrid.tape import activation, creation, elementwise, indexing, products, reductions, shape
+from hybrid.tape import activation, creation, elementwise, indexing, linalg, products, reductions, shape
 from hybrid.tape.elementwise import ELEMENTWISE, UFUNCS
 from hybrid.tape.inplace import check_writable, replace
 from hybrid.tape.tensor import Tensor, as_tensor
@@ -92,7 +92,7 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.where: _numpy_where, np.clip: activation.clip, np.round: _numpy_round, np.around: _numpy_round,
     np.dot: products.dot, np.vdot: lambda x, y: products.dot(as_tensor(x).reshape(-1), as_tensor(y).reshape(-1)),
     np.inner: products.inner, np.outer: products.outer, np.tensordot: products.tensordot, np.einsum: products.einsum,
-    np.reshape: lambda x, shape: shape_of_reshape(x, shape), np.ravel: shape.ravel,
+    np.reshape: shape.reshape, np.ravel: shape.ravel,
     np.transpose: lambda x, axes=None: shape.permute(x, *axes) if axes is not None else shape.transpose(x),
     np.swapaxes: shape.swapaxes, np.moveaxis: shape.moveaxis, np.squeeze: shape.squeeze,
     np.expand_dims: shape.unsqueeze, np.broadcast_to: shape.broadcast_to, np.flip: shape.flip, np.roll: shape.roll,
@@ -104,14 +104,15 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.empty_like: creation.empty_like, np.shape: lambda x: x.shape, np.ndim: lambda x: x.ndim, np.size: lambda x: x.size,
     np.vstack: lambda xs: shape.concatenate([shape.at_least_2d(x) for x in xs], 0),
     np.hstack: lambda xs: shape.concatenate(list(xs), 0 if as_tensor(xs[0]).ndim < 2 else 1),
+    np.linalg.solve: linalg.solve, np.linalg.inv: linalg.inv, np.linalg.det: linalg.det,
+    np.linalg.slogdet: linalg.slogdet, np.linalg.cholesky: linalg.cholesky, np.linalg.eigh: linalg.eigh,
+    np.linalg.eigvalsh: linalg.eigvalsh, np.linalg.svd: lambda a, full_matrices=True: linalg.svd(a, full_matrices),
+    np.linalg.svdvals: linalg.svdvals, np.linalg.qr: linalg.qr, np.linalg.lstsq: linalg.lstsq,
+    np.linalg.pinv: linalg.pinv, np.linalg.matrix_power: linalg.matrix_power,
     np.array_equal: lambda x, y: np.array_equal(as_tensor(x)._data, as_tensor(y)._data),
     np.allclose: lambda x, y, **kwargs: np.allclose(as_tensor(x)._data, as_tensor(y)._data, **kwargs),
     np.count_nonzero: lambda x, axis=None: Tensor(np.count_nonzero(as_tensor(x)._data, axis=axis)),
 }  # fmt: skip
-
-
-def shape_of_reshape(x: Any, sizes: Any) -> Tensor:
-    return shape.reshape(x, sizes)
 
 
 def array_function(self: Tensor, function: Any, types: Any, args: Any, kwargs: Any) -> Any:

@@ -87,7 +87,9 @@ def place(x: Any, positions: Any, size: int) -> Any:
 def pick(x: Any, positions: Any) -> Any:
     """Along the last axis: the elements at `positions`, which may repeat. The dual of `place`."""
     if isinstance(x, Tensor):
-        return record(_PICK, (x,), x._data[..., positions], positions=positions, size=x.shape[-1])
+        flat = positions.reshape(-1)
+        picked = record(_PICK, (x,), x._data[..., flat], positions=flat, size=x.shape[-1])
+        return picked if positions.ndim == 1 else reshape(picked, x.shape[:-1] + positions.shape)
     return x[..., positions]
 
 
