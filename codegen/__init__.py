@@ -22,7 +22,6 @@ The stages, in order:
 
 from codegen import export
 from codegen.binding import make_ufunc
-from codegen.emit import emit
 from codegen.jit import Compiled, compile
 from codegen.program import INSTRUCTIONS, Array, Instruction, Program
 from codegen.target import Target, host
@@ -36,7 +35,6 @@ __all__ = [
     "Program",
     "Target",
     "compile",
-    "emit",
     "export",
     "host",
     "make_ufunc",

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import codegen
-from codegen import INSTRUCTIONS, Array, Program, body, compile, emit, host, layout, make_ufunc
+from codegen import INSTRUCTIONS, Array, Program, body, compile, host, layout, make_ufunc
 from codegen.contract import contract, prune
+from codegen.emit import emit
 from codegen.target import NAMED
 
 WIDTHS = [width for width in (1, 2, 4, 8) if width <= host().width]
