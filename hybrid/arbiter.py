@@ -52,6 +52,8 @@ def _functions(mp: Any) -> dict[str, Callable[..., Any]]:
         return mp.floor(x) if x >= 0 else mp.ceil(x)
 
     def power(x: Any, y: Any) -> Any:
+        if mp.isnan(x) or mp.isnan(y):
+            return mp.nan  # also to the power 0: the function is no longer real nearby
         return one if y == 0 else zero if x == 0 and y > 0 else mp.power(x, y)
 
     def extreme(pick: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
@@ -141,19 +143,22 @@ def precise(digits: int) -> tuple[Any, Algebra]:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The value in multiple precision, or None where differences do not settle; `text` shows it to 25 digits."""
+    """The value in multiple precision, with an error bound; None where differences do not settle."""
 
     value: float | None
     text: str
+    error: float = 0.0
 
 
 class Arbiter:
-    """Values and difference quotients of one formula in multiple precision."""
+    """Values and difference quotients of one formula in multiple precision; `size` is that of the disputed numbers."""
 
-    def __init__(self, formula: Formula) -> None:
+    def __init__(self, formula: Formula, size: float) -> None:
         self.formula = formula
         self.order = order_of(formula)
-        self.mp, self.algebra = precise(DIGITS + (STEP_EXPONENT + 2) * self.order)
+        small = max(0, -math.floor(math.log10(size) / 50) * 50) if 0 < size < math.inf else 0
+        self.digits = DIGITS + (STEP_EXPONENT + 2) * self.order + small
+        self.mp, self.algebra = precise(self.digits)
         self.runs_source = True
 
     def verdict(self, point: Mapping[str, NDArray[Any]], vectors: Vectors) -> Verdict:
@@ -165,9 +170,11 @@ class Arbiter:
         first, last = answers[0], answers[-1]
         if not (self.mp.isfinite(first) and self.mp.isfinite(last)):
             return Verdict(None, "no finite value")
-        if abs(first - last) > AGREEMENT * max(abs(first), abs(last)) + self.mp.mpf(10) ** -(STEP_EXPONENT + 8):
+        # what cancels in the differences is of the size of the function's values, taken as up to 10^10
+        noise = self.mp.mpf(10) ** (10 + (STEP_EXPONENT + 1) * self.order - self.digits)
+        if abs(first - last) > AGREEMENT * max(abs(first), abs(last)) + noise:
             return Verdict(None, "differences do not settle (a kink or a singular point)")
-        return Verdict(float(last), self.mp.nstr(last, 25))
+        return Verdict(float(last), self.mp.nstr(last, 25), float(abs(first - last) + (noise if self.order else 0)))
 
     def _entry(self, formula: Formula, args: Arguments, vectors: Vectors, step: Any) -> Any:
         derivation = formula.derivation

@@ -22,6 +22,8 @@ EXACT = frozenset(
     {"neg", "abs", "sign", "floor", "ceil", "trunc", "rint", "fmod", "copysign", "heaviside"}
     | {"minimum", "maximum", "select"}
 )
+MAY_UNDERFLOW = frozenset({"mul", "div", "pow", "exp", "exp2", "erfc"})
+NORMAL, QUANTUM = 2.0**-1022, 2.0**-1073
 POOL = 4096  # random roundings are drawn once and read from random places
 
 
@@ -83,10 +85,18 @@ def _disturbed(
         return value if isinstance(number, bool) or _is_float(number, value) else value + value * factor
     if op is VARIABLE:
         return values[node] + values[node] * np.where(inexact_input, 0.5 * factor, 0.0)
-    value = op.numpy(*[known[arg] for arg in graph.args[node]])
+    args = [known[arg] for arg in graph.args[node]]
+    value = op.numpy(*args)
     if op.result == MASK or op.name in EXACT:
         return value
-    return value + value * factor
+    disturbed = value + value * factor
+    if op.name in MAY_UNDERFLOW:
+        small = np.abs(disturbed) < NORMAL
+        if small.any():
+            for arg in args[: 1 if op.name in ("div", "pow") else None]:
+                small &= np.not_equal(arg, 0)  # zero times something is exact
+            disturbed = disturbed + np.where(small, np.sign(factor) * QUANTUM, 0.0)
+    return disturbed
 
 
 def _is_float(number: Any, value: float) -> bool:

@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from hybrid.definition import Formula
 from hybrid.evaluate import evaluate
 from hybrid.graph import Graph, float_value
-from hybrid.operations import CONSTANT, MASK
+from hybrid.operations import CONSTANT, MASK, REAL
 
 RANGES = (
     (0.1, 2.0), (-2.0, 2.0), (0.9, 1.1), (1.0, 10.0), (0.01, 0.5), (-0.5, 0.5), (-10.0, 10.0), (-0.99, -0.01),
     (20.0, 200.0), (0.3, 0.7),
 )  # fmt: skip
 CANDIDATES = 512
+LARGE = 1e50
 LARGEST_TABLE = 2_000_000  # candidate values held at once
 MOST_FEATURES = 256
 MOST_HINTS = 8
@@ -112,12 +113,23 @@ class Sampler:
 
     def finite(self, table: NDArray[Any]) -> NDArray[Any]:
         """The share of outputs that are finite at each candidate."""
+        return self.quality(table)[0]
+
+    def quality(self, table: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """The share of finite outputs, and whether all steps keep to sizes whose powers do not over- or underflow."""
         count, total = np.zeros(len(table)), 0
+        tame = np.ones(len(table), dtype=bool)
         for root in self.roots:
-            for value in evaluate(root.graph, root.nodes, self.values(root, table)):
-                count += np.isfinite(np.broadcast_to(value, len(table)))
+            graph = root.graph
+            nodes = [node for node in graph.reach(root.nodes) if graph.kind(node) == REAL]
+            known = dict(zip(nodes, evaluate(graph, nodes, self.values(root, table)), strict=True))
+            for value in known.values():
+                size = np.abs(value)
+                tame &= ~((size > LARGE) | ((size < 1 / LARGE) & (size > 0)))
+            for node in root.nodes:
+                count += np.isfinite(known[node])
             total += len(root.nodes)
-        return count / total
+        return count / total, tame
 
     def draw(self, count: int) -> NDArray[Any]:
         """Candidates from all ranges, the functions' own constants among them."""
@@ -128,14 +140,17 @@ class Sampler:
         """Up to `wanted` candidates (or somewhat more, to see every side) where the outputs are finite."""
         work = max(self.elements, sum(len(root.graph) for root in self.roots) // 16, 1)
         size = max(min(CANDIDATES, LARGEST_TABLE // (8 * work)), 2 * wanted)
-        tables, shares = [], []
+        tables, scores, enough = [], [], 0
         for _ in range(4):
             tables.append(self.draw(size))
-            shares.append(self.finite(tables[-1]))
-            if sum(int((share == 1).sum()) for share in shares) >= wanted:
+            finite, tame = self.quality(tables[-1])
+            scores.append(finite + np.where(tame, 2.0, 0.0) * (finite == 1))
+            enough += int((scores[-1] == 3).sum())
+            if enough >= wanted:
                 break
-        table, share = np.concatenate(tables), np.concatenate(shares)
-        good: NDArray[Any] = table[share == share.max()]
+        table, score = np.concatenate(tables), np.concatenate(scores)
+        best = score.max() if enough == 0 or enough >= min(wanted, 4) else 1.0
+        good: NDArray[Any] = table[score >= best]
         return np.take(good, self._varied(good, wanted), axis=0)
 
     def _varied(self, good: NDArray[Any], wanted: int) -> NDArray[Any]:

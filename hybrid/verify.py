@@ -83,6 +83,7 @@ class Check:
     columns: dict[str, range] = field(init=False)
     witnesses: dict[int, Witness] = field(init=False)
     arbitrated: dict[int, int] = field(default_factory=dict)
+    primal: list[NDArray[Any]] = field(default_factory=list)
     undecided: int = 0
     notes: list[str] = field(default_factory=list)
 
@@ -179,6 +180,7 @@ class Check:
         copies = self.kernel(points)
         requests = self.requests(copies)
         arrays = self.arrays(points.values)
+        self.primal = [witness.values(arrays) for witness in self.witnesses.values()]
         tapes: dict[int, NDArray[Any]] = {}
         for key, witness in self.witnesses.items():
             own = [n for n, (_, (formula, _)) in enumerate(requests) if id(root_of(formula).source) == key]
@@ -309,7 +311,6 @@ class Check:
             seen[key] = ranks_so_far = seen.get(key, -1) + 1
             ranks.append(ranks_so_far)
         order = sorted(range(len(disputes)), key=ranks.__getitem__)
-        arbiters: dict[int, Arbiter] = {}
         left = float(ARBITRATION_BUDGET)
         for rank, place in enumerate(order):
             _, comparison, point, number = disputes[place]
@@ -320,9 +321,11 @@ class Check:
                 break
             root = root_of(comparison.formula)
             left -= len(root.graph.reach(root.nodes)) * 2 ** (order_of(comparison.formula) + 1)
-            arbiter = arbiters.setdefault(comparison.index, Arbiter(comparison.formula))
+            size = max(abs(comparison.kernel[point, number]), abs(comparison.tape[point, number]))
+            arbiter = Arbiter(comparison.formula, float(size))
             verdict = arbiter.verdict(self.at(points, point), comparison.weights(number))
-            if self.is_wrong(comparison, point, number, verdict, bool(regular[point])):
+            smooth = bool(regular[point]) or self.is_smooth(comparisons, point)
+            if self.is_wrong(comparison, point, number, verdict, bool(regular[point]), smooth):
                 certificate = self.certificate(points, comparisons, passed=False)
                 raise VerificationError(
                     self.accusation(points, comparison, point, number, verdict, len(disputes)), certificate
@@ -332,18 +335,24 @@ class Check:
     def at(self, points: Points, point: int) -> dict[str, NDArray[Any]]:
         return {name: array[0] for name, array in self.arrays(points.values[point : point + 1]).items()}
 
-    def is_wrong(self, comparison: Comparison, point: int, number: int, verdict: Verdict, regular: bool) -> bool:
+    def is_smooth(self, comparisons: Sequence[Comparison], point: int) -> bool:
+        """Whether the tape finds everything finite at a special point: value and derivatives."""
+        return all(bool(np.isfinite(comparison.tape[point]).all()) for comparison in comparisons) and bool(
+            all(np.isfinite(values[point]).all() for values in self.primal)
+        )
+
+    def is_wrong(
+        self, comparison: Comparison, point: int, number: int, verdict: Verdict, regular: bool, smooth: bool
+    ) -> bool:
         """Whether the kernel is at fault for a difference from the tape; else it is counted as decided or undecided."""
         kernel, tape = comparison.kernel[point, number], comparison.tape[point, number]
         if verdict.value is not None and np.isfinite(kernel):
-            if abs(kernel - verdict.value) > comparison.tolerance(verdict.value)[point, number]:
+            if abs(kernel - verdict.value) > comparison.tolerance(verdict.value)[point, number] + verdict.error:
                 return True
             self.arbitrated[comparison.index] = self.arbitrated.get(comparison.index, 0) + 1
             return False
-        if regular or (np.isfinite(kernel) and np.isfinite(tape)):
-            return True
-        if verdict.value is not None and np.isfinite(tape):
-            return True  # a finite answer exists, and the kernel's is not
+        if smooth and (regular or np.isfinite(tape)):
+            return True  # a convention at a kink is not kept, or a finite answer exists and the kernel's is not
         reference = comparison.reference[point, number]
         if comparison.formula.derivation is None and not np.isfinite(tape) and not np.isfinite(reference):
             return True  # values are computed as written: NaN and infinity are kept
