@@ -5,10 +5,10 @@ from __future__ import annotations
 import ctypes
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 import numpy as np
-from numpy._core import _multiarray_umath  # the only place where NumPy publishes the table of its ufunc interface
 
 from codegen.jit import Compiled
 from codegen.program import Array
@@ -73,8 +73,8 @@ def make_ufunc(compiled: Compiled, doc: str = "") -> np.ufunc:
     operands = (*program.arguments, *program.results)
     if len(operands) > MAX_OPERANDS:
         raise ValueError(
-            f"{program.name} has {len(program.arguments)} arguments and {len(program.results)} results; NumPy ufuncs allow "
-            f"{MAX_OPERANDS} in all: gather scalars into an array argument"
+            f"{program.name} has {len(program.arguments)} arguments and {len(program.results)} results; NumPy ufuncs "
+            f"allow {MAX_OPERANDS} in all: gather scalars into an array argument"
         )
     if not program.arguments or not program.results or any(array.size == 0 for array in operands):
         raise ValueError(f"{program.name}: a ufunc needs an argument, a result, and no empty shape; got {operands}")
@@ -119,8 +119,9 @@ def _from_func_and_data_and_signature() -> Any:
     """PyUFunc_FromFuncAndDataAndSignature; a null signature makes a plain ufunc."""
     pointer = ctypes.pythonapi.PyCapsule_GetPointer
     pointer.restype, pointer.argtypes = ctypes.c_void_p, (ctypes.py_object, ctypes.c_char_p)
-    table = pointer(_multiarray_umath._UFUNC_API, None)
-    address = ctypes.c_void_p.from_address(table + _FROM_FUNC_AND_DATA_AND_SIGNATURE * ctypes.sizeof(ctypes.c_void_p))
+    # The extension module that owns the table is no public name, but C code finds it here and nowhere else.
+    table = pointer(import_module("numpy._core._multiarray_umath")._UFUNC_API, None)
+    entry = ctypes.c_size_t.from_address(table + _FROM_FUNC_AND_DATA_AND_SIGNATURE * ctypes.sizeof(ctypes.c_void_p))
     prototype = ctypes.PYFUNCTYPE(
         ctypes.py_object,
         *[ctypes.c_void_p] * 3,
@@ -129,4 +130,4 @@ def _from_func_and_data_and_signature() -> Any:
         ctypes.c_int,
         ctypes.c_char_p,
     )
-    return prototype(address.value)
+    return prototype(entry.value)

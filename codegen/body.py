@@ -131,7 +131,7 @@ class Body:
         return f"splat ({kind} {value})" if self.layout.target.width > 1 else value
 
     def part(self, index: int) -> Function:
-        """Part `index` as a loop over the vectors of a block."""
+        """Part `index` as a loop over the vectors between two points of a block."""
         return _Part(self, index).write()
 
 
@@ -155,7 +155,8 @@ class _Part:
         self.body, self.index = body, index
         self.program, self.layout = body.layout.program, body.layout
         self.f = Function(
-            f"define internal void @hy.part.{index}(ptr noalias %rows, ptr noalias readonly %table, i64 %lanes) #1"
+            f"define internal void @hy.part.{index}(ptr noalias %rows, ptr noalias readonly %table, "
+            "i64 %from, i64 %to) #1"
         )
         self.values: dict[int, str] = {}
         self.addresses: dict[int, str] = {}
@@ -163,7 +164,7 @@ class _Part:
 
     def write(self) -> Function:
         f = self.f
-        with f.loop("i", 0, "%lanes", self.layout.target.width) as i:
+        with f.loop("i", "%from", "%to", self.layout.target.width) as i:
             self.i, self.here = i, f.at("%rows", i, "double")
             if self.index == 0:
                 for number in {**self.body.rows, **self.body.places}:
@@ -202,7 +203,7 @@ class _Part:
         return self.layout.first_spill + rows[number] if number in rows else None
 
     def read(self, number: int) -> str:
-        """The IR name of an earlier value: a constant, loaded again in each part, or kept in a row by an earlier part."""
+        """The IR name of a value; in each part, arguments and kept values are loaded at their first use."""
         if number not in self.values:
             name, *operands = self.program.body[number]
             if name == "const":
@@ -221,8 +222,8 @@ class _Part:
         return self.f.load(name, self.body.vector, self.row(operand.row + element), self.aligned)
 
     def reload(self, number: int) -> str:
-        row = self.spill_row(number)
-        address = self.row(self.body.rows[number][0] if row is None else row)
+        spill = self.spill_row(number)
+        address = self.row(self.body.rows[number][0] if spill is None else spill)
         value = self.f.load(f"kept.{number}", self.body.vector, address, self.aligned)
         if self.is_mask(number):
             return self.f.let(f"kept.{number}", f"fcmp one {self.body.vector} {value}, zeroinitializer")
@@ -242,13 +243,13 @@ class _Part:
                 self.in_place.append((value, address))
             else:
                 f.store(body.vector, value, address)
-        row = self.spill_row(number)
-        if row is not None:
+        spill = self.spill_row(number)
+        if spill is not None:
             if self.is_mask(number):
                 one, zero = body.literal(real(1.0)), body.literal(real(0.0))
                 kinds = f"{body.mask} {value}, {body.vector} {one}, {body.vector} {zero}"
                 value = f.let(f"keep.{number}", f"select {kinds}")
-            f.store(body.vector, value, self.row(row), self.aligned)
+            f.store(body.vector, value, self.row(spill), self.aligned)
 
     def define(self, number: int) -> None:
         """Write the instruction that makes a value."""
@@ -277,7 +278,7 @@ class _Part:
         name, *value = self.program.body[order]
         if name != "const" or value[0] < 0 or value[0] != int(value[0]):
             raise ValueError(
-                f"{self.program.name}: %{number} polygamma needs a constant non-negative integer order, got {name} {value}"
+                f"{self.program.name}: %{number} polygamma needs a constant order 0, 1, 2 …, got {name} {value}"
             )
         return self.call(f"polygamma.{int(value[0])}", number, [self.read(x)])
 

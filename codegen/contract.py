@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from codegen.program import Program
 
 _PLAIN = ("load", "const")
+Append = Callable[[tuple[Any, ...]], int]
 
 
 def contract(program: Program) -> Program:
@@ -18,7 +20,7 @@ def contract(program: Program) -> Program:
     """
     uses = _uses(program)
     live = [count > 0 for count in uses]
-    fused: dict[int, tuple] = {}
+    fused: dict[int, tuple[int, int, int, bool, int]] = {}
     for number, (name, *operands) in enumerate(program.body):
         if live[number] and name in ("add", "sub"):
             for side in (1, 0):
@@ -66,7 +68,9 @@ def _product(program: Program, uses: list[int], value: int) -> tuple[tuple[int, 
     return (operands[0], operands[1]), negative, [*absorbed, value]
 
 
-def _fuse(program: Program, fused: dict[int, tuple], number: int, append: Callable, new: list[int]) -> int:
+def _fuse(
+    program: Program, fused: dict[int, tuple[int, int, int, bool, int]], number: int, append: Append, new: list[int]
+) -> int:
     if number not in fused:
         return append(_renumber(program.body[number], new))
     a, b, addend, negative, side = fused[number]
@@ -78,16 +82,16 @@ def _fuse(program: Program, fused: dict[int, tuple], number: int, append: Callab
     return append(("fma", a, b, addend))
 
 
-def _renumber(instruction: tuple, new: list[int]) -> tuple:
+def _renumber(instruction: tuple[Any, ...], new: list[int]) -> tuple[Any, ...]:
     if instruction[0] in _PLAIN:
         return instruction
     return (instruction[0], *[new[operand] for operand in instruction[1:]])
 
 
-def _rebuild(program: Program, live: list[bool], build: Callable) -> Program:
-    body: list[tuple] = []
+def _rebuild(program: Program, live: list[bool], build: Callable[[int, Append, list[int]], int]) -> Program:
+    body: list[tuple[Any, ...]] = []
 
-    def append(instruction: tuple) -> int:
+    def append(instruction: tuple[Any, ...]) -> int:
         body.append(instruction)
         return len(body) - 1
 

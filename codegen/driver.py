@@ -20,27 +20,28 @@ import struct
 from math import prod
 
 from codegen import moves
-from codegen.layout import PLACE, Layout, Operand
+from codegen.layout import Layout, Operand
+from codegen.place import (
+    ARRAY,
+    BASE,
+    CONTIGUOUS,
+    FIELDS,
+    HEADER,
+    LEFT,
+    NEXT,
+    OFFSETS,
+    SCALAR,
+    SOURCE,
+    STEP,
+    STREAMED,
+    UNUSED,
+    Place,
+    header,
+    header_place,
+)
+from codegen.streams import streams
 from codegen.target import Target
 from codegen.text import Function
-
-# The description, in words: this header, then per operand `FIELDS`, then shapes, then (row offset, bits) per constant.
-HEADER = (
-    "inputs",
-    "operands",
-    "block",
-    "outputs",
-    "cache",
-    "staging",
-    "places",
-    "table",
-    "by_row",
-    "constants",
-    "first",
-)
-FIELDS = ("size", "kind", "row", "rank", "shape", "strides", "offsets")
-# Kinds of operands: the body does not touch it; it is one number per point; it is an array per point.
-UNUSED, SCALAR, ARRAY = range(3)
 
 
 def description(layout: Layout, parts: int) -> list[int]:
@@ -51,19 +52,19 @@ def description(layout: Layout, parts: int) -> list[int]:
         "block": layout.block,
         "outputs": sum(operand.size for operand in layout.outputs),
         "cache": layout.target.cache,
-        "staging": layout.staging,
         "places": layout.places,
         "table": layout.table,
         # Several parts run one after the other over a block, so none may overwrite what a later one reads.
         "by_row": int(parts > 1),
     }
     shapes = len(HEADER) + len(FIELDS) * len(layout.operands)
-    fields, extents = [], []
+    fields: list[int] = []
+    extents: list[int] = []
     for operand in layout.operands:
         shape = operand.array.shape
         kind = UNUSED if not operand.used else SCALAR if operand.scalar else ARRAY
-        row, offsets = operand.row * layout.block, layout.offsets[operand.number]
-        fields += [operand.size, kind, row, len(shape), shapes + len(extents), layout.first_stride(operand), offsets]
+        fields += [operand.size, kind, operand.row * layout.block, len(shape), shapes + len(extents)]
+        fields += [layout.first_stride(operand), layout.offsets(operand), layout.staging(operand)]
         extents += shape
     constants = []
     for row, value in constant_rows(layout):
@@ -87,9 +88,9 @@ def constant_rows(layout: Layout) -> list[tuple[int, float]]:
 
 def entries(layout: Layout, symbol: str, parts: int) -> list[str]:
     """LLVM IR of `@SYMBOL_loop`, `@SYMBOL_batch` and `@SYMBOL` around the body's functions `@hy.part.0` …"""
-    body = Function("define internal void @hy.body(ptr %rows, ptr %table, i64 %lanes) #0")
+    body = Function("define internal void @hy.body(ptr %rows, ptr %table, i64 %from, i64 %to) #0")
     for part in range(parts):
-        body.do(f"call void @hy.part.{part}(ptr %rows, ptr %table, i64 %lanes)")
+        body.do(f"call void @hy.part.{part}(ptr %rows, ptr %table, i64 %from, i64 %to)")
     body.do("ret void")
     loop = Function(f"define void @{symbol}_loop(ptr %args, ptr %dimensions, ptr %steps, ptr %data) #0")
     loop.do(f"call void @hy.enter(i64 {loop.load('n', 'i64', '%dimensions')}, ptr %args, ptr %steps)")
@@ -177,6 +178,7 @@ def driver(target: Target, linkage: str = "internal") -> str:
         moves.gather(target),
         moves.scatter(target),
         moves.offsets(),
+        *streams(target),
         _open(),
         _before(),
         _after(),
@@ -185,51 +187,13 @@ def driver(target: Target, linkage: str = "internal") -> str:
     return "\n".join(map(str, functions))
 
 
-class _Place:
-    """An operand as the driver's code sees it: its fields in the description, its state in the scratch area."""
-
-    def __init__(self, f: Function, number: str) -> None:
-        self.f, self.number = f, number
-        first = f.let("field", f"add i64 {f.let('record', f'mul i64 {number}, {len(FIELDS)}')}, {len(HEADER)}")
-        self.fields = f.at("%description", first, "i64")
-        self.state = f.at(header_place(f, "places"), f.let("state", f"mul i64 {number}, {PLACE}"), "i64")
-
-    def field(self, name: str) -> str:
-        return self.f.load(name, "i64", self.f.at(self.fields, FIELDS.index(name), "i64"))
-
-    def is_kind(self, kind: int) -> str:
-        return self.f.let("is", f"icmp eq i64 {self.field('kind')}, {kind}")
-
-    def row(self) -> str:
-        return self.f.at("%scratch", self.field("row"), "i64")
-
-    def get(self, kind: str, index: int, name: str) -> str:
-        return self.f.load(name, kind, self.f.at(self.state, index, "i64"))
-
-    def set(self, kind: str, index: int, value: str) -> None:
-        self.f.store(kind, value, self.f.at(self.state, index, "i64"))
-
-
-BASE, STEP, OFFSETS, CONTIGUOUS = range(PLACE)
-
-
-def header(f: Function, name: str) -> str:
-    """A word of the description's header."""
-    return f.load(name, "i64", f.at("%description", HEADER.index(name), "i64"))
-
-
-def header_place(f: Function, name: str) -> str:
-    """The address in the scratch area that a word of the header gives."""
-    return f.at("%scratch", header(f, name), "i64")
-
-
 def _open() -> Function:
     """Before the first block: an operand's address, step and element layout; rows that never change are filled."""
     f = Function(
         "define internal void @hy.open(ptr %description, ptr %scratch, i64 %number, ptr %args, ptr %steps, i64 %n, "
-        "i64 %lanes) #0"
+        "i64 %lanes, i1 %stream) #0"
     )
-    place = _Place(f, "%number")
+    place = Place(f, "%number")
     base = f.load("base", "ptr", f.at("%args", "%number", "ptr"))
     given = f.load("given", "i64", f.at("%steps", "%number", "i64"))
     size = place.field("size")
@@ -247,6 +211,7 @@ def _open() -> Function:
         arguments = f"ptr {offsets}, ptr {shape}, ptr {strides}, i64 {place.field('rank')}, i64 {size}"
         place.set("i64", CONTIGUOUS, f.let("contiguous", f"call i64 @hy.offsets({arguments})"))
     is_input = f.let("is_input", f"icmp slt i64 %number, {header(f, 'inputs')}")
+    _open_stream(f, place, is_input, base, step)
     same = f.let("same", f"and i1 {is_input}, {f.let('still', f'icmp eq i64 {step}, 0')}")
     with f.when(f.let("scalar", f"and i1 {same}, {place.is_kind(SCALAR)}")):
         f.do(f"call void @hy.fill(ptr {place.row()}, double {f.load('x', 'double', base)}, i64 %lanes)")
@@ -256,9 +221,29 @@ def _open() -> Function:
     return f
 
 
-def _gather(f: Function, place: _Place, base: str, count: str, step: str) -> None:
+def _open_stream(f: Function, place: Place, is_input: str, base: str, step: str) -> None:
+    """A result is streamed if the call streams and its points are whole, contiguous and aligned."""
+    aligned = f.let("aligned", f"and i64 {f.let('address', f'ptrtoint ptr {base} to i64')}, 7")
+    point = f.let("point", f"mul i64 {place.field('size')}, 8")
+    conditions = [
+        f.let("is_output", f"xor i1 {is_input}, true"),
+        f.let("used", f"icmp ne i64 {place.field('kind')}, {UNUSED}"),
+        f.let("aligned", f"icmp eq i64 {aligned}, 0"),
+        f.let("dense", f"icmp eq i64 {step}, {point}"),
+        place.is_set(CONTIGUOUS),
+    ]
+    streamed = "%stream"
+    for condition in conditions:
+        streamed = f.let("streamed", f"and i1 {streamed}, {condition}")
+    place.set("i64", STREAMED, f.let("flag", f"zext i1 {streamed} to i64"))
+    place.set("ptr", NEXT, base)
+    place.set("ptr", SOURCE, f.at("%scratch", place.field("staging"), "i64"))
+    place.set("i64", LEFT, "0")
+
+
+def _gather(f: Function, place: Place, base: str, count: str, step: str) -> None:
     offsets = place.get("ptr", OFFSETS, "offsets")
-    contiguous = f.let("contiguous", f"icmp ne i64 {place.get('i64', CONTIGUOUS, 'contiguous')}, 0")
+    contiguous = place.is_set(CONTIGUOUS)
     f.do(
         f"call void @hy.gather(ptr {place.row()}, ptr {base}, i64 {step}, ptr {offsets}, i64 {place.field('size')}, "
         f"i64 {count}, i64 {header(f, 'block')}, i1 {contiguous})"
@@ -271,14 +256,15 @@ def _before() -> Function:
         "define internal void @hy.before(ptr %description, ptr %scratch, i64 %number, i64 %start, i64 %count, "
         "i1 %partial, i1 %by_row) #0"
     )
-    place = _Place(f, "%number")
+    place = Place(f, "%number")
     step = place.get("i64", STEP, "step")
     address = f.at(place.get("ptr", BASE, "base"), f.let("offset", f"mul i64 %start, {step}"))
     is_input = f.let("is_input", f"icmp slt i64 %number, {header(f, 'inputs')}")
     is_scalar = place.is_kind(SCALAR)
     dense = f.let("dense", f"icmp eq i64 {step}, 8")
     varies = f.let("varies", f"icmp ne i64 {step}, 0")
-    through_row = f.let("through_row", f"select i1 {is_input}, i1 %partial, i1 %by_row")
+    by_row = f.let("by_row", f"or i1 %by_row, {place.is_set(STREAMED)}")
+    through_row = f.let("through_row", f"select i1 {is_input}, i1 %partial, i1 {by_row}")
     direct = f.let("direct", f"and i1 {dense}, {f.let('free', f'xor i1 {through_row}, true')}")
     block = f.let("block", f"select i1 {direct}, ptr {address}, ptr {place.row()}")
     f.store("ptr", block, f.at(header_place(f, "table"), "%number", "i64"))
@@ -296,20 +282,23 @@ def _after() -> Function:
     """After the body: take a block of a result to memory."""
     f = Function(
         "define internal void @hy.after(ptr %description, ptr %scratch, i64 %number, i64 %start, i64 %count, "
-        "i1 %by_row, i1 %stream) #0"
+        "i1 %by_row) #0"
     )
-    place = _Place(f, "%number")
+    place = Place(f, "%number")
+    with f.early_return(place.is_set(STREAMED)):
+        f.do("call void @hy.append(ptr %description, ptr %scratch, i64 %number, i64 %count)")
+        f.do("ret void")
     step = place.get("i64", STEP, "step")
     to = f.at(place.get("ptr", BASE, "base"), f.let("offset", f"mul i64 %start, {step}"))
     in_row = f.let("in_row", f"or i1 {f.let('strided', f'icmp ne i64 {step}, 8')}, %by_row")
     with f.when(f.let("scalar", f"and i1 {in_row}, {place.is_kind(SCALAR)}")):
-        f.do(f"call void @hy.scatter_row(ptr {to}, i64 {step}, ptr {place.row()}, i64 %count, i1 %stream)")
+        f.do(f"call void @hy.scatter_row(ptr {to}, i64 {step}, ptr {place.row()}, i64 %count)")
     with f.when(place.is_kind(ARRAY)):
-        contiguous = f.let("contiguous", f"icmp ne i64 {place.get('i64', CONTIGUOUS, 'contiguous')}, 0")
+        offsets, staging = place.get("ptr", OFFSETS, "offsets"), f.at("%scratch", place.field("staging"), "i64")
         f.do(
-            f"call void @hy.scatter(ptr {to}, i64 {step}, ptr {place.row()}, ptr {place.get('ptr', OFFSETS, 'offsets')}, "
-            f"i64 {place.field('size')}, i64 %count, i64 {header(f, 'block')}, i1 {contiguous}, "
-            f"ptr {header_place(f, 'staging')}, i1 %stream)"
+            f"call void @hy.scatter(ptr {to}, i64 {step}, ptr {place.row()}, ptr {offsets}, "
+            f"i64 {place.field('size')}, i64 %count, i64 {header(f, 'block')}, "
+            f"i1 {place.is_set(CONTIGUOUS)}, ptr {staging})"
         )
     f.do("ret void")
     return f
@@ -326,7 +315,7 @@ def _run(target: Target, linkage: str) -> Function:
     lanes = f.let("lanes", f"and i64 {f.let('up', f'add i64 %n, {width - 1}')}, {-width}")
     lanes = f.let("lanes", f"call i64 @llvm.smin.i64(i64 {lanes}, i64 {block})")
     with f.loop("number", 0, operands) as number:
-        arguments = f"i64 {number}, ptr %args, ptr %steps, i64 %n, i64 {lanes}"
+        arguments = f"i64 {number}, ptr %args, ptr %steps, i64 %n, i64 {lanes}, i1 {stream}"
         f.do(f"call void @hy.open(ptr %description, ptr %scratch, {arguments})")
     constants = f.at("%description", header(f, "first"), "i64")
     with f.loop("constant", 0, header(f, "constants"), 2) as constant:
@@ -335,6 +324,9 @@ def _run(target: Target, linkage: str) -> Function:
         f.do(f"call void @hy.fill(ptr {row}, double {value}, i64 {lanes})")
     table = header_place(f, "table")
     always = f.let("always", f"icmp ne i64 {header(f, 'by_row')}, 0")
+    # Cache lines that one vector of points fills, rounded up, and one more to be sure to keep pace.
+    doubles = f.let("doubles", f"mul i64 {header(f, 'outputs')}, {width}")
+    lines = f.let("lines", f"add i64 {f.let('whole', f'lshr i64 {doubles}, 3')}, 2")
     with f.loop("start", 0, "%n", "%count") as start:
         left = f.let("left", f"sub i64 %n, {start}")
         most = f.let("most", f"call i64 @llvm.smin.i64(i64 {left}, i64 {block})")
@@ -342,17 +334,24 @@ def _run(target: Target, linkage: str) -> Function:
         # What is no multiple of the width is left to a last block of less than one vector.
         f.do(f"%count = select i1 {partial}, i64 {most}, i64 {f.let('whole', f'and i64 {most}, {-width}')}")
         padded = f.let("padded", f"select i1 {partial}, i64 {width}, i64 %count")
-        by_row = f.let("by_row", f"or i1 {partial}, {f.let('apart', f'or i1 {stream}, {always}')}")
+        by_row = f.let("by_row", f"or i1 {partial}, {always}")
         common = f"i64 {start}, i64 %count"
         with f.loop("number", 0, operands) as number:
             arguments = f"i64 {number}, {common}, i1 {partial}, i1 {by_row}"
             f.do(f"call void @hy.before(ptr %description, ptr %scratch, {arguments})")
-        f.do(f"call void %body(ptr %scratch, ptr {table}, i64 {padded})")
+        # A streaming call writes the block before this one between the vectors of this one.
+        step = f.let("step", f"select i1 {stream}, i64 {width}, i64 {padded}")
+        with f.loop("v", 0, padded, step) as v:
+            f.do(f"call void %body(ptr %scratch, ptr {table}, i64 {v}, i64 {f.let('to', f'add i64 {v}, {step}')})")
+            with f.when(stream):
+                f.do(f"call void @hy.drip(ptr %description, ptr %scratch, i64 {lines})")
         with f.loop("number", inputs, operands) as number:
-            arguments = f"i64 {number}, {common}, i1 {by_row}, i1 {stream}"
+            arguments = f"i64 {number}, {common}, i1 {by_row}"
             f.do(f"call void @hy.after(ptr %description, ptr %scratch, {arguments})")
-    if target.is_x86 and width > 1:
-        with f.when(stream):
+    with f.when(stream):
+        with f.loop("number", inputs, operands) as number:
+            f.do(f"call void @hy.finish(ptr %description, ptr %scratch, i64 {number})")
+        if target.is_x86:
             f.do("call void @llvm.x86.sse.sfence()")
     f.do("ret void")
     return f

@@ -16,10 +16,20 @@ from codegen.target import Target
 # Calls of vector functions up to which these are inlined.
 INLINED_CALLS = 60
 
-# Names a symbol must not take: C and C++ keywords and what LLVM or vector_math may call in the C library.
-RESERVED = frozenset(
-    ["alignas", "alignof", "and", "and_eq", "asm", "auto", "bitand", "bitor", "bool", "break", "case", "catch", "char", "class", "compl", "const", "constexpr", "const_cast", "continue", "decltype", "default", "delete", "do", "double", "dynamic_cast", "else", "enum", "explicit", "export", "extern", "false", "float", "for", "friend", "goto", "if", "inline", "int", "long", "mutable", "namespace", "new", "noexcept", "not", "not_eq", "nullptr", "operator", "or", "or_eq", "private", "protected", "public", "register", "reinterpret_cast", "restrict", "return", "short", "signed", "sizeof", "static", "static_assert", "static_cast", "struct", "switch", "template", "this", "thread_local", "throw", "true", "try", "typedef", "typeid", "typename", "union", "unsigned", "using", "virtual", "void", "volatile", "wchar_t", "while", "xor", "xor_eq", "main", "malloc", "calloc", "realloc", "free", "memcpy", "memmove", "memset", "memcmp", "abort", "exit", "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "ceil", "copysign", "cos", "cosh", "erf", "erfc", "exp", "exp10", "exp2", "expm1", "fabs", "fdim", "floor", "fma", "fmax", "fmin", "fmod", "frexp", "hypot", "ilogb", "j0", "j1", "jn", "ldexp", "lgamma", "llrint", "llround", "log", "log10", "log1p", "log2", "logb", "lrint", "lround", "modf", "nan", "nearbyint", "nextafter", "nexttoward", "pow", "remainder", "remquo", "rint", "round", "roundeven", "scalbln", "scalbn", "signgam", "sin", "sincos", "sinh", "sqrt", "tan", "tanh", "tgamma", "trunc", "y0", "y1", "yn", "gamma", "drem", "significand", "finite", "isinf", "isnan"]
-)
+# Names a symbol must not take: C and C++ keywords, and what LLVM or vector_math may call in the C library.
+_TAKEN = """
+alignas alignof and and_eq asm auto bitand bitor bool break case catch char class compl const constexpr const_cast
+continue decltype default delete do double dynamic_cast else enum explicit export extern false float for friend goto if
+inline int long mutable namespace new noexcept not not_eq nullptr operator or or_eq private protected public register
+reinterpret_cast restrict return short signed sizeof static static_assert static_cast struct switch template this
+thread_local throw true try typedef typeid typename union unsigned using virtual void volatile wchar_t while xor xor_eq
+main malloc calloc realloc free memcpy memmove memset memcmp abort exit
+acos acosh asin asinh atan atan2 atanh cbrt ceil copysign cos cosh erf erfc exp exp10 exp2 expm1 fabs fdim floor fma
+fmax fmin fmod frexp hypot ilogb j0 j1 jn ldexp lgamma llrint llround log log10 log1p log2 logb lrint lround modf nan
+nearbyint nextafter nexttoward pow remainder remquo rint round roundeven scalbln scalbn signgam sin sincos sinh sqrt
+tan tanh tgamma trunc y0 y1 yn gamma drem significand finite isinf isnan
+"""
+RESERVED = frozenset(_TAKEN.split())
 
 
 def symbol(name: str) -> str:
@@ -33,8 +43,9 @@ def symbol(name: str) -> str:
 def emit(program: Program, target: Target) -> str:
     """LLVM IR text defining, for `s = symbol(program.name)`:
 
-    `void @s_loop(ptr args, ptr dimensions, ptr steps, ptr data)`: a NumPy gufunc inner loop; `void @s_batch(i64 n, ptr
-    x…, ptr r…)`: n points, arrays `(n,) + shape` in C order; `void @s(ptr x…, ptr r…)`: one point. All give the same bits.
+    `void @s_loop(ptr args, ptr dimensions, ptr steps, ptr data)`: a NumPy gufunc inner loop;
+    `void @s_batch(i64 n, ptr x…, ptr r…)`: n points, arrays `(n,) + shape` in C order;
+    `void @s(ptr x…, ptr r…)`: one point. All give the same bits.
     """
     return "\n".join([emit_program(program, target, external=False), driver(target), _ending(target)])
 

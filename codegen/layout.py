@@ -8,8 +8,10 @@ from functools import cached_property
 from codegen.program import Array, Program
 from codegen.target import Target
 
-# Words of state per operand during a call: address, byte step over points, address of element offsets, contiguous.
-PLACE = 4
+# Words of state per operand during a call; driver.py says which.
+PLACE = 8
+# Doubles of a cache line.
+LINE = 8
 # Bytes of scratch the blocks of a call aim for: with the lines being read and written it must fit a 32 KiB L1 cache.
 SCRATCH = 24 << 10
 MAX_BLOCK = 256
@@ -80,41 +82,49 @@ class Layout:
         return self.first_spill + self.spills
 
     @cached_property
-    def staged(self) -> int:
-        """Elements of the largest array result: what the staging block must hold per point."""
-        return max((operand.size for operand in self.outputs if not operand.scalar), default=0)
-
-    @cached_property
     def block(self) -> int:
         """Points per block: a power of two, at least one vector."""
-        points, bytes_per_point = self.target.width, 8 * (self.rows + self.staged)
+        points = self.target.width
+        bytes_per_point = 8 * (self.rows + sum(operand.size for operand in self.outputs))
         while points < MAX_BLOCK and 2 * points * bytes_per_point <= SCRATCH:
             points *= 2
         return points
 
     @cached_property
-    def staging(self) -> int:
-        """Offset of the staging block in doubles: W spare rows before it, read by a transpose of fewer than W rows."""
-        return (self.rows + self.target.width) * self.block
+    def _areas(self) -> tuple[list[int], list[int], int]:
+        """Starts of the staging areas and of the tables of element offsets, by operand, and where the last ends.
 
-    @cached_property
-    def offsets(self) -> tuple[int, ...]:
-        """For each operand, where the byte offsets of its elements are kept; the last entry is the end of them all.
-
-        A vector of room comes before: a point of fewer than W elements is transposed past its end.
+        Behind the rows are W spare ones, read by a transpose of fewer than W rows. A staging area holds a block of
+        whole points, a partial cache line before it, and a vector of room: a point of fewer than W elements is
+        transposed past its end.
         """
-        ends = [self.staging + self.staged * self.block + self.target.width]
+        end = (self.rows + self.target.width) * self.block
+        staging, offsets = [], []
         for operand in self.operands:
-            ends.append(ends[-1] + (operand.size if operand.in_rows else 0))
-        return tuple(ends)
+            staging.append(end)
+            if operand.number >= len(self.inputs):
+                end += operand.size * self.block + LINE + self.target.width
+        for operand in self.operands:
+            offsets.append(end)
+            end += operand.size if operand.in_rows else 0
+        return staging, offsets, end
+
+    def staging(self, operand: Operand) -> int:
+        """Where whole points of a result are put together, in words from the start of the scratch area."""
+        return self._areas[0][operand.number]
+
+    def offsets(self, operand: Operand) -> int:
+        """Where the byte offsets of an array's elements are kept, in words from the start of the scratch area."""
+        return self._areas[1][operand.number]
 
     @property
     def places(self) -> int:
-        """Where the state of the operands during a call is kept: `PLACE` words each, then one address each."""
-        return self.offsets[-1]
+        """Where the state of the operands during a call is kept, `PLACE` words each."""
+        return self._areas[2]
 
     @property
     def table(self) -> int:
+        """Where the body finds the address of each scalar operand's current block."""
         return self.places + PLACE * len(self.operands)
 
     @property

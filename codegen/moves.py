@@ -1,4 +1,4 @@
-"""Moving points between memory and rows, as LLVM IR: copies, streams, gathers, scatters and register transposes."""
+"""Moving points between memory and rows, as LLVM IR: copies, gathers, scatters and register transposes."""
 
 from __future__ import annotations
 
@@ -10,44 +10,19 @@ from codegen.text import Function
 
 
 def copy(target: Target) -> Function:
-    """`count` doubles from one place to another; with `stream`, whole cache lines are written past the cache."""
-    f = Function("define internal void @hy.copy(ptr noalias %to, ptr noalias %from, i64 %count, i1 %stream) #0")
-    width, vector = target.width, target.vector
-    if width > 1:
-        address = f.let("address", "ptrtoint ptr %to to i64")
-        aligned = f.let("aligned", f"icmp eq i64 {f.let('low', f'and i64 {address}, 7')}, 0")
-        with f.early_return(f.let("streams", f"and i1 %stream, {aligned}")):
-            _stream(f, target, address)
-            f.do("ret void")
-    whole = f.let("whole", f"and i64 %count, {-width}")
-    with f.loop("i", 0, whole, width) as i:
-        f.store(vector, f.load("v", vector, f.at("%from", i, "double")), f.at("%to", i, "double"))
-    _copy_scalars(f, whole, "%count")
+    """`count` doubles from one place to another."""
+    f = Function("define internal void @hy.copy(ptr noalias %to, ptr noalias %from, i64 %count) #0")
+    whole = f.let("whole", f"and i64 %count, {-target.width}")
+    with f.loop("i", 0, whole, target.width) as i:
+        f.store(target.vector, f.load("v", target.vector, f.at("%from", i, "double")), f.at("%to", i, "double"))
+    copy_scalars(f, "%to", "%from", whole, "%count")
     f.do("ret void")
     return f
 
 
-def _stream(f: Function, target: Target, address: str) -> None:
-    width, vector = target.width, target.vector
-    to_line = f.let("to_line", f"and i64 {f.let('negative', f'sub i64 0, {address}')}, 63")
-    ahead = f.let("ahead", f"lshr i64 {to_line}, 3")
-    first = f.let("first", f"select i1 {f.let('short', f'icmp ult i64 {ahead}, %count')}, i64 {ahead}, i64 %count")
-    _copy_scalars(f, "0", first)
-    lines = f.let("lines", f"and i64 {f.let('rest', f'sub i64 %count, {first}')}, -8")
-    last = f.let("last", f"add i64 {first}, {lines}")
-    with f.loop("line", first, last, 8) as line:
-        values = []
-        for lane in range(0, 8, width):
-            values.append(f.load("v", vector, f.at(f.at("%from", line, "double"), lane, "double")))
-        for lane, value in zip(range(0, 8, width), values, strict=True):
-            to = f.at(f.at("%to", line, "double"), lane, "double")
-            f.store(vector, value, to, 8 * width, ", !nontemporal !0")
-    _copy_scalars(f, last, "%count")
-
-
-def _copy_scalars(f: Function, start: str, stop: str) -> None:
+def copy_scalars(f: Function, to: str, source: str, start: str, stop: str) -> None:
     with f.loop("one", start, stop) as one:
-        f.store("double", f.load("x", "double", f.at("%from", one, "double")), f.at("%to", one, "double"))
+        f.store("double", f.load("x", "double", f.at(source, one, "double")), f.at(to, one, "double"))
 
 
 def gather_row(target: Target) -> Function:
@@ -55,30 +30,28 @@ def gather_row(target: Target) -> Function:
     f = Function("define internal void @hy.gather_row(ptr noalias %row, ptr noalias %from, i64 %step, i64 %count) #0")
     contiguous = f.let("contiguous", "icmp eq i64 %step, 8")
     with f.when(contiguous):
-        f.do("call void @hy.copy(ptr %row, ptr %from, i64 %count, i1 false)")
+        f.do("call void @hy.copy(ptr %row, ptr %from, i64 %count)")
     strided = f.let("strided", f"select i1 {contiguous}, i64 0, i64 %count")
     with f.loop("p", 0, strided) as p:
         x = f.load("x", "double", f.at("%from", f.let("offset", f"mul i64 {p}, %step")))
         f.store("double", x, f.at("%row", p, "double"))
     last = f.load("last", "double", f.at("%row", f.let("final", "sub i64 %count, 1"), "double"))
-    with f.loop("pad", "%count", _rounded_up(f, target)) as p:
+    with f.loop("pad", "%count", rounded_up(f, target)) as p:
         f.store("double", last, f.at("%row", p, "double"))
     f.do("ret void")
     return f
 
 
-def _rounded_up(f: Function, target: Target) -> str:
+def rounded_up(f: Function, target: Target) -> str:
     width = target.width
     return f.let("rounded", f"and i64 {f.let('up', f'add i64 %count, {width - 1}')}, {-width}")
 
 
 def scatter_row(target: Target) -> Function:
     """`count` doubles of a row to places `step` bytes apart."""
-    f = Function(
-        "define internal void @hy.scatter_row(ptr noalias %to, i64 %step, ptr noalias %row, i64 %count, i1 %stream) #0"
-    )
+    f = Function("define internal void @hy.scatter_row(ptr noalias %to, i64 %step, ptr noalias %row, i64 %count) #0")
     with f.early_return(f.let("contiguous", "icmp eq i64 %step, 8")):
-        f.do("call void @hy.copy(ptr %to, ptr %row, i64 %count, i1 %stream)")
+        f.do("call void @hy.copy(ptr %to, ptr %row, i64 %count)")
         f.do("ret void")
     with f.loop("p", 0, "%count") as p:
         x = f.load("x", "double", f.at("%row", p, "double"))
@@ -176,7 +149,8 @@ def _mask(lanes: list[int]) -> str:
 def tiles_in(target: Target) -> Function:
     """Whole vectors of points whose elements are contiguous (at least W of them) into rows."""
     f = Function(
-        "define internal void @hy.tiles_in(ptr noalias %rows, ptr noalias %from, i64 %step, i64 %size, i64 %count, i64 %block) #0"
+        "define internal void @hy.tiles_in(ptr noalias %rows, ptr noalias %from, i64 %step, i64 %size, "
+        "i64 %count, i64 %block) #0"
     )
     with _tiles(f, target) as (p, e):
         point = f.at(f.at("%from", f.let("offset", f"mul i64 {p}, %step")), e, "double")
@@ -197,7 +171,8 @@ def tiles_out(target: Target) -> Function:
     caller leaves W doubles of room after the last.
     """
     f = Function(
-        "define internal void @hy.tiles_out(ptr noalias %to, i64 %step, ptr noalias %rows, i64 %size, i64 %count, i64 %block) #0"
+        "define internal void @hy.tiles_out(ptr noalias %to, i64 %step, ptr noalias %rows, i64 %size, "
+        "i64 %count, i64 %block) #0"
     )
     with _tiles(f, target) as (p, e):
         row = _row_address(f, target, e, p)
@@ -213,7 +188,7 @@ def tiles_out(target: Target) -> Function:
 
 @contextmanager
 def _tiles(f: Function, target: Target) -> Iterator[tuple[str, str]]:
-    """Loop over the W × W tiles of `count` points by `size` elements; the last tile of a point overlaps the one before."""
+    """Loop over the W × W tiles of `count` points by `size` elements; a point's last tile overlaps the one before."""
     width = target.width
     overlap = f.let("overlap", f"sub i64 %size, {width}")
     last = f.let("last", f"call i64 @llvm.smax.i64(i64 {overlap}, i64 0)")
@@ -258,30 +233,29 @@ def scatter(target: Target) -> Function:
     """`count` points of an array result from its rows to memory, by the cheapest way its layout there allows."""
     f = Function(
         "define internal void @hy.scatter(ptr %to, i64 %step, ptr %rows, ptr %offsets, i64 %size, i64 %count, "
-        "i64 %block, i1 %contiguous, ptr %staging, i1 %stream) #0"
+        "i64 %block, i1 %contiguous, ptr %staging) #0"
     )
     width = target.width
     bytes_per_point = f.let("bytes", "mul i64 %size, 8")
     packed = f.let("packed", f"and i1 %contiguous, {f.let('dense', f'icmp eq i64 %step, {bytes_per_point}')}")
-    streams = f.let("streams", f"and i1 {packed}, %stream")
     enough = f.let(
         "enough", f"icmp sge i64 {f.let('least', 'call i64 @llvm.smin.i64(i64 %size, i64 %count)')}, {width}"
     )
-    plain = f.let("plain", f"and i1 %contiguous, {f.let('cached', f'xor i1 {streams}, true')}")
-    with f.early_return(f.let("tiled", f"and i1 {enough}, {plain}")):
+    with f.early_return(f.let("tiled", f"and i1 {enough}, %contiguous")):
         f.do("call void @hy.tiles_out(ptr %to, i64 %step, ptr %rows, i64 %size, i64 %count, i64 %block)")
         f.do("ret void")
     with f.early_return(packed):
-        lanes = _rounded_up(f, target)
+        lanes = rounded_up(f, target)
         f.do(
-            f"call void @hy.tiles_out(ptr %staging, i64 {bytes_per_point}, ptr %rows, i64 %size, i64 {lanes}, i64 %block)"
+            f"call void @hy.tiles_out(ptr %staging, i64 {bytes_per_point}, ptr %rows, i64 %size, i64 {lanes}, "
+            "i64 %block)"
         )
         total = f.let("total", "mul i64 %size, %count")
-        f.do(f"call void @hy.copy(ptr %to, ptr %staging, i64 {total}, i1 %stream)")
+        f.do(f"call void @hy.copy(ptr %to, ptr %staging, i64 {total})")
         f.do("ret void")
     with f.loop("e", 0, "%size") as e:
         start = f.at("%to", _element_offset(f, e))
         row = _row_address(f, target, e, "0")
-        f.do(f"call void @hy.scatter_row(ptr {start}, i64 %step, ptr {row}, i64 %count, i1 %stream)")
+        f.do(f"call void @hy.scatter_row(ptr {start}, i64 %step, ptr {row}, i64 %count)")
     f.do("ret void")
     return f

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from math import prod
+from typing import Any
 
 REAL, MASK = "real", "mask"
 
@@ -74,7 +75,7 @@ class Program:
     name: str
     arguments: tuple[Array, ...]
     results: tuple[Array, ...]
-    body: list[tuple] = field(repr=False)
+    body: list[tuple[Any, ...]] = field(repr=False)
     outputs: tuple[tuple[int, ...], ...] = field(repr=False)
 
     def __post_init__(self) -> None:
@@ -88,7 +89,7 @@ class Program:
                 if not 0 <= value < len(kinds) or kinds[value] != REAL:
                     raise ValueError(f"{self.name}: result {result.name} stores %{value}, which is not a number")
 
-    def _kind(self, number: int, name: str, operands: list, kinds: list[str]) -> str:
+    def _kind(self, number: int, name: str, operands: list[Any], kinds: list[str]) -> str:
         if name == "const":
             return REAL
         if name == "load":

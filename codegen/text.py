@@ -22,6 +22,7 @@ class Function:
         self.lines = [f"{header} {{", "entry:"]
         self.block = "entry"
         self._count = 0
+        self._done: list[str] = []
 
     def unique(self, name: str) -> str:
         self._count += 1
@@ -66,11 +67,19 @@ class Function:
         more = self.let("more", f"icmp slt i64 {counter}, {stop}")
         self.do(f"br i1 {more}, label %{body}, label %{done}")
         self.start(body)
+        self._done.append(done)
         yield counter
+        self._done.pop()
         self.do(f"{following} = add i64 {counter}, {step}")
         self.do(f"br label %{head}")
         self.lines[phi] = f"  {counter} = phi i64 [ {start}, %{before} ], [ {following}, %{self.block} ]"
         self.start(done)
+
+    def leave_if(self, condition: str) -> None:
+        """Leave the innermost loop if the i1 `condition` holds."""
+        on = self.unique("on")
+        self.do(f"br i1 {condition}, label %{self._done[-1]}, label %{on}")
+        self.start(on)
 
     @contextmanager
     def when(self, condition: str) -> Iterator[None]:

@@ -33,9 +33,9 @@ def run(
 ) -> tuple[np.ndarray, ...]:
     """`ufunc(*arrays, out=out)` as a tuple of arrays, a large batch split over `threads`.
 
-    Each thread takes a run of the longest batch axis; the numbers are those of one thread, bit for bit. `ufunc` is one of
-    `make_ufunc` (float64 in and out, fixed core dimensions). A `threads` of None means `default_threads()`. Operands that
-    overlap in memory are left to one thread, since NumPy copies them as a whole.
+    Each thread takes a run of the longest batch axis; the numbers are those of one thread, bit for bit. `ufunc` is one
+    of `make_ufunc` (float64 in and out, fixed core dimensions). A `threads` of None means `default_threads()`. Operands
+    that overlap in memory are left to one thread, since NumPy copies them as a whole.
     """
     threads = default_threads() if threads is None else threads
     if threads < 1:
