@@ -143,11 +143,12 @@ def precise(digits: int) -> tuple[Any, Algebra]:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The value in multiple precision, with an error bound; None where differences do not settle."""
+    """A value in multiple precision and its error bound; None where it is `undefined` or differences do not settle."""
 
     value: float | None
     text: str
     error: float = 0.0
+    undefined: bool = False
 
 
 class Arbiter:
@@ -169,7 +170,7 @@ class Arbiter:
         answers = [self._entry(self.formula, args, vectors, step) for step in steps]
         first, last = answers[0], answers[-1]
         if not (self.mp.isfinite(first) and self.mp.isfinite(last)):
-            return Verdict(None, "no finite value")
+            return Verdict(None, "no finite value", undefined=True)
         # what cancels in the differences is of the size of the function's values, taken as up to 10^10
         noise = self.mp.mpf(10) ** (10 + (STEP_EXPONENT + 1) * self.order - self.digits)
         if abs(first - last) > AGREEMENT * max(abs(first), abs(last)) + noise:

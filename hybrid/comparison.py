@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid.arbiter import unit_vectors
+from hybrid.arbiter import Verdict, unit_vectors
 from hybrid.definition import Argument, Formula
 from hybrid.rounding import ULP
-from hybrid.witness import Vectors, axes_of, root_of
+from hybrid.witness import Vectors, axes_of, order_of, root_of
 
 SPREADS = 16.0  # measured rounding spreads that two correct evaluations may be apart
 FLOOR = 64.0  # ulp that they may be apart in any case
@@ -88,6 +89,35 @@ class Comparison:
         name = f"{self.formula.name}[{index}]" if index else self.formula.name
         meaning = derivative_name(self.formula, places)
         return f"{name} ({meaning})" if meaning else name
+
+
+class Outcome(Enum):
+    """What the arbiter makes of a difference between kernel and tape."""
+
+    WRONG = "the kernel is wrong"
+    PASSED = "the kernel is right, the tape is off"
+    UNDECIDED = "nobody can tell"
+
+
+def judge(comparison: Comparison, point: int, number: int, verdict: Verdict, regular: bool, smooth: bool) -> Outcome:
+    """Decide a difference. `smooth`: the tape finds value and derivatives finite; `regular`: no special point."""
+    kernel, tape = comparison.kernel[point, number], comparison.tape[point, number]
+    order = order_of(comparison.formula)
+    if order and not smooth:
+        return Outcome.UNDECIDED  # derivatives of something that is infinite or undefined
+    if verdict.value is not None and np.isfinite(kernel):
+        allowed = comparison.tolerance(verdict.value)[point, number] + verdict.error
+        return Outcome.WRONG if abs(kernel - verdict.value) > allowed else Outcome.PASSED
+    if order == 0:  # values are computed as written: NaN, infinity and overflow are kept
+        reference = comparison.reference[point, number]
+        alike = np.isfinite(reference) == np.isfinite(tape) and np.isnan(reference) == np.isnan(tape)
+        return Outcome.WRONG if alike else Outcome.UNDECIDED
+    if verdict.value is not None:
+        return Outcome.WRONG if np.isfinite(tape) else Outcome.UNDECIDED
+    if verdict.undefined:
+        return Outcome.UNDECIDED
+    # a kink: first derivatives keep the written conventions, higher ones have none
+    return Outcome.WRONG if regular or (order == 1 and np.isfinite(tape)) else Outcome.UNDECIDED
 
 
 def derivative_name(formula: Formula, places: Sequence[int]) -> str:

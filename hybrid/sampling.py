@@ -24,6 +24,7 @@ RANGES = (
 )  # fmt: skip
 CANDIDATES = 512
 LARGE = 1e50
+NEVER_ZERO = frozenset({"exp", "exp2", "erfc"})  # but by underflow
 LARGEST_TABLE = 2_000_000  # candidate values held at once
 MOST_FEATURES = 256
 MOST_HINTS = 8
@@ -123,9 +124,10 @@ class Sampler:
             graph = root.graph
             nodes = [node for node in graph.reach(root.nodes) if graph.kind(node) == REAL]
             known = dict(zip(nodes, evaluate(graph, nodes, self.values(root, table)), strict=True))
-            for value in known.values():
+            for node, value in known.items():
                 size = np.abs(value)
-                tame &= ~((size > LARGE) | ((size < 1 / LARGE) & (size > 0)))
+                smallest = -1.0 if graph.ops[node].name in NEVER_ZERO else 0.0
+                tame &= ~((size > LARGE) | ((size < 1 / LARGE) & (size > smallest)))
             for node in root.nodes:
                 count += np.isfinite(known[node])
             total += len(root.nodes)

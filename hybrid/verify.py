@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from hybrid.arbiter import Arbiter, Verdict
 from hybrid.certificate import Certificate, Finding
-from hybrid.comparison import Comparison, contract, describe_point
+from hybrid.comparison import Comparison, Outcome, contract, describe_point, judge
 from hybrid.definition import Argument, Formula
 from hybrid.errors import ArgumentError, VerificationError
 from hybrid.rounding import ULP, rounding_spread
@@ -294,70 +294,37 @@ class Check:
     # --- judging ------------------------------------------------------------------------------------------------------
     def certify(self, points: Points, comparisons: Sequence[Comparison]) -> Certificate:
         """The certificate, once the arbiter has decided what kernel and tape do not agree on."""
-        disputes = []
-        for comparison in comparisons:
-            self.undecided += comparison.beyond_rounding()
-            excess = comparison.excess()
-            disputes += [
-                (excess[point, number], comparison, int(point), int(number))
-                for point, number in zip(*np.nonzero(excess > 1), strict=True)
-            ]
-        regular = points.regular
-        disputes.sort(key=lambda dispute: (not regular[dispute[2]], -dispute[0]))
-        seen: dict[tuple[int, int], int] = {}
-        ranks = []
-        for _, comparison, _, number in disputes:  # one dispute of every entry before the second of any
-            key = (id(comparison), number)
-            seen[key] = ranks_so_far = seen.get(key, -1) + 1
-            ranks.append(ranks_so_far)
-        order = sorted(range(len(disputes)), key=ranks.__getitem__)
-        left = float(ARBITRATION_BUDGET)
-        for rank, place in enumerate(order):
-            _, comparison, point, number = disputes[place]
+        self.undecided = sum(comparison.beyond_rounding() for comparison in comparisons)
+        disputes = disputes_of(points, comparisons)
+        left = ARBITRATION_BUDGET
+        for rank, (comparison, point, number) in enumerate(disputes):
             if left < 0 and rank >= 3:
-                self.notes.append(
-                    f"{len(order) - rank} more differences from the tape, like the ones decided, were not decided"
-                )
+                self.notes.append(f"{len(disputes) - rank} more differences like the {rank} decided were left open")
                 break
             root = root_of(comparison.formula)
             left -= len(root.graph.reach(root.nodes)) * 2 ** (order_of(comparison.formula) + 1)
             size = max(abs(comparison.kernel[point, number]), abs(comparison.tape[point, number]))
             arbiter = Arbiter(comparison.formula, float(size))
             verdict = arbiter.verdict(self.at(points, point), comparison.weights(number))
-            smooth = bool(regular[point]) or self.is_smooth(comparisons, point)
-            if self.is_wrong(comparison, point, number, verdict, bool(regular[point]), smooth):
-                certificate = self.certificate(points, comparisons, passed=False)
-                raise VerificationError(
-                    self.accusation(points, comparison, point, number, verdict, len(disputes)), certificate
-                )
+            regular = bool(points.regular[point])
+            smooth = regular or self.is_smooth(comparisons, point)
+            match judge(comparison, point, number, verdict, regular, smooth):
+                case Outcome.PASSED:
+                    self.arbitrated[comparison.index] = self.arbitrated.get(comparison.index, 0) + 1
+                case Outcome.UNDECIDED:
+                    self.undecided += 1
+                case Outcome.WRONG:
+                    message = self.accusation(points, comparison, point, number, verdict, len(disputes))
+                    raise VerificationError(message, self.certificate(points, comparisons, passed=False))
         return self.certificate(points, comparisons, passed=True)
+
+    def is_smooth(self, comparisons: Sequence[Comparison], point: int) -> bool:
+        """Whether the tape finds everything finite at a special point: values and derivatives."""
+        values = [*self.primal, *(comparison.tape for comparison in comparisons)]
+        return all(bool(np.isfinite(value[point]).all()) for value in values)
 
     def at(self, points: Points, point: int) -> dict[str, NDArray[Any]]:
         return {name: array[0] for name, array in self.arrays(points.values[point : point + 1]).items()}
-
-    def is_smooth(self, comparisons: Sequence[Comparison], point: int) -> bool:
-        """Whether the tape finds everything finite at a special point: value and derivatives."""
-        return all(bool(np.isfinite(comparison.tape[point]).all()) for comparison in comparisons) and bool(
-            all(np.isfinite(values[point]).all() for values in self.primal)
-        )
-
-    def is_wrong(
-        self, comparison: Comparison, point: int, number: int, verdict: Verdict, regular: bool, smooth: bool
-    ) -> bool:
-        """Whether the kernel is at fault for a difference from the tape; else it is counted as decided or undecided."""
-        kernel, tape = comparison.kernel[point, number], comparison.tape[point, number]
-        if verdict.value is not None and np.isfinite(kernel):
-            if abs(kernel - verdict.value) > comparison.tolerance(verdict.value)[point, number] + verdict.error:
-                return True
-            self.arbitrated[comparison.index] = self.arbitrated.get(comparison.index, 0) + 1
-            return False
-        if smooth and (regular or np.isfinite(tape)):
-            return True  # a convention at a kink is not kept, or a finite answer exists and the kernel's is not
-        reference = comparison.reference[point, number]
-        if comparison.formula.derivation is None and not np.isfinite(tape) and not np.isfinite(reference):
-            return True  # values are computed as written: NaN and infinity are kept
-        self.undecided += 1
-        return False
 
     def accusation(
         self, points: Points, comparison: Comparison, point: int, number: int, verdict: Verdict, disputes: int
@@ -423,6 +390,27 @@ class Check:
         ulps = comparison.ulps()
         point, number = (int(place) for place in np.unravel_index(ulps.argmax(), ulps.shape))
         return float(ulps[point, number]), f"{comparison.label(number)} at {describe_point(self.at(points, point))}"
+
+
+def disputes_of(points: Points, comparisons: Sequence[Comparison]) -> list[tuple[Comparison, int, int]]:
+    """Differences beyond tolerance as (comparison, point, number), in the order in which to decide them.
+
+    Ordinary points and large differences come first, but one of every number before the second of any.
+    """
+    found = []
+    for comparison in comparisons:
+        excess = comparison.excess()
+        for point, number in zip(*np.nonzero(excess > 1), strict=True):
+            found.append((not points.regular[point], -excess[point, number], comparison, int(point), int(number)))
+    found.sort(key=lambda dispute: dispute[:2])
+    times: dict[tuple[int, int], int] = {}
+    ranked = []
+    for _, _, comparison, point, number in found:
+        key = (id(comparison), number)
+        times[key] = times.get(key, 0) + 1
+        ranked.append((times[key], comparison, point, number))
+    ranked.sort(key=lambda dispute: dispute[0])
+    return [dispute[1:] for dispute in ranked]
 
 
 def farthest(copies: NDArray[Any], tape: NDArray[Any]) -> NDArray[Any]:
