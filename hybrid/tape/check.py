@@ -52,11 +52,18 @@ def _analytical(output: Tensor, inputs: list[Tensor], batched: bool) -> list[Any
     for k in range(output.size):
         seed = one_hot_rows(output.size, k, k + 1, output.shape, output.dtype, False)
         found = sweep([(edge, seed.value if batched else seed.value[0])], targets, True, False)
-        rows.append([np.zeros(x.size) if e not in found else np.asarray(found[e]).reshape(-1) for e, x in zip(map(current_edge, inputs), inputs, strict=True)])
+        rows.append(
+            [
+                np.zeros(x.size) if e not in found else np.asarray(found[e]).reshape(-1)
+                for e, x in zip(map(current_edge, inputs), inputs, strict=True)
+            ]
+        )
     return [np.stack([row[i] for row in rows]) if rows else np.zeros((0, x.size)) for i, x in enumerate(inputs)]
 
 
-def _compare(a: Any, n: Any, output: Tensor, x: Tensor, numbers: tuple[int, int], atol: float, rtol: float) -> str | None:
+def _compare(
+    a: Any, n: Any, output: Tensor, x: Tensor, numbers: tuple[int, int], atol: float, rtol: float
+) -> str | None:
     wrong = ~(np.abs(a - n) <= atol + rtol * np.abs(n)) & ~(np.isnan(a) & np.isnan(n))
     if not wrong.any():
         return None
@@ -89,7 +96,9 @@ def gradcheck(
     given = [as_tensor(x) for x in _sequence(inputs)]
     checked = [i for i, x in enumerate(given) if x.requires_grad]
     if not checked:
-        raise ValueError("gradcheck expects at least one input tensor to require gradient, but none of the them have requires_grad=True.")
+        raise ValueError(
+            "gradcheck expects at least one input tensor to require gradient, but none of the them have requires_grad=True."
+        )
     with enable_grad():
         outputs = _outputs(func, given)
     problem = None
@@ -102,7 +111,9 @@ def gradcheck(
             n = numerical[i][o]
             problem = problem or (None if n is None else _compare(a, n, output, given[i], (o, i), atol, rtol))
             if problem is None and not np.allclose(a, b, rtol=1e-12, atol=1e-12, equal_nan=True):
-                problem = f"Batched gradient mismatch for output {o} with respect to input {i}: one by one\n{a}\nbatched\n{b}"
+                problem = (
+                    f"Batched gradient mismatch for output {o} with respect to input {i}: one by one\n{a}\nbatched\n{b}"
+                )
     if problem and raise_exception:
         raise GradcheckError(problem)
     return problem is None
@@ -134,6 +145,13 @@ def gradgradcheck(
         with enable_grad():
             xs = [a if a.requires_grad or i not in wanted else a.requires_grad_() for i, a in enumerate(args[:count])]
             results = [o for o in _outputs(func, xs) if o.requires_grad]
-            return grad(results, [xs[i] for i in wanted], list(args[count:]), create_graph=True, allow_unused=True, materialize_grads=True)
+            return grad(
+                results,
+                [xs[i] for i in wanted],
+                list(args[count:]),
+                create_graph=True,
+                allow_unused=True,
+                materialize_grads=True,
+            )
 
     return gradcheck(gradient, (*given, *seeds), eps, atol, rtol, raise_exception, check_batched_grad)

@@ -21,7 +21,17 @@ from hybrid import special
 from hybrid.errors import ArgumentError
 from hybrid.tape.mode import is_grad_enabled, quietly
 from hybrid.tape.node import Masked, Node
-from hybrid.tape.rule import Broadcasting, Partial, Rule, check_saved, make_node, note_broadcasting, note_versions, parameters
+from hybrid.tape.rule import (
+    NOTHING,
+    Broadcasting,
+    Partial,
+    Rule,
+    check_saved,
+    make_node,
+    note_broadcasting,
+    note_versions,
+    parameters,
+)
 from hybrid.tape.tensor import Tensor, as_tensor, current_edge
 
 ELEMENTWISE: dict[str, Callable[..., Tensor]] = {}
@@ -54,9 +64,13 @@ class Unary(Rule):
         return (self._call(g),)
 
 
+def camel(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
 def unary(name: str, meaning: Callable[[Any], Any], partial: Partial, *, ufuncs: str = "", title: str = "") -> Any:
     """Define an operation on one input and enter it in the tables."""
-    rule = Unary(title or name.capitalize(), partial)
+    rule = Unary(title or camel(name), partial)
     reads_x, reads_out, reads = "x" in rule.reads, "out" in rule.reads, rule.reads != ""
 
     def operation(x: Any) -> Tensor:
@@ -66,7 +80,7 @@ def unary(name: str, meaning: Callable[[Any], Any], partial: Partial, *, ufuncs:
         edge = x._edge if x._extra is None else current_edge(x)
         if edge is None or not is_grad_enabled():
             return Tensor(data)
-        node = Node(rule, (edge,), (x if reads_x else None, data if reads_out else None) if reads else [None, None])
+        node = Node(rule, (edge,), (x if reads_x else None, data if reads_out else None) if reads else NOTHING)
         if reads_x and x._extra is not None:
             note_versions(node, (x,))
         return Tensor(data, node)
@@ -96,7 +110,7 @@ class Binary(Broadcasting):
     def raw(self, node: Node, g: Any, edges: Any) -> Any:
         if type(g) is Tensor or node.rare is not None or node.saved is None:
             return super().raw(node, g, edges)
-        x, y, out = node.saved
+        x, y, out = node.saved if node.saved is not NOTHING else (None, None, None)
         if type(x) is Tensor:
             if x._extra is not None:
                 check_saved(node)
@@ -118,7 +132,7 @@ def binary(
     *, ufuncs: str = "", title: str = "", selects: bool = False,
 ) -> Any:  # fmt: skip
     """Define an operation on two inputs, which broadcast, and enter it in the tables."""
-    rule = Binary(title or name.capitalize(), partial_x, partial_y, selects)
+    rule = Binary(title or camel(name), partial_x, partial_y, selects)
     needs_both, needs_x, needs_y = rule.needs((True, True)), rule.needs((True, False)), rule.needs((False, True))
 
     def operation(x: Any, y: Any) -> Tensor:
@@ -133,12 +147,17 @@ def binary(
         data = quietly().run(meaning, x_data, y_data)
         if (x_edge is None and y_edge is None) or not is_grad_enabled():
             return Tensor(data)
-        keep_x, keep_y, keep_out = needs_both if y_edge is not None is not x_edge else needs_x if y_edge is None else needs_y
-        saved: Any = (x if keep_x else None, y if keep_y else None, data if keep_out else None)
-        if not keep_out and (not keep_x or type(x) in _NUMBERS) and (not keep_y or type(y) in _NUMBERS):
-            saved = list(saved)
+        keep_x, keep_y, keep_out = (
+            needs_both if y_edge is not None is not x_edge else needs_x if y_edge is None else needs_y
+        )
+        if keep_x or keep_y or keep_out:
+            saved: Any = (x if keep_x else None, y if keep_y else None, data if keep_out else None)
+        else:
+            saved = NOTHING
         node = Node(rule, (x_edge, y_edge), saved)
-        if (keep_x and type(x) is Tensor and x._extra is not None) or (keep_y and type(y) is Tensor and y._extra is not None):
+        if (keep_x and type(x) is Tensor and x._extra is not None) or (
+            keep_y and type(y) is Tensor and y._extra is not None
+        ):
             note_versions(node, (x, y))
         if type(data) is not _FLOAT64:
             note_broadcasting(node, data.shape, (x_data, y_data))

@@ -14,7 +14,7 @@ import numpy as np
 from hybrid.errors import ArgumentError
 from hybrid.tape.mode import is_grad_enabled, no_grad
 from hybrid.tape.node import Node, output_node, sum_to
-from hybrid.tape.rule import Rule, check_saved, record, record_many
+from hybrid.tape.rule import NOTHING, Rule, check_saved, record, record_many
 from hybrid.tape.tensor import Tensor, as_tensor, current_edge, version_of
 
 
@@ -32,7 +32,9 @@ class Context:
         """Keep inputs or results for `backward`, where they are `ctx.saved_tensors`, checked against in-place changes."""
         for t in tensors:
             if t is not None and not isinstance(t, Tensor):
-                raise TypeError(f"save_for_backward can only save variables, but argument is of type {type(t).__name__}")
+                raise TypeError(
+                    f"save_for_backward can only save variables, but argument is of type {type(t).__name__}"
+                )
         self._saved = tensors
 
     def mark_non_differentiable(self, *outputs: Tensor) -> None:
@@ -78,7 +80,9 @@ class _FunctionRule:
         check_saved(node)
         args = node.args
         given = list(g) if args["several"] else [g]
-        lead = next(part.ndim - len(shape) for part, shape in zip(given, args["shapes"], strict=True) if part is not None)
+        lead = next(
+            part.ndim - len(shape) for part, shape in zip(given, args["shapes"], strict=True) if part is not None
+        )
         if lead == 0:
             return self._one(node, given, edges)
         count = next(part.shape[0] for part in given if part is not None)
@@ -90,7 +94,10 @@ class _FunctionRule:
         context: Context = args["context"]
         on_tape = any(isinstance(part, Tensor) for part in given)
         if context._materialize:
-            given = [np.zeros(s, d) if p is None else p for p, s, d in zip(given, args["shapes"], args["dtypes"], strict=True)]
+            given = [
+                np.zeros(s, d) if p is None else p
+                for p, s, d in zip(given, args["shapes"], args["dtypes"], strict=True)
+            ]
         tensors = [p if p is None or isinstance(p, Tensor) else Tensor(p) for p in given]
         context._node = node
         try:
@@ -105,7 +112,10 @@ class _FunctionRule:
             raise RuntimeError(
                 f"function {self.title}Backward returned an incorrect number of gradients (expected {expected}, got {len(results)})"
             )
-        return [None if edge is None else self._checked(r, k, node, on_tape) for k, (r, edge) in enumerate(zip(results, edges, strict=True))]
+        return [
+            None if edge is None else self._checked(r, k, node, on_tape)
+            for k, (r, edge) in enumerate(zip(results, edges, strict=True))
+        ]
 
     def _checked(self, result: Any, number: int, node: Node, on_tape: bool) -> Any:
         if result is None:
@@ -168,14 +178,24 @@ class Function:
             return result
         node = _function_node(cls, context, args, edges, outputs, several)
         wrapped = [
-            Tensor(o._data, _output_edge(node, k) if o.dtype.kind == "f" and not any(o is n for n in context._not_differentiable) else None)
+            Tensor(
+                o._data,
+                _output_edge(node, k)
+                if o.dtype.kind == "f" and not any(o is n for n in context._not_differentiable)
+                else None,
+            )
             for k, o in enumerate(outputs)
         ]
         return tuple(wrapped) if several else wrapped[0]
 
 
 def _function_node(
-    cls: type[Function], context: Context, args: Sequence[Any], edges: tuple[Any, ...], outputs: list[Tensor], several: bool
+    cls: type[Function],
+    context: Context,
+    args: Sequence[Any],
+    edges: tuple[Any, ...],
+    outputs: list[Tensor],
+    several: bool,
 ) -> Node:
     saved: list[Any] = []
     for t in context._saved:
@@ -185,7 +205,7 @@ def _function_node(
         else:
             saved.append(t)
     context._saved = ()
-    node = Node(cls._rule, edges, (*saved, None) if saved else [None])
+    node = Node(cls._rule, edges, (*saved, None) if saved else NOTHING)
     versions = tuple([version_of(t) if isinstance(t, Tensor) else 0 for t in saved])
     if any(versions):
         node.rarely().versions = versions
@@ -239,7 +259,11 @@ class KernelOperation:
         result = self.forward(*[t._data for t in tensors])
         several = isinstance(result, (tuple, list))
         arrays = [np.asarray(part)[()] for part in (result if several else (result,))]
-        args = {"shapes": [a.shape for a in arrays], "dtypes": [a.dtype for a in arrays], "input_shapes": [t.shape for t in tensors]}
+        args = {
+            "shapes": [a.shape for a in arrays],
+            "dtypes": [a.dtype for a in arrays],
+            "input_shapes": [t.shape for t in tensors],
+        }
         if several:
             return tuple(record_many(self.rule, tensors, arrays, **args))
         return record(self.rule, tensors, arrays[0], **args)
@@ -260,11 +284,20 @@ class KernelOperation:
         results = function(*xs, *adjoints)
         results = list(results) if isinstance(results, (tuple, list)) else [results]
         if len(results) != len(xs):
-            raise ArgumentError(f"the vector-Jacobian product of {self.name} must return {len(xs)} adjoints, got {len(results)}")
-        return [r if isinstance(r, Tensor) and r.shape == s else sum_to(r if isinstance(r, Tensor) else np.asarray(r), s, lead) for r, s in zip(results, input_shapes, strict=True)]
+            raise ArgumentError(
+                f"the vector-Jacobian product of {self.name} must return {len(xs)} adjoints, got {len(results)}"
+            )
+        return [
+            r
+            if isinstance(r, Tensor) and r.shape == s
+            else sum_to(r if isinstance(r, Tensor) else np.asarray(r), s, lead)
+            for r, s in zip(results, input_shapes, strict=True)
+        ]
 
 
-def from_kernel(forward: Callable[..., Any], vjp: Callable[..., Any] | None = None, name: str = "Kernel") -> KernelOperation:
+def from_kernel(
+    forward: Callable[..., Any], vjp: Callable[..., Any] | None = None, name: str = "Kernel"
+) -> KernelOperation:
     """An operation on tensors from functions on arrays, such as compiled kernels.
 
     forward(*arrays) returns an array or a tuple of arrays. vjp(*arrays, *adjoints), with one adjoint per result, returns one adjoint per

@@ -16,7 +16,7 @@ import numpy as np
 from hybrid.tape.indexing import _plain_index, put_flat
 from hybrid.tape.mode import is_grad_enabled
 from hybrid.tape.node import OUTPUT, Leaf, Node, sum_to
-from hybrid.tape.rule import Rule
+from hybrid.tape.rule import NOTHING, Rule
 from hybrid.tape.shape import pick
 from hybrid.tape.tensor import Edge, Tensor, as_tensor, current_edge, extra_of, memory, rebuild_view_edge, root_of
 
@@ -55,7 +55,7 @@ def _view_positions(view: Any, base: Any) -> Any:
 def _rebuilt(view: Tensor, base: Tensor) -> Edge:
     """The edge of a view whose base changed: the view's elements of the base as it is now."""
     args = {"positions": _view_positions(memory(view), memory(base)), "shape": base.shape, "rank": view.ndim}
-    return Node(_AS_STRIDED, (base._edge,), [None, None], args)
+    return Node(_AS_STRIDED, (base._edge,), NOTHING, args)
 
 
 rebuild_view_edge.append(_rebuilt)
@@ -120,7 +120,7 @@ def _assign(t: Tensor, index: Any, value: Tensor) -> None:
     data[index] = source
     if record:
         args = {"positions": positions, "shape": root.shape, "part_shape": value.shape}
-        root._edge = Node(_COPY_SLICES, (root_edge, value_edge), [None] * 3, args)
+        root._edge = Node(_COPY_SLICES, (root_edge, value_edge), NOTHING, args)
 
 
 def setitem(t: Tensor, index: Any, value: Any) -> None:
@@ -155,7 +155,7 @@ def _filled(t: Tensor, value: Any) -> Tensor:
     result = Tensor(np.full(t.shape, value, t.dtype))
     edge = current_edge(t)
     if edge is not None and is_grad_enabled():
-        result._edge = Node(_FILL, (edge,), [None, None])
+        result._edge = Node(_FILL, (edge,), NOTHING)
     return result
 
 

@@ -204,7 +204,9 @@ def svd(a: Any, full_matrices: bool = False) -> SvdResult:
     """
     a = as_tensor(a)
     if full_matrices and a.shape[-1] != a.shape[-2]:
-        raise UnsupportedError(f"svd of shape {a.shape} with full_matrices=True has no derivative: use full_matrices=False")
+        raise UnsupportedError(
+            f"svd of shape {a.shape} with full_matrices=True has no derivative: use full_matrices=False"
+        )
     u, s, vh = np.linalg.svd(a._data, full_matrices=False)
     return SvdResult(*record_many(_SVD, (a,), (u, s, vh)))
 
@@ -223,7 +225,9 @@ def qr(a: Any, mode: str = "reduced") -> QrResult:
     """The reduced decomposition a = Q R of matrices with at least as many rows as columns and full rank."""
     a = as_tensor(a)
     if mode != "reduced" or a.shape[-2] < a.shape[-1]:
-        raise UnsupportedError(f"qr takes mode 'reduced' and at least as many rows as columns, got mode {mode!r}, shape {a.shape}")
+        raise UnsupportedError(
+            f"qr takes mode 'reduced' and at least as many rows as columns, got mode {mode!r}, shape {a.shape}"
+        )
     q, r = np.linalg.qr(a._data)
     return QrResult(*record_many(_QR, (a,), (q, r)))
 

@@ -37,7 +37,7 @@ class Node:
 
     edges: for each input the `Node` or `Leaf` its adjoint goes to, or None where no gradient is needed.
     saved: what the rule reads: input tensors, then the result's data; None where the rule does not need it. A tuple is
-        freed by the sweep, which leaves None; a list holds nothing but numbers and stays.
+        freed by the sweep, which leaves None; the list `NOTHING` stays.
     args: the remaining parameters of the rule (axes, shapes, an index, …) by name; for elementwise operations with
         broadcasting the rank of the result and the shape of each input that differs from it.
     order: grows with every node made, so decreasing order is an order for the reverse sweep.

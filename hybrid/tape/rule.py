@@ -18,6 +18,7 @@ from hybrid.tape.node import Node, output_node, sum_to
 from hybrid.tape.tensor import Tensor, current_edge, version_of
 
 Partial = Callable[..., Any]
+NOTHING: list[None] = [None]  # what a node saves when its rule reads nothing: not freed, so it can be walked again
 
 
 def parameters(function: Callable[..., Any]) -> tuple[str, ...]:
@@ -153,7 +154,9 @@ class Broadcasting(Rule):
             return grads
         rank, shapes = node.args
         lead = g.ndim - rank
-        return [a if a is None or shape is None else sum_to(a, shape, lead) for a, shape in zip(grads, shapes, strict=True)]
+        return [
+            a if a is None or shape is None else sum_to(a, shape, lead) for a, shape in zip(grads, shapes, strict=True)
+        ]
 
 
 def note_broadcasting(node: Node, shape: tuple[int, ...], data: Sequence[Any]) -> None:
@@ -177,7 +180,7 @@ def make_node(rule: Rule, inputs: Sequence[Tensor], data: Any, args: dict[str, A
         return None
     *keep, keep_out = rule.needs(tuple([edge is not None for edge in edges]))
     saved = (*[t if k else None for t, k in zip(inputs, keep, strict=True)], data if keep_out else None)
-    node = Node(rule, edges, saved if any(s is not None for s in saved) else list(saved), args)
+    node = Node(rule, edges, saved if any(s is not None for s in saved) else NOTHING, args)
     note_versions(node, inputs)
     return node
 

@@ -301,10 +301,11 @@ def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
     """The diagonal of the plane of two axes, as a last axis; a view."""
     x = as_tensor(x)
     axes = (axis1 % x.ndim, axis2 % x.ndim)
-    base = memory(x)
-    data = np.diagonal(base, offset, *axes)
-    if base.flags.writeable and data.size:
-        data = np.lib.stride_tricks.as_strided(data, data.shape, data.strides, writeable=True)
+    plane = np.moveaxis(memory(x), axes, (-2, -1))[..., max(-offset, 0) :, max(offset, 0) :]
+    *front, down, right = plane.strides
+    length = builtins.min(plane.shape[-2:])
+    # np.diagonal gives a read-only view; this one can be written through
+    data = np.lib.stride_tricks.as_strided(plane, (*plane.shape[:-2], length), (*front, down + right))
     return view_of(_DIAGONAL, x, data, shape=x.shape, offset=offset, axes=axes)
 
 
