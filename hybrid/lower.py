@@ -106,12 +106,11 @@ class Lowering:
                 if op is CONSTANT:
                     self.folded[node] = float_value(self.graph.leaves[node])
                 elif op is not VARIABLE and all(arg in self.folded for arg in args):
-                    self.folded[node] = op.numpy(*[self.folded[arg] for arg in args])[()]
+                    self.folded[node] = op.numpy(*[self.folded[arg] for arg in args])
                 elif op is ops.where and args[0] in self.folded:
                     chosen = args[1] if self.folded[args[0]] else args[2]
                     if chosen in self.folded:
                         self.folded[node] = self.folded[chosen]
-
 
     def signed(self, node: int) -> Signed:
         if node in self.folded:
@@ -126,7 +125,17 @@ class Lowering:
         if node in self.folded:
             return self.const(self.folded[node])
         value = self.values[node]
-        return self.emit("neg", value.value) if value.negative else value.value
+        return self.negate(value.value) if value.negative else value.value
+
+    def negate(self, value: int) -> int:
+        """−value; of a product or quotient with a constant, that constant is negated: as cheap, and often for nothing."""
+        name, *operands = self.body[value]
+        if name in ("mul", "div"):
+            for position, operand in enumerate(operands):
+                if self.body[operand][0] == "const":
+                    operands[position] = self.const(-self.body[operand][1])
+                    return self.emit(name, *operands)
+        return self.emit("neg", value)
 
     def lower(self, node: int) -> Signed:
         op, args = self.graph.ops[node], self.graph.args[node]

@@ -23,7 +23,7 @@ Coefficient = int | Fraction | float
 Factors = dict[int, Exponent]  # base node -> exponent
 Terms = dict[int, Coefficient]  # monomial node -> coefficient
 
-WIDEST_OPENED = 64  # a shared sum or product with more arguments is not opened in search of something that cancels
+WIDEST_OPENED = 64  # a nested sum or product with more arguments stays closed: opening at every level is quadratic
 LARGEST_EXACT = 1 << 128  # beyond, an exact power is left to floating point
 
 
@@ -137,7 +137,7 @@ class Rewriter:
                 stack.append((power[0], reduced(power[1] * exponent), not self.shared(power[0])))
                 continue
             opened = self.open_product(node) if isinstance(exponent, int) else None
-            if opened is not None and (may_open or self.is_constant(node)):
+            if opened is not None and len(opened) <= WIDEST_OPENED and (may_open or self.is_constant(node)):
                 stack += [(arg, e * exponent, False) for arg, e in reversed(opened)]
                 continue
             self.raise_exponent(factors, node, exponent)
@@ -262,7 +262,7 @@ class Rewriter:
             scale, monomial = self.split(node)
             may_open = may_open and (monomial == node or not self.shared(monomial))
             opened = self.open_sum(monomial) if may_open or self.is_constant(monomial) else None
-            if opened is not None:
+            if opened is not None and len(opened) <= WIDEST_OPENED:
                 weight = reduced(coefficient * scale)
                 stack += [(arg, weight * c, False) for arg, c in reversed(opened)]
                 continue

@@ -1,0 +1,46 @@
+"""Functions defined once, in SymPy or plain NumPy; exact derivatives as expressions; verified native kernels.
+
+The stages, in order:
+
+    sympy_bridge.py, trace.py    SymPy expressions or a Python function → one shared expression graph (graph.py)
+    operations.py                what is known about each elementary operation, one row each
+    differentiate.py             gradient, Jacobian, Hessian and their products with vectors, on the graph
+    simplify.py                  fewer operations for the same values
+    lower.py, kernel.py          graph → program → (package codegen) → vectorised native kernel
+    verify.py                    kernel against the independent numeric tape (tape/): the certificate
+    latex.py                     LaTeX of functions and derivative matrices
+    function.py                  `Function`, the object that carries a user through all of it
+
+    >>> import hybrid as hy, sympy as sp
+    >>> x, y = hy.symbols("x y")
+    >>> f = hy.Function([x, y], sp.exp(x * y) + sp.sin(x))
+    >>> f.gradient()(0.0, 2.0)
+    array([3., 0.])
+"""
+
+from hybrid import operations, tape
+from hybrid.elementwise import *  # noqa: F403 - the elementwise functions are listed once, in elementwise.__all__
+from hybrid.errors import ArgumentError, HybridError, InputTypeError, ShapeError, UnsupportedError, VerificationError
+from hybrid.function import Function, function
+from hybrid.kernel import Kernel, compile
+from hybrid.sympy_bridge import symbols
+from hybrid.verify import Certificate
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ArgumentError",
+    "Certificate",
+    "Function",
+    "HybridError",
+    "InputTypeError",
+    "Kernel",
+    "ShapeError",
+    "UnsupportedError",
+    "VerificationError",
+    "compile",
+    "function",
+    "operations",
+    "symbols",
+    "tape",
+]
