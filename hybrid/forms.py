@@ -82,14 +82,14 @@ class Apply:
 Form = Leaf | Elided | Sum | Product | Power | Cases | Apply
 
 
-def exact(value: object) -> Fraction | None:
+def exact(value: object) -> Exponent | None:
     """The rational number a constant is exactly, floats that are whole numbers included."""
     if isinstance(value, bool | NamedConstant):
         return None
     if isinstance(value, int | Fraction):
-        return Fraction(value)
+        return value
     if isinstance(value, float) and value.is_integer() and 0 < abs(value) < 1e15:
-        return Fraction(int(value))
+        return int(value)
     return None
 
 
@@ -100,10 +100,7 @@ def fixed_exponent(graph: Graph, node: int) -> Exponent | None:
     value = graph.leaves[graph.args[node][1]]
     if isinstance(value, float) and not value.is_integer():
         return None  # x^0.3 stays as it was written
-    exponent = exact(value) if value != 0 else Fraction(0)
-    if exponent is None:
-        return None
-    return exponent.numerator if exponent.denominator == 1 else exponent
+    return exact(value) if value != 0 else 0
 
 
 class Factors:
@@ -111,44 +108,38 @@ class Factors:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.coefficient = Fraction(1)
+        self.coefficient: Exponent = 1
         self.radicand = Fraction(1)
         self.constants: dict[int, int] = {}  # named constant -> how many square roots of it, below the bar negative
-        self.powers: dict[tuple[int, bool, bool], Fraction] = {}  # (base, below the bar, a root) -> exponent
+        self.powers: dict[tuple[int, bool, bool], Exponent] = {}  # (base, below the bar, a root) -> exponent
 
-    def multiply(self, base: int, exponent: Fraction) -> None:
-        value = self.graph.leaves[base] if self.graph.is_constant(base) else None
+    def multiply(self, base: int, exponent: Exponent) -> None:
+        root = type(exponent) is Fraction and abs(exponent) == HALF
+        value = self.graph.leaves[base] if root and self.graph.is_constant(base) else None
         number = exact(value)
-        if (
-            abs(exponent) == HALF
-            and number is not None
-            and number > 0
-            and max(number.as_integer_ratio()) < LARGEST_ROOT
-        ):
-            self.radicand *= number if exponent > 0 else 1 / number
-        elif abs(exponent) == HALF and isinstance(value, NamedConstant):
+        if number is not None and number > 0 and max(number.as_integer_ratio()) < LARGEST_ROOT:
+            self.radicand *= number if exponent > 0 else 1 / Fraction(number)
+        elif isinstance(value, NamedConstant):
             self.constants[base] = self.constants.get(base, 0) + (1 if exponent > 0 else -1)
         else:
             self._add(base, exponent < 0, abs(exponent))
 
-    def _add(self, base: int, below: bool, exponent: Fraction) -> None:
-        key = (base, below, exponent.denominator > 1)
-        self.powers[key] = self.powers.get(key, Fraction(0)) + exponent
+    def _add(self, base: int, below: bool, exponent: Exponent) -> None:
+        key = (base, below, type(exponent) is Fraction)
+        self.powers[key] = self.powers.get(key, 0) + exponent
 
     def product(self, cut: Cut) -> Product:
         roots = self._settle_roots()
-        for (base, below, _), exponent in list(self.powers.items()):
-            if exponent.denominator == 1 and self.powers.pop(
-                (base, below, True), Fraction(0)
-            ):  # two roots made a whole power
-                self._add(base, below, exponent)
+        for (base, below, root), exponent in list(self.powers.items()):
+            if root and exponent.denominator == 1:  # two roots made a whole power
+                self._add(base, below, self.powers.pop((base, below, root)).numerator)
         over: list[tuple[int, Exponent]] = []
         under: list[tuple[int, Exponent]] = []
-        for (base, below, root), exponent in self.powers.items():
-            (under if below else over).append((base, exponent if root else exponent.numerator))
+        for (base, below, _), exponent in self.powers.items():
+            (under if below else over).append((base, exponent))
         shown, omitted = cut(over)
         shown_under, omitted_under = cut(under)
-        return Product(self.coefficient, tuple(shown), tuple(shown_under), *roots, omitted + omitted_under)
+        return Product(Fraction(self.coefficient), tuple(shown), tuple(shown_under), *roots, omitted + omitted_under)
 
     def _settle_roots(self) -> tuple[Root, Root]:
         """√2/2 becomes 1/√2, √8 becomes 2√2, √2/√π one fraction of roots; exact, as all radicands are positive."""
@@ -156,14 +147,14 @@ class Factors:
         under: list[int] = []
         for node, count in self.constants.items():
             if abs(count) > 1:
-                self._add(node, count < 0, Fraction(abs(count) // 2))
+                self._add(node, count < 0, abs(count) // 2)
             if count % 2:
                 (over if count > 0 else under).append(node)
         if self.radicand == 1:
             return (1, tuple(over)), (1, tuple(under))
-        square = self.coefficient**2 * self.radicand
+        square = Fraction(self.coefficient) ** 2 * self.radicand
         if square <= 0 or max(square.as_integer_ratio()) > LARGEST_ROOT:
-            square, rest = self.radicand, self.coefficient
+            square, rest = self.radicand, Fraction(self.coefficient)
         else:
             rest = Fraction(1 if self.coefficient > 0 else -1)
         (up, up_root), (down, down_root) = square_factor(square.numerator), square_factor(square.denominator)

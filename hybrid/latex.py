@@ -17,7 +17,7 @@ from hybrid.captions import Printable, entry_name, fraction_of_partials, signatu
 from hybrid.errors import ArgumentError
 from hybrid.graph import Graph
 from hybrid.latex_notation import LaTeX, NumberFormat, thousands, visible_length
-from hybrid.layout import UNLIMITED, Layout, Limit, count_operations, is_zero
+from hybrid.layout import UNLIMITED, Layout, Limit, is_zero
 from hybrid.matrices import DELIMITERS, Blocks
 from hybrid.naming import LaTeXNames
 from hybrid.operations import CONSTANT, NamedConstant
@@ -26,7 +26,8 @@ from hybrid.typeset import Level, Piece, Typesetter
 
 __all__ = ["Limit", "latex", "text"]
 
-PAGE = 120  # symbols on a line: an entry of a matrix with n columns that is wider than PAGE/n gets a name
+PAGE = 100  # symbols on a line: an entry of a matrix with n columns that is wider than PAGE/n gets a name
+SHORT_DEFINITION = 44  # symbols; shorter ones share a line
 DEFAULT_LIMIT = Limit()
 
 
@@ -163,10 +164,9 @@ class Writer:
 
     def note(self, definitions: Sequence[Line]) -> str:
         """How big the whole is, if a part of it is left out."""
-        outputs = len(self.function.nodes) - len(self.shown)
-        if len(definitions) <= self.limit.definitions and not self.layout.elided and not outputs:
+        if len(definitions) <= self.limit.definitions and not self.layout.elided:
             return ""
-        count = count_operations(self.graph, self.function.nodes)
+        count = self.layout.operations
         shown = f", {thousands(len(self.layout.number))} parts named" if definitions else ""
         return rf"\text{{({thousands(count)} operations in all{shown})}}"
 
@@ -205,12 +205,30 @@ def aligned_rows(line: Line, width: int | None, prefix: str = "") -> list[str]:
     return [f"{prefix}{line.left} {equals}{first}".strip(), *(rf"&\quad {part}" for part in rest)]
 
 
+def packed(definitions: Iterable[Line], width: int | None) -> list[Line]:
+    """Short definitions that follow each other, on one line."""
+    most = width or PAGE
+    lines: list[Line] = []
+    used = 0
+    for line in definitions:
+        size = visible_length(line.left + "".join(line.right)) + 5
+        short = line.left != "" and size <= SHORT_DEFINITION
+        if short and lines and used + size <= most:
+            before = lines[-1]
+            lines[-1] = Line(before.left, (rf"{before.right[0]}, \quad {line.left} = {' '.join(line.right)}",))
+            used += size
+        else:
+            lines.append(Line(line.left, (" ".join(line.right),) if short else line.right))
+            used = size if short else most
+    return lines
+
+
 def assemble(
     lines: Sequence[Line], definitions: Sequence[Line], note: str, style: str, label: str | None, width: int | None
 ) -> str:
     rows = [row for line in lines for row in aligned_rows(line, width)]
     plain = len(rows) == 1 and not definitions and not note
-    for i, line in enumerate(definitions):
+    for i, line in enumerate(packed(definitions, width)):
         rows += aligned_rows(line, width, r"\text{where} \quad " if i == 0 else "")
     if note:
         rows.append(f"& {note}")

@@ -27,6 +27,9 @@ OPENING = ("{", r"\left(", r"\left|", r"\left\lfloor", r"\left\lceil", ",")
 CLOSING = ("}", r"\right", ",")
 LONGEST_EXPONENT = 30  # symbols; beyond that e^{…} is set as exp(…)
 LONGEST_INTEGER = 60  # digits
+WORDS = frozenset(
+    ("sin", "cos", "tan", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "exp", "log", "min", "max")
+)
 
 NumberFormat = int | Callable[[float], str] | None
 
@@ -222,7 +225,7 @@ class LaTeX(Notation):
 def visible_length(text: str) -> int:
     """About how many symbols wide LaTeX is once set; the two halves of a fraction count once."""
     text = re.sub(r"\\(?:left|right|begin\{\w+\}|end\{\w+\}|mathrm|mathbf|text|operatorname|,|cdot)", "", text)
-    text = re.sub(r"\\[A-Za-z]+|\\.", "c", text)
+    text = re.sub(r"\\([A-Za-z]+)|\\.", lambda match: match[1] if match[1] in WORDS else "c", text)
     return len(re.sub(r"[{}_^ &]", "", text))
 
 

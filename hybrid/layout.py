@@ -7,7 +7,7 @@ Every pass is a loop over nodes; a chain 10⁵ deep or a sum of 10⁵ terms cost
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeVar
@@ -17,6 +17,7 @@ from hybrid.forms import (
     Apply,
     Cases,
     Elided,
+    Exponent,
     Factors,
     Form,
     Leaf,
@@ -36,27 +37,29 @@ class Limit:
     """How much is shown before parts are left out and counted; the default fits a page.
 
     rows, columns: of a matrix, after which dots follow; terms: of one sum, product or list of cases; definitions: in
-    the where block; symbols: of one expression written without a where block; nodes: of the graph looked at, from the
-    outputs inwards.
+    the where block; symbols, depth: of an expression written without a where block; nodes: of the graph looked at, from
+    the outputs inwards.
     """
 
     rows: int = 16
     columns: int = 12
     terms: int = 40
     definitions: int = 60
-    symbols: int = 20_000
-    nodes: int = 200_000
+    symbols: int = 5_000
+    depth: int = 40
+    nodes: int = 50_000
 
 
-UNLIMITED = Limit(*[2**62] * 6)
+UNLIMITED = Limit(*[2**62] * 7)
 
 # Weights count symbols on paper. A repeated part is named when it is not SHORT; with where="auto" only when that also
 # saves SAVING symbols over the whole. A part is named though used once when it is LONG or nested DEEP: unreadable.
-SHORT, SAVING, LONG, DEEP = 4, 14, 120, 12
+SHORT, SAVING, LONG, DEEP, HUGE = 4, 14, 120, 12, 10**9
 
 
 SUMS = (ops.add, ops.sub)
 PRODUCTS = (ops.mul, ops.div, ops.neg, ops.sqrt)
+NESTS = (SUMS, PRODUCTS, (ops.where,))
 CHAINS = (ops.minimum, ops.maximum, ops.logical_and, ops.logical_or)
 
 
@@ -81,17 +84,23 @@ class Layout:
         self.longest_root = longest_root
         self.named: set[int] = set()
         self.weight: dict[int, int] = {}
+        self.depth: dict[int, int] = {}
         self.forms: dict[int, Form] = {}
         self._explore()
         self.number: dict[int, int] = self._number() if self.named else {}
 
     # --- what is looked at, and what is named -------------------------------------------------------------------------
     def _explore(self) -> None:
-        budget = self.limit.nodes
+        reached = self.graph.reach(self.roots)
+        self.operations = sum(self.graph.ops[node] not in (CONSTANT, VARIABLE) for node in reached)
+        self.users = self.graph.uses(reached, self.roots)
+        budget = self.limit.nodes if self.where is not False else min(self.limit.nodes, self.limit.symbols)
         while True:
             self.explored = self._nearest(budget)
             self._weigh()
-            if self.where is not False or sum(self.weight[root] for root in self.roots) <= self.limit.symbols:
+            size = sum(self.weight[root] for root in self.roots)
+            deep = max((self.depth[root] for root in self.roots), default=0)
+            if self.where is not False or (size <= self.limit.symbols and deep <= self.limit.depth):
                 return
             budget = min(budget, len(self.explored)) // 2
 
@@ -103,12 +112,32 @@ class Layout:
         """The nodes nearest to the roots, at most about `budget` of them."""
         seen = set(self.roots)
         queue = deque(self.roots)
-        while queue and len(seen) < budget:
-            for arg in self.shown_args(queue.popleft()):
+        looked = 0
+        while queue and looked < budget:
+            looked += 1
+            operands, _ = self._cut(self._operands(queue.popleft(), seen))
+            for arg in operands:
                 if arg not in seen:
                     seen.add(arg)
                     queue.append(arg)
         return seen
+
+    def _operands(self, start: int, seen: set[int]) -> list[int]:
+        """Arguments; those of a nested sum, product or selection through all its levels, which join `seen` at once."""
+        graph = self.graph
+        joins = next((group for group in NESTS if graph.ops[start] in group), ())
+        if not joins:
+            return list(graph.args[start])
+        found: list[int] = []
+        stack = list(reversed(graph.args[start]))
+        while stack:
+            node = stack.pop()
+            if graph.ops[node] in joins and self.users[node] == 1:
+                seen.add(node)
+                stack.extend(reversed(graph.args[node]))
+            else:
+                found.append(node)
+        return found
 
     def _weigh(self) -> None:
         graph, explored = self.graph, self.explored
@@ -116,12 +145,13 @@ class Layout:
         uses, parent = self._count_uses(order)
         self.named.clear()
         self.forms.clear()
-        depth: dict[int, int] = {}
+        depth = self.depth
+        depth.clear()
         for node in order:
             args = [arg for arg in self.shown_args(node) if arg in explored]
             op = graph.ops[node]
-            below = [1 if arg in self.named else self.weight[arg] for arg in args]
-            self.weight[node] = weight = self._own_weight(node) + sum(below)
+            below = [2 if arg in self.named else self.weight[arg] for arg in args]
+            self.weight[node] = weight = min(self._own_weight(node) + sum(below), HUGE)
             absorbed = self._absorbed(node, parent.get(node))
             nested = max((0 if arg in self.named else depth[arg] for arg in args), default=0)
             depth[node] = nested + (0 if absorbed or is_transparent(graph, node) else 1)
@@ -130,7 +160,8 @@ class Layout:
             if is_transparent(graph, node) and node not in self.roots:
                 continue
             wide = node in self.roots and self.longest_root is not None and weight > self.longest_root
-            unreadable = not absorbed and parent.get(node) is not None and (weight > LONG or depth[node] > DEEP)
+            part = not absorbed and (node not in self.roots or uses.get(node, 0) > 1)
+            unreadable = part and (weight > LONG or depth[node] > DEEP)
             if wide or unreadable or self._repeats(node, weight, uses.get(node, 0)):
                 self.named.add(node)
 
@@ -279,7 +310,8 @@ class Layout:
         while stack:
             node, side = stack.pop()
             op, args = graph.ops[node], graph.args[node]
-            base, exponent = node, Fraction(side)
+            base = node
+            exponent: Exponent = side
             if self._open(node, start):
                 if op is ops.mul:
                     stack.extend((arg, side) for arg in reversed(args))
@@ -293,13 +325,13 @@ class Layout:
                     continue
                 number = exact(graph.leaves[node]) if op is CONSTANT else None
                 if number is not None and (number or side > 0):
-                    factors.coefficient *= number**side
+                    factors.coefficient *= number if side > 0 else 1 / Fraction(number)
                     continue
                 if op is ops.sqrt:
                     base, exponent = args[0], Fraction(side, 2)
                 elif (power := fixed_exponent(graph, node)) is not None:
-                    base, exponent = args[0], Fraction(power) * side
-                    if abs(exponent) == 1 and self._open(base, start):
+                    base, exponent = args[0], power * side
+                    if (exponent == 1 or exponent == -1) and self._open(base, start):
                         stack.append((base, int(exponent)))
                         continue
             factors.multiply(base, exponent)
@@ -326,10 +358,6 @@ def is_transparent(graph: Graph, node: int) -> bool:
     if op is ops.div:
         return graph.is_constant(args[0]) or graph.is_constant(args[1])
     return fixed_exponent(graph, node) == -1
-
-
-def count_operations(graph: Graph, roots: Iterable[int]) -> int:
-    return sum(graph.ops[node] not in (CONSTANT, VARIABLE) for node in graph.reach(roots))
 
 
 def is_zero(graph: Graph, node: int) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from hybrid import operations as ops
 from hybrid.captions import Printable, ancestry, derivatives_of_entry, unravel
 from hybrid.graph import Variable
-from hybrid.layout import UNLIMITED, Layout, Limit, count_operations, is_zero
+from hybrid.layout import UNLIMITED, Layout, Limit, is_zero
 from hybrid.naming import TextNames
 from hybrid.operations import MASK, NamedConstant, Operation
 from hybrid.typeset import Level, Notation, Piece, Rank, Typesetter, mask_level
@@ -23,7 +23,7 @@ BETWEEN = {"lt": "<", "le": "≤", "gt": ">", "ge": "≥", "eq": "=", "ne": "≠
 AROUND = {"abs": ("|", "|"), "floor": ("⌊", "⌋"), "ceil": ("⌈", "⌉")}
 LONGEST_INTEGER = 40  # digits
 
-TEXT_LIMIT = Limit(definitions=40, nodes=50_000)
+TEXT_LIMIT = Limit(terms=20, definitions=24, nodes=20_000)
 
 
 class PlainText(Notation):
@@ -188,6 +188,6 @@ def notes(function: Printable, outputs: int, shown: int, layout: Layout) -> list
         lines.append(f"… {outputs - shown:,} more outputs")
     if zeros:
         lines.append(f"{zeros:,} {'output is' if zeros == 1 else 'outputs are'} 0")
-    if shown < outputs or layout.elided:
-        lines.append(f"({count_operations(function.graph, function.nodes):,} operations in all)")
+    if layout.elided:
+        lines.append(f"({layout.operations:,} operations in all)")
     return lines

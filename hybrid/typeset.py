@@ -56,8 +56,9 @@ Monomial = tuple[tuple[Any, int], ...]  # (key of a symbol, −exponent), sorted
 class Piece:
     """A set part of an expression: the text of its absolute value, its sign, and what its neighbours must know.
 
-    `head` and `tail` split a function so that a power can be put between them (sin²x); `terms` are the signed terms of
-    a sum, where a line may break; `monomial` tells the powers of symbols when the piece is a number times such powers.
+    `head` and `tail` split a function so that a power can be put between them (sin²x). `terms` are the signed terms of
+    a sum, where a line may break, and `signed` the same as pieces. `monomial` tells the powers of symbols when the
+    piece is a number times such powers.
     """
 
     text: str
@@ -70,6 +71,7 @@ class Piece:
     head: str = ""
     tail: str = ""
     terms: tuple[str, ...] = ()
+    signed: tuple[tuple[int, Piece], ...] = ()
     upright: bool = False
 
     @property
@@ -233,16 +235,30 @@ class Typesetter:
 
     # --- sums ---------------------------------------------------------------------------------------------------------
     def _sum(self, form: Sum, script: bool) -> Piece:
-        terms = [(sign, self._piece(node, script)) for sign, node in form.terms]
-        terms = [(-sign if piece.negative else sign, piece) for sign, piece in terms]
-        if not form.omitted:
-            terms = in_order(terms)
+        terms: list[tuple[int, Piece]] = []
+        for sign, node in form.terms:
+            piece = self._piece(node, script)
+            if piece.level == Level.SUM and sign > 0 and not piece.negative:
+                terms.extend(piece.signed or [(sign, piece)])
+            else:
+                terms.append((-sign if piece.negative else sign, piece))
+        return self._added(terms if form.omitted else in_order(terms), form.omitted)
+
+    def _added(self, terms: list[tuple[int, Piece]], omitted: int = 0) -> Piece:
         texts = [self._term(sign, piece, first=not i) for i, (sign, piece) in enumerate(terms)]
-        if form.omitted:
-            texts.insert(-1, "+ " + self.notation.omitted(form.omitted, "terms"))
+        if omitted:
+            texts.insert(-1, "+ " + self.notation.omitted(omitted, "terms"))
         tall = any(piece.tall for _, piece in terms)
         text = " ".join(texts)
-        return Piece(text, Level.SUM, Rank.GROUP, text, tall=tall, terms=tuple(texts))
+        signed = () if omitted else tuple(terms)
+        return Piece(text, Level.SUM, Rank.GROUP, text, tall=tall, terms=tuple(texts), signed=signed)
+
+    def _turned(self, piece: Piece, negative: bool) -> Piece | None:
+        """The negated sum, if the product then reads better: −x(b − c) as x(c − b), x(−b − c) as −x(b + c)."""
+        minuses = sum(sign < 0 for sign, _ in piece.signed)
+        if not minuses or (2 * minuses < len(piece.signed) if negative else minuses < len(piece.signed)):
+            return None
+        return self._added(in_order([(-sign, term) for sign, term in piece.signed]))
 
     def _term(self, sign: int, piece: Piece, first: bool) -> str:
         text = piece.text if piece.level > Level.INFIX else self.notation.parens(replace(piece, negative=False))
@@ -258,6 +274,8 @@ class Typesetter:
         for half, factors in ((over, form.over), (under, form.under)):
             for node, exponent in factors:
                 factor = self._raise(self._piece(node, script), exponent)
+                if factor.signed and (turned := self._turned(factor, negative)) is not None:
+                    negative, factor = not negative, turned
                 negative ^= factor.negative
                 half.append(replace(factor, negative=False))
         for half, root in ((over, form.root_over), (under, form.root_under)):
