@@ -11,8 +11,8 @@ The stages, in order:
     emit.py         all of it as one LLVM module for one target (target.py)
     jit.py, cache.py
                     LLVM module → native code in this process; objects kept on disk
-    binding.py, threads.py
-                    native code → NumPy ufunc or gufunc; large batches over threads
+    binding.py, threads.py, call.py
+                    native code → NumPy ufunc or gufunc, builtin; large batches over threads
     export/         native code → files: `export.export` writes objects, libraries, headers, C source
 
     >>> x_squared = Program("square", (Array("x"),), (Array("r"),), [("load", 0, 0), ("mul", 0, 0)], ((1,),))
@@ -22,6 +22,7 @@ The stages, in order:
 
 from codegen import export
 from codegen.binding import make_ufunc
+from codegen.call import make_function
 from codegen.jit import Compiled, compile
 from codegen.program import INSTRUCTIONS, Array, Instruction, Program
 from codegen.target import Target, host
@@ -37,6 +38,7 @@ __all__ = [
     "compile",
     "export",
     "host",
+    "make_function",
     "make_ufunc",
     "run",
 ]

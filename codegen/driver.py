@@ -86,9 +86,9 @@ def constant_rows(layout: Layout) -> list[tuple[int, float]]:
     return rows
 
 
-def entries(layout: Layout, symbol: str, parts: int) -> list[str]:
+def entries(layout: Layout, symbol: str, parts: int, linkage: str) -> list[str]:
     """LLVM IR of `@SYMBOL_loop`, `@SYMBOL_batch` and `@SYMBOL` around the body's functions `@hy.part.0` …"""
-    body = Function("define internal void @hy.body(ptr %rows, ptr %table, i64 %from, i64 %to) #0")
+    body = Function(f"define {linkage} {BODY} #0")
     for part in range(parts):
         body.do(f"call void @hy.part.{part}(ptr %rows, ptr %table, i64 %from, i64 %to)")
     body.do("ret void")
@@ -163,6 +163,7 @@ def _contiguous(layout: Layout, name: str, n: str) -> Function:
     return f
 
 
+BODY = "void @hy.body(ptr %rows, ptr %table, i64 %from, i64 %to)"
 RUN = "void @hy.run(ptr %description, ptr %body, ptr %scratch, i64 %n, ptr %args, ptr %steps)"
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from codegen import vector_math
-from codegen.body import Body, cut
+from codegen.body import Body, Cut, cut
 from codegen.contract import contract, prune
 from codegen.driver import RUN, driver, entries
 from codegen.layout import Layout
@@ -47,33 +47,39 @@ def emit(program: Program, target: Target) -> str:
     `void @s_batch(i64 n, ptr x…, ptr r…)`: n points, arrays `(n,) + shape` in C order;
     `void @s(ptr x…, ptr r…)`: one point. All give the same bits.
     """
-    return "\n".join([emit_program(program, target, external=False), driver(target), _ending(target)])
+    return "\n".join([emit_program(program, target, external=False), driver(target), ending(target)])
+
+
+def lay_out(program: Program, target: Target) -> tuple[Layout, Cut]:
+    """The program as it is emitted, where its data lives, and its parts."""
+    program = contract(program) if target.fma else prune(program)
+    pieces = cut(program)
+    return Layout(program, target, pieces.spills), pieces
 
 
 def emit_driver(target: Target) -> str:
     """The part of `emit` that is the same for every program of a target, as a module of its own with `@hy.run`."""
-    return "\n".join([f'target triple = "{target.triple}"\n', driver(target, "dso_local"), _ending(target)])
+    return "\n".join([f'target triple = "{target.triple}"\n', driver(target, "dso_local"), ending(target)])
 
 
 def emit_program(program: Program, target: Target, *, external: bool = True) -> str:
     """The part of `emit` that belongs to the program: with `external`, a module that needs `emit_driver`'s."""
-    program = contract(program) if target.fma else prune(program)
-    pieces = cut(program)
-    layout = Layout(program, target, pieces.spills)
+    layout, pieces = lay_out(program, target)
     body = Body(layout, pieces)
     parts = [str(body.part(index)) for index in range(len(pieces.parts))]
     text = [
         f'target triple = "{target.triple}"\n',
-        *entries(layout, symbol(program.name), len(parts)),
+        *entries(layout, symbol(program.name), len(parts), "dso_local" if external else "internal"),
         *parts,
         _vector_functions(body.called, target, inline=sum(body.called.values()) <= INLINED_CALLS),
     ]
     if external:
-        text += [f"declare {RUN}\n", _ending(target)]
+        text += [f"declare {RUN}\n", ending(target)]
     return "\n".join(text)
 
 
-def _ending(target: Target) -> str:
+def ending(target: Target) -> str:
+    """What every module ends with: the attributes and metadata that functions refer to."""
     return (
         f"attributes #0 = {{ nounwind {target.attributes} }}\n"
         f"attributes #1 = {{ nounwind noinline {target.attributes} }}\n"

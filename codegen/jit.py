@@ -48,11 +48,17 @@ class Compiled:
         return emit(self.program, self.target)
 
     def address(self, name: str) -> int:
-        """Address of one of the functions `codegen.emit.emit` defines."""
-        known = [self.symbol, f"{self.symbol}_batch", f"{self.symbol}_loop"]
-        if name not in known:
+        """Address of one of the functions `codegen.emit.emit` defines, or that `add` added."""
+        address = int(self._engine.get_function_address(name))
+        if not address:
+            known = [self.symbol, f"{self.symbol}_batch", f"{self.symbol}_loop"]
             raise KeyError(f"{self.program.name} has no function {name!r}; it has {', '.join(known)}")
-        return int(self._engine.get_function_address(name))
+        return address
+
+    def add(self, ir: str) -> None:
+        """Link one more module to this one; it may call `@hy.body`, and its functions must have names of their own."""
+        self._engine.add_object_file(llvm.ObjectFileRef.from_data(generate(ir, self.target, {})))
+        self._engine.finalize_object()
 
     def assembly(self) -> str:
         """The optimised native code of the program as assembly text, made anew at each call."""

@@ -19,61 +19,163 @@ LN2_FULL = _floats("""
     0x1.abc9e3b39803fp-56
 """)
 
-# exp(r) = 1 + r + r² Q(r), |r| <= ln 2 / 2; relative; error 6.7e-18
+# exp(r) = 1 + r + r² Q(r), |r| <= ln 2 / 2; relative; error 3.8e-18
 EXP = _floats("""
     0x1.000000000000ap-1
-    0x1.5555555555502p-3
-    0x1.5555555550738p-5
-    0x1.1111111126f3dp-7
-    0x1.6c16c184490aep-10
-    0x1.a01a01254aeaep-13
-    0x1.a01999ebd807ep-16
-    0x1.71df3b9d59e3ap-19
-    0x1.28ad85e3f00ebp-22
-    0x1.ad5a98701e9dbp-26
+    0x1.55555555554fcp-3
+    0x1.55555555506a2p-5
+    0x1.1111111127233p-7
+    0x1.6c16c1847f573p-10
+    0x1.a01a012dd457bp-13
+    0x1.a01999444ea8bp-16
+    0x1.71df1d2688251p-19
+    0x1.28ae1805fb5d7p-22
+    0x1.ad8ce4505d1c1p-26
 """)
 
-# exp(r) - 1 = r + r²/2 + r³ Q(r), r in [-0.2515, 0.443]; relative; error 3.4e-19
+# exp(r) - 1 = r + r²/2 + r³ Q(r), r in [-0.2515, 0.443]; relative; error 3.2e-19
 EXPM1 = _floats("""
     0x1.5555555555551p-3
-    0x1.555555555553fp-5
-    0x1.111111111348ap-7
-    0x1.6c16c16c12578p-10
-    0x1.a01a01894efcfp-13
-    0x1.a01a02a422db8p-16
-    0x1.71de9556eebe0p-19
-    0x1.27ddf008eb52cp-22
-    0x1.ad97bc2e0b4f6p-26
-    0x1.3a6f9b6a7188ep-29
+    0x1.5555555555553p-5
+    0x1.11111111132f7p-7
+    0x1.6c16c16c0716cp-10
+    0x1.a01a018afc470p-13
+    0x1.a01a02dadd3edp-16
+    0x1.71de8bf783b82p-19
+    0x1.27ddc7594b1b1p-22
+    0x1.adb9c705b26b1p-26
+    0x1.393e359e8092fp-29
 """)
 
 # sinh(r) = r + r z S(z), z = r², |r| <= ln 2 / 2; relative; error 2.7e-19
 SINH = _floats("""
     0x1.5555555555559p-3
-    0x1.111111110f625p-7
-    0x1.a01a01b02449bp-13
-    0x1.71ddf7a0f7064p-19
-    0x1.af601574b359ep-26
+    0x1.111111110f652p-7
+    0x1.a01a01b005423p-13
+    0x1.71ddf80a01b98p-19
+    0x1.af5f36cba5416p-26
 """)
 
 # cosh(r) = 1 + z C(z), z = r², |r| <= ln 2 / 2; relative; error 3.4e-18
 COSH = _floats("""
     0x1.000000000000bp-1
-    0x1.555555555024ap-5
-    0x1.6c16c185466c8p-10
-    0x1.a01997752cf25p-16
-    0x1.28af91e55efe9p-22
+    0x1.555555555025cp-5
+    0x1.6c16c185416edp-10
+    0x1.a019978354847p-16
+    0x1.28af84f45d848p-22
 """)
 
 # log((1 + s)/(1 - s)) = 2 s + s z R(z), z = s² and 1 + f = (1 + s)/(1 - s) in [√½, √2]; relative; error 1.2e-18
 LOG = _floats("""
     0x1.5555555555592p-1
-    0x1.999999997ff11p-2
-    0x1.24924941e1ea7p-2
-    0x1.c71c5213c19efp-3
-    0x1.74663d0fee305p-3
-    0x1.39a1e4bcec6f1p-3
-    0x1.2f03e91a2f409p-3
+    0x1.999999997ff23p-2
+    0x1.24924941e0c65p-2
+    0x1.c71c5214aa321p-3
+    0x1.74663ce2a0b8dp-3
+    0x1.39a1e90c2cf6cp-3
+    0x1.2f03c01b78893p-3
+""")
+
+# log((1 + s)/(1 - s)) = 2 s + s z (2/3, in two parts, + z R(z)), z = s²; relative; error 7.7e-23
+LOG_PAIR = _floats("""
+    0x1.5555555555555p-1
+    0x1.5555555555555p-55
+    0x1.9999999999996p-2
+    0x1.2492492492f4ap-2
+    0x1.c71c71c597c00p-3
+    0x1.745d1828b23d9p-3
+    0x1.3b1364f6afd47p-3
+    0x1.1120685c7c758p-3
+    0x1.de3e80111a762p-4
+    0x1.eabd2b754880ep-4
+""")
+
+# cbrt: addend of the first guess; error 0.034
+CBRT_GUESS = _floats("""
+    0x1.54fbc33800000p+30
+""")
+
+# (1 - e)^(-1/3), |e| <= 0.125; error 2.4e-07
+CBRT = _floats("""
+    0x1.0000007462f35p+0
+    0x1.5552caf9511e8p-2
+    0x1.c710a6e0258e9p-3
+    0x1.6708dd200bdafp-3
+    0x1.2d4c24d6d77c0p-3
+""")
+
+# erf(x) = x + x P(z - 0.72), z = x² <= 1.2²; relative; error 3.1e-18
+ERF_SMALL = _floats("""
+    -0x1.7bbe048064cb1p-4
+    -0x1.fd39701e4128ap-3
+    0x1.17bdbed0fa20cp-4
+    -0x1.fb26030133950p-7
+    0x1.7e41e3ae95a28p-9
+    -0x1.e9b2896296019p-12
+    0x1.0fe96bba9010cp-14
+    -0x1.0a1ad4f6d30e0p-17
+    0x1.d12e7429ac71bp-21
+    -0x1.6f2929f3701f2p-24
+    0x1.08160bb5056eap-27
+    -0x1.5cfb7cd7ebd02p-31
+    0x1.ad4cfd737ed00p-35
+    -0x1.d9390b6c8505ap-39
+""")
+
+# erf(x) = 1 - e^(-x²) t Q(t - 0.17), t = 1/(x + 3.0), 1.2 <= x <= 5.95; relative; error 8.3e-20
+ERF_LARGE = _floats("""
+    0x1.1787a2ce04437p+0
+    0x1.5c6f153e17d14p+2
+    0x1.5ede24fc2cf26p+4
+    0x1.149916e641045p+6
+    0x1.3cbf9de2662c5p+7
+    0x1.9e8df3fe8fbc1p+7
+    -0x1.32a8f9af9ca94p+6
+    -0x1.b457956fa478ap+9
+    -0x1.a167f0321619ep+9
+    0x1.758ef4737d4cdp+11
+    0x1.95f1ea85214d4p+12
+    -0x1.1af11b28b1a23p+14
+""")
+
+# erf(x) = x + x P(z), z = x² <= 1/4; relative to erfc(x); error 1.7e-18
+ERFC_SMALL = _floats("""
+    0x1.06eba8214db67p-3
+    -0x1.812746b037922p-2
+    0x1.ce2f21a035458p-4
+    -0x1.b82ce30be5d4ap-6
+    0x1.565bcb4989988p-8
+    -0x1.c02d25e3067e5p-11
+    0x1.f9881a1759986p-14
+    -0x1.f1be76bb8549ap-17
+    0x1.88484e187edfep-20
+""")
+
+# erfc(x) = e^(-x²) c (1 + t Q(t))/(x + 0.4375), t = (x - k)/(x + k), k = 3.5, 0.5 <= x <= 27.3, c in two parts; relative; error 7.6e-19
+ERFC_LARGE = _floats("""
+    0x1.39126f3a6ad70p-1
+    -0x1.713d809721d69p-55
+    -0x1.5bd461f711908p-4
+    -0x1.09ea293b822dep-5
+    0x1.8a2b274a929b8p-4
+    -0x1.a9012ae5b15f3p-4
+    0x1.39b4b070a6b2fp-4
+    -0x1.5543a751a1da4p-5
+    0x1.06fb990a99b60p-6
+    -0x1.c756f206fae3cp-9
+    -0x1.2219373276ec0p-12
+    0x1.ef8045a62f767p-12
+    -0x1.9ebf43e1a986cp-14
+    -0x1.30e74e9f54fc9p-15
+    0x1.4f9fef298cff0p-16
+    0x1.146098ffcd7e9p-19
+    -0x1.a7b9deb807f25p-19
+    -0x1.df7e41b7df69bp-25
+    0x1.0ae8b87f7c74fp-21
+    -0x1.f46b6bc42a7cap-29
+    -0x1.4ab3c3866b4b5p-24
+    0x1.027268fe01d57p-33
+    0x1.27552b2ad6d01p-27
 """)
 
 # 1/ln 2 = hi + lo
@@ -124,55 +226,55 @@ QUARTER_PI_PAIR = _floats("""
 # atan(t) = t + t z A(z), z = t², |t| <= 1/2; relative; error 2.2e-19
 ATAN = _floats("""
     -0x1.5555555555552p-2
-    0x1.99999999990d3p-3
-    -0x1.2492492453494p-3
-    0x1.c71c71aae2b9fp-4
-    -0x1.745d138da45a2p-4
-    0x1.3b13608edb0e6p-4
-    -0x1.110c6f65a9d63p-4
-    0x1.e182b8a669f66p-5
-    -0x1.ac71f68652ad6p-5
-    0x1.77f93bfcb0887p-5
-    -0x1.3015ae64d5a68p-5
-    0x1.839265cec0099p-6
-    -0x1.121f45dfafe78p-7
+    0x1.99999999990dap-3
+    -0x1.24924924537eap-3
+    0x1.c71c71aaf7959p-4
+    -0x1.745d138fe52d7p-4
+    0x1.3b1360b5dc5edp-4
+    -0x1.110c7127041b7p-4
+    0x1.e182d456db59bp-5
+    -0x1.ac728ce35858bp-5
+    0x1.77fb652b4aceap-5
+    -0x1.301ad3a7893bfp-5
+    0x1.83a0b5b3d7052p-6
+    -0x1.1230ecad3bc88p-7
 """)
 
-# asin(s) = s + s z A(z), z = s², |s| <= 1/2; relative; error 1.1e-18
+# asin(s) = s + s z A(z), z = s², |s| <= 1/2; relative; error 9.5e-19
 ASIN = _floats("""
     0x1.5555555555577p-3
-    0x1.333333332e130p-4
-    0x1.6db6db7211959p-5
-    0x1.f1c71a95b5982p-6
-    0x1.6e8bdebd9e54bp-6
-    0x1.1c49f39bc694ap-6
-    0x1.ca1f306fe92a6p-7
-    0x1.7588d63db0161p-7
-    0x1.6129198bdd947p-7
-    0x1.e71dc371686b6p-9
-    0x1.6344d8ea9eb58p-6
-    -0x1.5788ef3d87e03p-6
-    0x1.0b25a16e1a18cp-5
+    0x1.333333332e133p-4
+    0x1.6db6db7212472p-5
+    0x1.f1c71a95004b6p-6
+    0x1.6e8bdedebcf39p-6
+    0x1.1c49f0786e4a5p-6
+    0x1.ca1f8acfc7c57p-7
+    0x1.75859fa6cb603p-7
+    0x1.613c0d703d53cp-7
+    0x1.e5fd4c17944c5p-9
+    0x1.6399fd8317b9ap-6
+    -0x1.57f9dd2a7fdd3p-6
+    0x1.0b458f5a44e33p-5
 """)
 
 # sin(r) = r + r z S(z), z = r², |r| <= π/4; relative; error 3.8e-18
 SIN = _floats("""
     -0x1.5555555555548p-3
-    0x1.111111110f730p-7
-    -0x1.a01a019beb48ap-13
-    0x1.71de3559b4890p-19
-    -0x1.ae5e513ae6ebap-26
-    0x1.5d8d93373ac64p-33
+    0x1.111111110f75dp-7
+    -0x1.a01a019bf229cp-13
+    0x1.71de355f105c8p-19
+    -0x1.ae5e547d50b53p-26
+    0x1.5d8e38dfee82cp-33
 """)
 
 # cos(r) = 1 - z/2 + z² C(z), z = r², |r| <= π/4; relative; error 5.7e-20
 COS = _floats("""
     0x1.555555555554bp-5
-    -0x1.6c16c16c15013p-10
-    0x1.a01a019c8ed1fp-16
-    -0x1.27e4f7f143a51p-22
-    0x1.1ee9db9109dc0p-29
-    -0x1.8fa6609808e68p-37
+    -0x1.6c16c16c15018p-10
+    0x1.a01a019c8f897p-16
+    -0x1.27e4f7f1dc5fbp-22
+    0x1.1ee9dbff0b941p-29
+    -0x1.8fa69ab4d207bp-37
 """)
 
 # Bernoulli numbers B_2, B_4, …, B_20

@@ -6,13 +6,17 @@ coefficients.py gives the error reached.
 
 from __future__ import annotations
 
+import struct
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from mpmath import mp, mpf
 
-from codegen.vector_math.remez import minimax
+from codegen.vector_math.error_function import (
+    ERF_CENTRE, ERF_END, ERF_MIDDLE, ERF_POLE, ERF_SPLIT, ERFC_END, ERFC_NEAR_POLE, ERFC_POLE, ERFC_SPLIT,
+)
+from codegen.vector_math.remez import DIGITS, minimax
 
 Numbers = tuple[list[float], str]
 SETS: dict[str, Callable[[], Numbers]] = {}
@@ -109,6 +113,119 @@ def log() -> Numbers:
         list(range(7)),
         lambda z: z / 2,
     )
+
+
+@derived
+def log_pair() -> Numbers:
+    limit = 0.17158
+    thirds, _ = parts(lambda: mpf(2) / 3, [53, 53], "")
+    numbers, what = fitted(
+        "log((1 + s)/(1 - s)) = 2 s + s z (2/3, in two parts, + z R(z)), z = s²; relative",
+        lambda z: ((2 * mp.atanh(mp.sqrt(z)) / mp.sqrt(z) - 2) / z - mpf(2) / 3) / z,
+        (1e-7, limit**2),
+        list(range(8)),
+        lambda z: z**2 / 2,
+    )
+    return thirds + numbers, what
+
+
+@derived
+def cbrt_guess() -> Numbers:
+    """The addend B of B - (leading 32 bits)/3 that levels the largest relative errors of a^(-1/3)."""
+
+    def errors(addend: float) -> list[float]:
+        found = []
+        for i in range(1, 3 * 256):
+            a = 2.0 ** (i // 256) * (1 + (i % 256) / 256)
+            top = struct.unpack("<q", struct.pack("<d", a))[0] >> 32
+            guess = struct.unpack("<d", struct.pack("<q", round(addend - top / 3) << 32))[0]
+            found.append(guess * a ** (1 / 3) - 1)
+        return found
+
+    low, high = 0x54000000, 0x56000000
+    for _ in range(40):
+        middle = (low + high) / 2
+        found = errors(middle)
+        low, high = (low, middle) if max(found) > -min(found) else (middle, high)
+    return [float(round(low))], f"cbrt: addend of the first guess; error {max(errors(low)):.3f}"
+
+
+@derived
+def cbrt() -> Numbers:
+    return fitted(
+        "(1 - e)^(-1/3), |e| <= 0.125",
+        lambda e: (1 - e) ** (-mpf(1) / 3),
+        (-0.125, 0.125),
+        list(range(5)),
+    )
+
+
+@derived
+def erf_small() -> Numbers:
+    def root(u: mpf) -> mpf:
+        return mp.sqrt(u + ERF_MIDDLE)
+
+    return fitted(
+        f"erf(x) = x + x P(z - {ERF_MIDDLE}), z = x² <= {ERF_SPLIT}²; relative",
+        lambda u: mp.erf(root(u)) / root(u) - 1,
+        (1e-8 - ERF_MIDDLE, ERF_SPLIT**2 - ERF_MIDDLE),
+        list(range(14)),
+        lambda u: root(u) / mp.erf(root(u)),
+    )
+
+
+def scaled_erfc(x: mpf) -> mpf:
+    return mp.exp(x * x) * mp.erfc(x)
+
+
+@derived
+def erf_large() -> Numbers:
+    def x(u: mpf) -> mpf:
+        return 1 / (u + ERF_CENTRE) - ERF_POLE
+
+    return fitted(
+        f"erf(x) = 1 - e^(-x²) t Q(t - {ERF_CENTRE}), t = 1/(x + {ERF_POLE}), {ERF_SPLIT} <= x <= {ERF_END}; relative",
+        lambda u: scaled_erfc(x(u)) / (u + ERF_CENTRE),
+        (1 / (ERF_END + ERF_POLE) - ERF_CENTRE, 1 / (ERF_SPLIT + ERF_POLE) - ERF_CENTRE),
+        list(range(12)),
+        lambda u: (u + ERF_CENTRE) * mp.exp(-(x(u) ** 2)) / mp.erf(x(u)),
+    )
+
+
+@derived
+def erfc_small() -> Numbers:
+    return fitted(
+        "erf(x) = x + x P(z), z = x² <= 1/4; relative to erfc(x)",
+        lambda z: mp.erf(mp.sqrt(z)) / mp.sqrt(z) - 1,
+        (1e-8, ERFC_SPLIT**2),
+        list(range(9)),
+        lambda z: mp.sqrt(z) / mp.erfc(mp.sqrt(z)),
+    )
+
+
+@derived
+def erfc_large() -> Numbers:
+    def x(t: mpf) -> mpf:
+        return ERFC_POLE * (1 + t) / (1 - t)
+
+    def ends(y: float) -> float:
+        return (y - ERFC_POLE) / (y + ERFC_POLE)
+
+    def target(t: mpf) -> mpf:
+        return scaled_erfc(x(t)) * (x(t) + ERFC_NEAR_POLE)
+
+    with mp.workdps(DIGITS):
+        centre = target(mpf(0))
+    constant, _ = parts(lambda: target(mpf(0)), [53, 53], "")
+    numbers, what = fitted(
+        f"erfc(x) = e^(-x²) c (1 + t Q(t))/(x + {ERFC_NEAR_POLE}), t = (x - k)/(x + k), k = {ERFC_POLE}, "
+        f"{ERFC_SPLIT} <= x <= {ERFC_END}, c in two parts; relative",
+        lambda t: (target(t) / centre - 1) / t,
+        (ends(ERFC_SPLIT), ends(ERFC_END)),
+        list(range(21)),
+        lambda t: abs(t) * centre / target(t),
+    )
+    return constant + numbers, what
 
 
 @derived

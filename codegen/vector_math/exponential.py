@@ -73,7 +73,7 @@ def exp_of_pair(x: Pair) -> Vector:
     hi = at_least(at_most(x.hi, 710.0), -746.0)
     n, shifted = round_to_integer(hi * LOG2_E, 2 * hi.body.module.format.bias)
     r = reduce(hi, n)
-    return scale_by_power(exp_reduced(Pair(r.hi, r.lo + x.lo)), shifted)
+    return scale_by_power(exp_reduced(fast_two_sum(r.hi, r.lo + x.lo)), shifted)
 
 
 # expm1 rounds x/ln 2 - EXPM1_SHIFT, so that r lies in [-0.251, 0.4423]: then 2^n e^r - 1 cancels little at n = 1; and

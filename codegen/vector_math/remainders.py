@@ -2,17 +2,53 @@
 
 from __future__ import annotations
 
-from codegen.vector_math.fallback import c_library
-from codegen.vector_math.ir import Vector, copysign, select
+from math import inf, nan
+
+from codegen.vector_math.double_double import excess
+from codegen.vector_math.exponential import round_to_integer
+from codegen.vector_math.ir import Mask, Vector, copysign, rare, select, write_function
+
+FAR_SYMBOL = "@hy.fmod_far"
+NEAR = 2.0**50  # quotients below are whole numbers without error
+STEPS = range(2050, -1, -50)  # 2^2050 times the least float64 is within 2^50 of the largest
+
+
+def remainder_near(x: Vector, y: Vector) -> Vector:
+    """x - floor(x / y) y exactly, for x >= 0, y > 0 and x/y <= NEAR."""
+    n, _ = round_to_integer(x / y)
+    rest = -excess(n, y, x)
+    return select(rest < 0.0, rest + y, rest)
+
+
+def is_far(a: Vector, b: Vector) -> Mask:
+    return ~(a / b <= NEAR)
+
+
+def remainder_far(x: Vector, y: Vector, usual: Vector) -> Vector:
+    """`usual`, but in lanes where |x/y| is large |x| mod |y| by 50 bits of the quotient at a time."""
+    a, b = abs(x), abs(y)
+    rest = a
+    for step in STEPS:
+        third = step // 3
+        multiple = b * 2.0**third * 2.0**third * 2.0 ** (step - 2 * third)
+        rest = select(multiple < inf, remainder_near(rest, multiple), rest)
+    rest = select((a < inf) & (b >= 0.0), rest, nan)
+    return select(is_far(a, b), rest, usual)
 
 
 def fmod(x: Vector, y: Vector) -> Vector:
-    """x - trunc(x / y) y, exactly, with the sign of x."""
-    return c_library("fmod")(x, y)
+    """x - trunc(x / y) y, exactly, with the sign of x; nan for infinite x or zero y."""
+    module = x.body.module
+    symbol = FAR_SYMBOL
+    module.define(symbol, lambda: write_function(module, symbol, 3, remainder_far, "cold noinline nounwind"))
+    a, b = abs(x), abs(y)
+    near = select(b.equals(inf), a, remainder_near(a, b))
+    (rest,) = rare(is_far(a, b), symbol, [x, y], [near])
+    return copysign(rest, x)
 
 
 def mod(x: Vector, y: Vector) -> Vector:
     """x - floor(x / y) y with the sign of y (Python's and NumPy's), from the exact `fmod`: rounded once."""
     truncated = fmod(x, y)
     moved = select((y < 0.0) ^ (truncated < 0.0), truncated + y, truncated)
-    return select(truncated.equals(0.0) & y.differs(0.0), copysign(0.0, y), moved)
+    return select(truncated.equals(0.0), copysign(0.0, y), moved)

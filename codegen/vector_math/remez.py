@@ -14,7 +14,7 @@ from itertools import pairwise
 from mpmath import mp, mpf
 
 Function = Callable[[mpf], mpf]
-DIGITS = 50
+DIGITS = 60
 GRID_PER_TERM = 24
 EXCHANGES = 20
 
@@ -30,11 +30,6 @@ class Problem:
         self.weights = [weight(x) for x in self.points]
         self.powers = powers
 
-    def fix(self, coefficient: mpf) -> None:
-        """Take the lowest power's term out of the problem with the given coefficient."""
-        power = self.powers.pop(0)
-        self.values = [v - coefficient * x**power for v, x in zip(self.values, self.points, strict=True)]
-
     def errors(self, coefficients: list[mpf]) -> list[mpf]:
         terms = list(zip(coefficients, self.powers, strict=True))
         return [
@@ -43,11 +38,7 @@ class Problem:
         ]
 
     def solve(self) -> tuple[list[mpf], mpf]:
-        """Coefficients and the largest weighted error, by exchange until the error is level within 0.1 %.
-
-        Powers that all vanish at a point of the interval are no Haar system, and the exchange may wander: then the best
-        polynomial it met is given.
-        """
+        """Coefficients and the largest weighted error, by exchange until the error is level within 0.1 %."""
         size = len(self.powers) + 1
         reference = [round((i + 0.5) * len(self.points) / size - 0.5) for i in range(size)]
         best: tuple[list[mpf], mpf] = ([], mp.inf)
@@ -104,11 +95,28 @@ def minimax(
     """Coefficients rounded to `bits` bits, one per power (ascending), and the weighted error they reach."""
     with mp.workdps(DIGITS):
         problem = Problem(f, interval, list(powers), weight)
-        rounded: list[float] = []
-        while problem.powers:
-            coefficients, _ = problem.solve()
-            with mp.workprec(bits):
-                first = +coefficients[0]
-            rounded.append(float(first))
-            problem.fix(first)
-        return rounded, float(max(abs(w * v) for w, v in zip(problem.weights, problem.values, strict=True)))
+        exact, _ = problem.solve()
+        rounded = round_one_by_one(problem, exact, bits)
+        return [float(c) for c in rounded], float(max(abs(e) for e in problem.errors(rounded)))
+
+
+def round_one_by_one(problem: Problem, exact: list[mpf], bits: int) -> list[mpf]:
+    """Rounded coefficients whose polynomial stays near the exact one's."""
+    powers = problem.powers
+    squares = [w * w for w in problem.weights]
+    # least squares among polynomials needs the moments of the weight only
+    moments = [
+        mp.fsum(w * x**p for w, x in zip(squares, problem.points, strict=True)) for p in range(2 * max(powers) + 1)
+    ]
+    rounded: list[mpf] = []
+    for first in range(len(powers)):
+        free = powers[first:]
+        matrix, right = mp.matrix(len(free)), mp.matrix(len(free), 1)
+        for i, p in enumerate(free):
+            for j, q in enumerate(free):
+                matrix[i, j] = moments[p + q]
+            right[i] = mp.fsum((c - r) * moments[p + q] for c, r, q in zip(exact, rounded, powers, strict=False))
+        moved = exact[first] + mp.lu_solve(matrix, right)[0]
+        with mp.workprec(bits):
+            rounded.append(+moved)
+    return rounded

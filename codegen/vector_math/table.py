@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from codegen.program import INSTRUCTIONS, REAL
-from codegen.vector_math import exponential, gamma_family, inverse_trigonometric, logarithm, remainders, trigonometric
+from codegen.vector_math import (
+    error_function, exponential, gamma_family, inverse_trigonometric, logarithm, power, remainders, roots, trigonometric,
+)
 from codegen.vector_math.fallback import c_library
 from codegen.vector_math.ir import Vector
 
@@ -73,8 +75,8 @@ ROWS = [
     VectorFunction("log2", 1, 1, "x >= 0", logarithm.log2),
     VectorFunction("log10", 1, 1, "x >= 0", logarithm.log10),
     VectorFunction("log1p", 1, 1, "x >= -1", logarithm.log1p),
-    _library("cbrt", 1, "all reals"),
-    _library("pow", 2, "x >= 0, or y an integer"),
+    VectorFunction("cbrt", 1, 1, "all reals", roots.cbrt),
+    VectorFunction("pow", 2, 1, "x >= 0, or y an integer", power.pow),
     VectorFunction("sin", 1, 1, "finite", trigonometric.sin),
     VectorFunction("cos", 1, 1, "finite", trigonometric.cos),
     VectorFunction("sincos", 1, 1, "finite", trigonometric.sincos, results=2),
@@ -89,15 +91,15 @@ ROWS = [
     VectorFunction("asinh", 1, 1, "all reals", logarithm.asinh),
     VectorFunction("acosh", 1, 1, "x >= 1", logarithm.acosh),
     VectorFunction("atanh", 1, 1, "-1 <= x <= 1", logarithm.atanh),
-    _library("hypot", 2, "all reals"),
-    _library("erf", 1, "all reals"),
-    _library("erfc", 1, "all reals"),
+    VectorFunction("hypot", 2, 1.5, "all reals", roots.hypot),
+    VectorFunction("erf", 1, 1, "all reals", error_function.erf),
+    VectorFunction("erfc", 1, 2, "all reals", error_function.erfc),
     _library("gamma", 1, "not 0, -1, -2, …", "tgamma"),
     _library("loggamma", 1, "not 0, -1, -2, …", "lgamma"),
     VectorFunction("digamma", 1, 5, "not 0, -1, -2, …", gamma_family.digamma),
     VectorFunction("polygamma", 2, 5, "order 0, 1, …, MAX_ORDER; not 0, -1, -2, …", gamma_family.polygamma),
-    _library("fmod", 2, "x finite, y not 0"),
-    VectorFunction("mod", 2, 1, "x finite, y not 0", remainders.mod, vector=False),
+    VectorFunction("fmod", 2, 0.5, "x finite, y not 0", remainders.fmod),
+    VectorFunction("mod", 2, 0.5, "x finite, y not 0", remainders.mod),
 ]
 
 FUNCTIONS: dict[str, VectorFunction] = {row.name: row for row in ROWS}
