@@ -1,0 +1,74 @@
+"""pow."""
+
+from __future__ import annotations
+
+from math import inf, nan
+
+from codegen.vector_math import coefficients as c
+from codegen.vector_math.double_double import Pair, fast_two_sum, multiply, quotient_terms, two_prod
+from codegen.vector_math.exponential import exp_of_pair
+from codegen.vector_math.ir import Vector, at_least, at_most, copysign, fma, rare, select, write_function
+from codegen.vector_math.logarithm import positive_parts
+from codegen.vector_math.polynomial import estrin
+
+UNUSUAL_SYMBOL = "@hy.pow_unusual"
+
+
+def log_pair(x: Vector) -> Pair:
+    """ln x to about 2^-65 of itself, for positive finite x.
+
+    x = 2^k (1 + f), s = f/(2 + f) to twice the precision, ln(1 + f) = 2 s + s z (2/3 + z R(z)), z = s², with the minimax
+    polynomial LOG_PAIR.
+    """
+    body = x.body
+    k, m, _ = positive_parts(x)
+    f = m - 1.0
+    s = quotient_terms(Pair(f, body.real(0.0)), fast_two_sum(2.0, f))
+    square = two_prod(s.hi, s.hi)
+    z = Pair(square.hi, fma(s.hi + s.hi, s.lo, square.lo))
+    third_hi, third_lo, *rest = c.LOG_PAIR
+    inner = fast_two_sum(third_hi, z.hi * estrin(z.hi, rest))
+    inner = Pair(inner.hi, inner.lo + third_lo)
+    product = two_prod(z.hi, inner.hi)
+    product = Pair(product.hi, fma(z.hi, inner.lo, fma(z.lo, inner.hi, product.lo)))
+    outer = fast_two_sum(2.0, product.hi)
+    fraction = multiply(s, Pair(outer.hi, outer.lo + product.lo))
+    total = fast_two_sum(k * c.LN2[0], fraction.hi)
+    return Pair(total.hi, total.lo + fma(k, c.LN2[1], fraction.lo))
+
+
+def pow(x: Vector, y: Vector) -> Vector:
+    """x^y with C's values for zeros, infinities, nan and negative x (nan unless y is an integer): e^(y ln x)."""
+    module = x.body.module
+    symbol = UNUSUAL_SYMBOL
+    module.define(symbol, lambda: write_function(module, symbol, 3, pow_unusual, "cold noinline nounwind"))
+    # |ln x| >= 2^-53 unless it is 0: beyond 2^70 the size of y does not matter
+    bounded = at_least(at_most(y, 2.0**70), -(2.0**70))
+    logarithm = log_pair(abs(x))
+    product = two_prod(logarithm.hi, bounded)
+    low = fma(logarithm.lo, bounded, product.lo)
+    # where the exponential overflows or vanishes the low part is not small
+    value = exp_of_pair(Pair(product.hi, at_least(at_most(low, 0.25), -0.25)))
+    usual = (x > 0.0) & (x < inf) & (abs(y) < inf)
+    (value,) = rare(~usual, symbol, [x, y], [value])
+    return value
+
+
+def pow_unusual(x: Vector, y: Vector, value: Vector) -> Vector:
+    """`value` = |x|^y for finite nonzero x and finite y, put right where x <= 0, x or y is infinite or nan."""
+    body = x.body
+    a, b = abs(x), abs(y)
+    grows = (a > 1.0) ^ (y < 0.0)
+    limit = select(grows, inf, 0.0)
+    extreme = a.equals(0.0) | a.equals(inf) | b.equals(inf)
+    value = select(extreme, select(b.equals(inf) & a.equals(1.0), 1.0, limit), value)
+    # b + 2^52 has b's unit bit last, and above 2^52 b itself has
+    whole = 2.0**52
+    shifted = b + whole
+    integer = (b >= whole) | (shifted - whole).equals(b)
+    last = select(b >= whole, b, shifted).bits & 1
+    odd = integer & last.equals(1) & (b < whole * 2.0)
+    value = select(odd, copysign(value, x), value)
+    value = select((x < 0.0) & ~integer & (a < inf), nan, value)
+    value = select(x.is_nan() | y.is_nan(), nan, value)
+    return select(y.equals(0.0) | x.equals(1.0), body.real(1.0), value)

@@ -1,0 +1,54 @@
+"""cbrt and hypot."""
+
+from __future__ import annotations
+
+from math import inf
+
+from codegen.vector_math import coefficients as c
+from codegen.vector_math.double_double import excess, two_prod
+from codegen.vector_math.ir import Vector, at_least, at_most, copysign, fma, select, sqrt
+from codegen.vector_math.polynomial import horner
+
+
+def inverse_cube_root_guess(a: Vector) -> Vector:
+    """a^(-1/3) within 4 %, for normal a: a linear map of the exponent and leading fraction, in the top 32 bits.
+
+    The product by 1/3 is made in floating point: those 32 bits are the low ones of 2^52 + bits.
+    """
+    magic = a.body.real(2.0**52).bits
+    top = ((a.bits >> 32) | magic).real - 2.0**52
+    guess = fma(top, -1.0 / 3.0, 2.0**52 + c.CBRT_GUESS[0])
+    return (guess.bits << 32).real
+
+
+def cbrt(x: Vector) -> Vector:
+    """x^(1/3) with the sign of x; ±0, ±inf and nan are kept.
+
+    r = a^(-1/3): a guess, then r · P(1 - a r³) with the minimax polynomial CBRT, then one Newton step; y = a r², corrected
+    by the exact residual a - y³. No division.
+    """
+    size = abs(x)
+    tiny = size < 2.0**-900
+    a = size * select(tiny, 2.0**162, 2.0**-30)
+    r = inverse_cube_root_guess(a)
+    r = r * horner(1.0 - (a * r) * (r * r), c.CBRT)
+    e = fma(-(a * r), r * r, 1.0)
+    r = fma(r * (1 / 3), e, r)
+    square = r * r
+    y = a * square
+    y_square = two_prod(y, y)
+    too_much = fma(y_square.lo, y, excess(y_square.hi, y, a))
+    y = fma(square * (-1 / 3), too_much, y) * select(tiny, 2.0**-54, 2.0**10)
+    regular = (size > 0.0) & (size < inf)
+    return select(regular, copysign(y, x), x)
+
+
+def hypot(x: Vector, y: Vector) -> Vector:
+    """√(x² + y²) without overflow or underflow between; inf if either is infinite, even beside nan."""
+    a, b = abs(x), abs(y)
+    larger = at_least(a, b)
+    up, down = larger < 2.0**-400, larger > 2.0**500
+    factor = select(up, 2.0**600, select(down, 2.0**-600, 1.0))
+    p, q = a * factor, b * factor
+    value = sqrt(fma(p, p, q * q)) * select(up, 2.0**-600, select(down, 2.0**600, 1.0))
+    return select(a.equals(inf) | b.equals(inf), inf, value)
