@@ -17,6 +17,7 @@ from hybrid.witness import Vectors, axes_of, order_of, root_of
 
 SPREADS = 16.0  # measured rounding spreads that two correct evaluations may be apart
 FLOOR = 64.0  # ulp that they may be apart in any case
+SLOPE = 8.0  # and one more for every so many operations of the function
 TINY = 2.0**-1000  # below, results lose digits to underflow
 
 
@@ -25,7 +26,7 @@ class Comparison:
     """One request to the witness. Arrays have shape (points, numbers).
 
     `vectors` is None for all entries of the formula, else the weights of all axes but the last. `reference` is what the
-    function's graph gives in NumPy, `spread` how much its rounding may change it.
+    function's graph gives in NumPy, `spread` how much its rounding may change it; `operations` is the function's size.
     """
 
     index: int
@@ -35,11 +36,13 @@ class Comparison:
     tape: NDArray[Any]
     reference: NDArray[Any]
     spread: NDArray[Any]
+    operations: int = 0
 
     def tolerance(self, truth: Any) -> Any:
         """How far the kernel may be from a right answer of this size."""
         with np.errstate(invalid="ignore"):
-            return SPREADS * self.spread + FLOOR * ULP * np.maximum(np.abs(truth), TINY)
+            floor = (FLOOR + self.operations / SLOPE) * ULP
+            return SPREADS * self.spread + floor * np.maximum(np.abs(truth), TINY)
 
     def excess(self) -> NDArray[Any]:
         """Difference over tolerance; infinite where one is finite, or infinite, and the other is not; 0 if equal."""
@@ -136,7 +139,8 @@ def derivative_name(formula: Formula, places: Sequence[int]) -> str:
         return ""
     power = {1: "", 2: "²", 3: "³"}.get(len(variables), f"^{len(variables)}")
     root = root_of(formula)
-    name = f"{root.name}[{places[0]}]" if root.shape else root.name
+    index = ", ".join(str(i) for i in np.unravel_index(places[0], root.shape)) if root.shape else ""
+    name = f"{root.name}[{index}]" if index else root.name
     return f"∂{power}{name}/" + "".join(f"∂{variable}" for variable in variables)
 
 

@@ -89,6 +89,10 @@ def _disturbed(
     value = op.numpy(*args)
     if op.result == MASK or op.name in EXACT:
         return value
+    if op.name in ("add", "sub"):
+        return value + factor * np.where(value == 0, 0.0, _sum_of_sizes(args))  # a tie stays a tie
+    if op.variadic:
+        factor = factor * (len(args) - 1)
     disturbed = value + value * factor
     if op.name in MAY_UNDERFLOW:
         small = np.abs(disturbed) < NORMAL
@@ -97,6 +101,15 @@ def _disturbed(
                 small &= np.not_equal(arg, 0)  # zero times something is exact
             disturbed = disturbed + np.where(small, np.sign(factor) * QUANTUM, 0.0)
     return disturbed
+
+
+def _sum_of_sizes(args: Sequence[Any]) -> Any:
+    """What one unit of rounding may change a sum by, in whatever order its terms are added.
+
+    Roundings of equal sign, as sums of many equal terms have, add up to a share of the number of terms.
+    [Higham, Accuracy and Stability of Numerical Algorithms, ch. 4]
+    """
+    return sum((np.abs(arg) for arg in args[1:]), np.abs(args[0])) * max(1.0, len(args) / 32)
 
 
 def _is_float(number: Any, value: float) -> bool:

@@ -68,8 +68,9 @@ def verify(subject: Subject, *, points: int | Mapping[str, Any] | None = None, s
     points that do not fit.
     """
     check = Check(subject, seed)
-    chosen = check.points(points)
-    return check.certify(chosen, check.compare(chosen))
+    with np.errstate(all="ignore"):
+        chosen = check.points(points)
+        return check.certify(chosen, check.compare(chosen))
 
 
 @dataclass
@@ -126,7 +127,7 @@ class Check:
     def affordable(self) -> int:
         """How many ordinary points a check of this size affords."""
         entries = sum(prod(formula.shape) for formula in self.subject.formulas)
-        nodes = sum(len(w.root.graph.reach(w.root.nodes)) for w in self.witnesses.values())
+        nodes = sum(witness.operations for witness in self.witnesses.values())
         most, work = (16, 400_000) if all(w.lanes for w in self.witnesses.values()) else (8, 40_000)
         return max(2, min(most, MOST_ENTRIES // max(entries, 1), work // max(nodes, 1)))
 
@@ -196,7 +197,16 @@ class Check:
                 spread = contract(spread, axes, vectors, absolute=True) + ULP * np.where(np.isfinite(size), size, 0)
             kernel = farthest(contract(copies[index], axes, vectors), tape)
             comparisons.append(
-                Comparison(index, formula, vectors, kernel, tape, contract(reference, axes, vectors), spread)
+                Comparison(
+                    index,
+                    formula,
+                    vectors,
+                    kernel,
+                    tape,
+                    contract(reference, axes, vectors),
+                    spread,
+                    self.witness(formula).operations,
+                )
             )
         return comparisons
 
@@ -238,9 +248,9 @@ class Check:
         found: list[tuple[int, Request]] = []
         for index, formula in enumerate(self.subject.formulas):
             axes = axes_of(formula)
-            root, kind = root_of(formula), formula.derivation.kind if formula.derivation else ""
+            kind = formula.derivation.kind if formula.derivation else ""
             sweeps = prod(axes[:-1]) if kind in ("gradient", "jacobian", "hessian") else 1
-            work = len(root.graph.reach(root.nodes)) * (1 if self.witness(formula).lanes else 8)
+            work = self.witness(formula).operations * (1 if self.witness(formula).lanes else 8)
             if sweeps == 1 or work * (3 ** order_of(formula) + sweeps) <= FULL_BUDGET:
                 found.append((index, (formula, None)))
                 continue
@@ -301,8 +311,7 @@ class Check:
             if left < 0 and rank >= 3:
                 self.notes.append(f"{len(disputes) - rank} more differences like the {rank} decided were left open")
                 break
-            root = root_of(comparison.formula)
-            left -= len(root.graph.reach(root.nodes)) * 2 ** (order_of(comparison.formula) + 1)
+            left -= comparison.operations * 2 ** (order_of(comparison.formula) + 1)
             size = max(abs(comparison.kernel[point, number]), abs(comparison.tape[point, number]))
             arbiter = Arbiter(comparison.formula, float(size))
             verdict = arbiter.verdict(self.at(points, point), comparison.weights(number))

@@ -309,14 +309,17 @@ class Witness:
     """Runs one user's function on the tape at given points, and answers for the formulas derived from it.
 
     `lanes` is how: all points at once, one tensor per element (SymPy, small Python functions), or point by point with
-    whole arrays. `source` names what ran: "SymPy expressions", "Python function", or "graph" where neither could.
+    whole arrays. `source` names what ran: "SymPy expressions", "Python function", or "graph" where neither could;
+    `operations` is the size of the function.
     """
 
     root: Formula
     lanes: bool = True
     source: str = ""
+    operations: int = field(init=False)
 
     def __post_init__(self) -> None:
+        self.operations = len(self.root.graph.reach(self.root.nodes))
         is_python = isinstance(self.root.source, PythonSource)
         self.source = self.source or ("Python function" if is_python else "SymPy expressions")
         if is_python and sum(argument.size for argument in self.root.arguments) > LANE_ELEMENTS:
