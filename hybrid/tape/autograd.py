@@ -29,7 +29,8 @@ def _seeds(outputs: list[Tensor], seeds: list[Any], batched: bool, create: bool)
         if seed is None:
             if output.size != 1:
                 raise RuntimeError(
-                    f"grad can be implicitly created only for scalar outputs; output {number} has shape {output.shape}: "
+                    f"grad can be implicitly created only for scalar outputs; "
+                    f"output {number} has shape {output.shape}: "
                     "give the gradient argument (grad_outputs), or reduce it first, as with sum()"
                 )
             seed = np.ones(output.shape, output.dtype)[()]
@@ -38,7 +39,8 @@ def _seeds(outputs: list[Tensor], seeds: list[Any], batched: bool, create: bool)
         if shape != output.shape or (batched and given.ndim == 0):
             expected = f"(batch, *{output.shape})" if batched else f"{output.shape}"
             raise RuntimeError(
-                f"Mismatch in shape: grad_output[{number}] has a shape of {given.shape} and output[{number}] has a shape of "
+                f"Mismatch in shape: grad_output[{number}] has a shape of {given.shape} and "
+                f"output[{number}] has a shape of "
                 f"{output.shape}; expected {expected}"
             )
         pairs.append((edge, given if create else given._data))
@@ -52,7 +54,7 @@ def _finish(value: Any, like: Any, lead: int) -> Tensor:
         raise RuntimeError(
             f"a backward rule returned an adjoint of shape {result.shape} for an input of shape {like.shape}"
         )
-    return result if result.dtype == like.dtype else result.astype(like.dtype)  # type: ignore[no-any-return]
+    return result if result.dtype == like.dtype else result.astype(like.dtype)
 
 
 def backward(
@@ -64,10 +66,10 @@ def backward(
 ) -> None:
     """Add the gradients of the sum of `tensors`, weighted by `grad_tensors`, to `.grad` of the leaves.
 
-    Only to `inputs` when they are given. The graph's saved values are freed unless `retain_graph` (by default the value of
-    `create_graph`); with `create_graph` the gradients can be differentiated again. RuntimeError, with PyTorch's texts, for
-    a tensor without graph, for a non-scalar tensor without gradient, for a second pass through a freed graph, and when a value that
-    the pass needs was changed in place.
+    Only to `inputs` when they are given. The graph's saved values are freed unless `retain_graph` (by default the
+    value of `create_graph`); with `create_graph` the gradients can be differentiated again. RuntimeError, with
+    PyTorch's texts, for a tensor without graph, for a non-scalar tensor without gradient, for a second pass through a
+    freed graph, and when a value that the pass needs was changed in place.
     """
     outputs = _sequence(tensors)
     seeds = [None] * len(outputs) if grad_tensors is None else _sequence(grad_tensors)
@@ -149,7 +151,7 @@ class RemovableHandle:
 
 
 def register_hook(t: Tensor, hook: Callable[[Tensor], Any]) -> RemovableHandle:
-    """Call `hook` with the gradient of `t` whenever it is computed; what it returns, if anything, replaces the gradient."""
+    """Call `hook` with the gradient of `t` whenever it is computed; what it returns, unless None, replaces it."""
     edge = current_edge(t)
     if edge is None:
         raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
@@ -171,9 +173,9 @@ def grad(
 ) -> tuple[Tensor | None, ...]:
     """The sum over outputs of vector–Jacobian products with each input; `.grad` is not touched.
 
-    grad_outputs: one tensor of the output's shape each, None for 1 with scalar outputs; with `is_grads_batched` they have a leading axis, and
-    so have the results: all products come from one pass. allow_unused: None for inputs the outputs do not depend on
-    (zeros with `materialize_grads`) instead of a RuntimeError.
+    grad_outputs: one tensor of the output's shape each, None for 1 with scalar outputs; with `is_grads_batched` they
+    have a leading axis, and so have the results: all products come from one pass. allow_unused: None for inputs the
+    outputs do not depend on (zeros with `materialize_grads`) instead of a RuntimeError.
     """
     if allow_unused is None:
         allow_unused = materialize_grads

@@ -72,8 +72,10 @@ def _compare(
     at_output = tuple(int(i) for i in np.unravel_index(row, output.shape)) if output.ndim else ()
     at_input = tuple(int(i) for i in np.unravel_index(column, x.shape)) if x.ndim else ()
     return (
-        f"Jacobian mismatch for output {numbers[0]} with respect to input {numbers[1]}: ∂output[{numbers[0]}]{list(at_output)} / "
-        f"∂input[{numbers[1]}]{list(at_input)} is numerically {n[row, column]:.12g}, analytically {a[row, column]:.12g}; "
+        f"Jacobian mismatch for output {numbers[0]} with respect to input {numbers[1]}: "
+        f"∂output[{numbers[0]}]{list(at_output)} / "
+        f"∂input[{numbers[1]}]{list(at_input)} is numerically {n[row, column]:.12g}, "
+        f"analytically {a[row, column]:.12g}; "
         f"{int(wrong.sum())} of {wrong.size} entries differ by more than atol={atol:g} + rtol={rtol:g}·|numerical|.\n"
         f"numerical:\n{n}\nanalytical:\n{a}"
     )
@@ -90,14 +92,16 @@ def gradcheck(
 ) -> bool:
     """Compare the Jacobian of `func` from the tape with central differences; True when every entry agrees.
 
-    inputs: one tensor or a tuple; those that require grad are checked, float64 is expected. check_batched_grad: batched passes
-    must give the same numbers. GradcheckError (False without `raise_exception`) shows the entry that is furthest off.
+    inputs: one tensor or a tuple; those that require grad are checked, float64 is expected. check_batched_grad:
+    batched passes must give the same numbers. GradcheckError (False without `raise_exception`) shows the entry that
+    is furthest off.
     """
     given = [as_tensor(x) for x in _sequence(inputs)]
     checked = [i for i, x in enumerate(given) if x.requires_grad]
     if not checked:
         raise ValueError(
-            "gradcheck expects at least one input tensor to require gradient, but none of the them have requires_grad=True."
+            "gradcheck expects at least one input tensor to require gradient, "
+            "but none of the them have requires_grad=True."
         )
     with enable_grad():
         outputs = _outputs(func, given)

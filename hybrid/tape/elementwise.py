@@ -1,9 +1,9 @@
 """Elementwise operations: one row each, its meaning in NumPy and one partial per input.
 
-A partial gets the adjoint `g` of the result and gives the adjoint of one input before broadcasting is undone. It is written in NumPy, so it
-runs on arrays and on tensors. Conventions at kinks are PyTorch's: |x|′(0) = 0, sign′ = floor′ = 0, mod′ = 1 for
-the dividend, the derivative of xʸ with respect to y is 0 at x = 0 when y ≥ 0. Where a function is invalid (log −1) its value is NaN; its
-derivative there is what the formula of the partial gives, as in PyTorch.
+A partial gets the adjoint `g` of the result and gives the adjoint of one input before broadcasting is undone. It is
+written in NumPy, so it runs on arrays and on tensors. Conventions at kinks are PyTorch's: |x|′(0) = 0, sign′ = floor′
+= 0, mod′ = 1 for the dividend, the derivative of xʸ with respect to y is 0 at x = 0 when y ≥ 0. Where a function is
+invalid (log −1) its value is NaN; its derivative there is what the formula of the partial gives, as in PyTorch.
 
 `ELEMENTWISE` has every operation by the name of its instruction, so that a graph or program can be run on the tape.
 """
@@ -34,8 +34,9 @@ from hybrid.tape.rule import (
 )
 from hybrid.tape.tensor import Tensor, as_tensor, current_edge
 
-ELEMENTWISE: dict[str, Callable[..., Tensor]] = {}
-UFUNCS: dict[str, Callable[..., Tensor]] = {}  # by the __name__ of the NumPy or SciPy ufunc that means the same
+Operation = Callable[..., Tensor]
+ELEMENTWISE: dict[str, Operation] = {}
+UFUNCS: dict[str, Operation] = {}  # by the __name__ of the NumPy or SciPy ufunc that means the same
 
 _NUMBERS = (int, float)
 _FLOAT64 = np.float64
@@ -68,7 +69,9 @@ def camel(name: str) -> str:
     return "".join(part.capitalize() for part in name.split("_"))
 
 
-def unary(name: str, meaning: Callable[[Any], Any], partial: Partial, *, ufuncs: str = "", title: str = "") -> Any:
+def unary(
+    name: str, meaning: Callable[[Any], Any], partial: Partial, *, ufuncs: str = "", title: str = ""
+) -> Operation:
     """Define an operation on one input and enter it in the tables."""
     rule = Unary(title or camel(name), partial)
     reads_x, reads_out, reads = "x" in rule.reads, "out" in rule.reads, rule.reads != ""
@@ -130,7 +133,7 @@ class Binary(Broadcasting):
 def binary(
     name: str, meaning: Callable[[Any, Any], Any], partial_x: Partial, partial_y: Partial,
     *, ufuncs: str = "", title: str = "", selects: bool = False,
-) -> Any:  # fmt: skip
+) -> Operation:  # fmt: skip
     """Define an operation on two inputs, which broadcast, and enter it in the tables."""
     rule = Binary(title or camel(name), partial_x, partial_y, selects)
     needs_both, needs_x, needs_y = rule.needs((True, True)), rule.needs((True, False)), rule.needs((False, True))
@@ -174,7 +177,7 @@ def _operand(value: Any) -> tuple[Any, Any, Any]:
     return t, t._data, current_edge(t)
 
 
-def constant(name: str, meaning: Callable[..., Any], *, ufuncs: str = "") -> Any:
+def constant(name: str, meaning: Callable[..., Any], *, ufuncs: str = "") -> Operation:
     """Define a comparison or a logical operation: its result is boolean and has no derivative."""
 
     def operation(*args: Any) -> Tensor:
@@ -183,7 +186,7 @@ def constant(name: str, meaning: Callable[..., Any], *, ufuncs: str = "") -> Any
     return _enter(name, operation, ufuncs)
 
 
-def _enter(name: str, operation: Callable[..., Tensor], ufuncs: str) -> Callable[..., Tensor]:
+def _enter(name: str, operation: Operation, ufuncs: str) -> Operation:
     operation.__name__ = operation.__qualname__ = name
     ELEMENTWISE[name] = operation
     for ufunc in (name, *ufuncs.split()):
@@ -210,7 +213,7 @@ mul = binary("mul", operator.mul, lambda g, y: g * y, lambda g, x: g * x, ufuncs
 div = binary("div", operator.truediv, lambda g, y: g / y, lambda g, y, out: -g * (out / y), ufuncs="divide true_divide")
 neg = unary("neg", operator.neg, lambda g: -g, ufuncs="negative")
 positive = unary("positive", operator.pos, lambda g: g)
-abs = unary("abs", np.abs, lambda g, x: g * np.sign(x), ufuncs="absolute fabs")  # noqa: A001
+abs = unary("abs", np.abs, lambda g, x: g * np.sign(x), ufuncs="absolute fabs")
 sign = unary("sign", np.sign, lambda g: np.zeros_like(g))
 square = unary("square", np.square, lambda g, x: g * (2 * x), title="Square")
 reciprocal = unary("reciprocal", np.reciprocal, lambda g, out: -g * (out * out))
@@ -313,10 +316,10 @@ _pow_general = binary(
 )
 
 
-def pow(x: Any, y: Any) -> Tensor:  # noqa: A001
+def pow(x: Any, y: Any) -> Tensor:
     """xʸ elementwise. An exponent that is a Python number keeps exact derivatives at x = 0."""
     if type(y) not in _NUMBERS or type(x) is not Tensor:
-        return _pow_general(_floating(x, y), y)  # type: ignore[no-any-return]
+        return _pow_general(_floating(x, y), y)
     base = _floating(x, y)
     data = quietly().run(operator.pow, base._data, y)
     return Tensor(data, make_node(_POW_NUMBER, (x,), data, {"n": y}))

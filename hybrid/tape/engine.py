@@ -21,8 +21,8 @@ def sweep(
 ) -> dict[Edge, Adjoint]:
     """Adjoints of the `targets` (None: of every leaf reached) given adjoints of the seeds' edges.
 
-    Targets that the seeds do not depend on are missing from the answer. Values that nodes saved are freed unless `retain`;
-    with `create` the adjoints are tensors with a graph of their own.
+    Targets that the seeds do not depend on are missing from the answer. Values that nodes saved are freed unless
+    `retain`; with `create` the adjoints are tensors with a graph of their own.
     """
     with np.errstate(all="ignore"), set_grad_enabled(create):
         nodes, leaves = reachable([edge for edge, _ in seeds])
@@ -76,18 +76,20 @@ def reachable(roots: Iterable[Edge]) -> tuple[list[Node], list[Leaf]]:
     nodes: list[Node] = []
     leaves: list[Leaf] = []
     seen: set[Edge] = set()
-    for root in roots:
-        if root not in seen:
-            seen.add(root)
-            (nodes if type(root) is Node else leaves).append(root)  # type: ignore[attr-defined]
-    for node in nodes:  # grows while it is walked
-        for edge in node.edges:
+    pending: Iterable[Any] = roots
+    walked = 0
+    while True:
+        for edge in pending:
             if edge is not None and edge not in seen:
                 seen.add(edge)
                 if type(edge) is Node:
                     nodes.append(edge)
                 else:
                     leaves.append(edge)
+        if walked == len(nodes):
+            break
+        pending = nodes[walked].edges
+        walked += 1
     nodes.sort(key=attrgetter("order"), reverse=True)
     return nodes, leaves
 

@@ -29,7 +29,7 @@ class Context:
         self._node: Node | None = None
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
-        """Keep inputs or results for `backward`, where they are `ctx.saved_tensors`, checked against in-place changes."""
+        """Keep inputs or results for `backward`, as `ctx.saved_tensors`, checked against in-place changes."""
         for t in tensors:
             if t is not None and not isinstance(t, Tensor):
                 raise TypeError(
@@ -110,7 +110,8 @@ class _FunctionRule:
             results = results[:expected]
         if len(results) != expected:
             raise RuntimeError(
-                f"function {self.title}Backward returned an incorrect number of gradients (expected {expected}, got {len(results)})"
+                f"function {self.title}Backward returned an incorrect number of gradients "
+                f"(expected {expected}, got {len(results)})"
             )
         return [
             None if edge is None else self._checked(r, k, node, on_tape)
@@ -129,7 +130,8 @@ class _FunctionRule:
                 t = as_tensor(result)
         if t.shape != shape:
             raise RuntimeError(
-                f"function {self.title}Backward returned an invalid gradient at index {number} - got {list(t.shape)} but "
+                f"function {self.title}Backward returned an invalid gradient at index {number} - "
+                f"got {list(t.shape)} but "
                 f"expected shape compatible with {list(shape)}"
             )
         return t if on_tape else t._data
@@ -140,9 +142,10 @@ class _FunctionRule:
 class Function:
     """A differentiable operation defined by static methods, as torch.autograd.Function.
 
-    forward(ctx, *args) computes on tensors, without recording, and returns one tensor or a tuple; backward(ctx, *grads) gets one adjoint per
-    result and returns one adjoint per argument, None for those that need none. Call it as `MyFunction.apply(*args)`. With a static
-    `setup_context(ctx, inputs, output)`, forward gets no ctx. Derivatives of any order work when backward uses tape operations.
+    forward(ctx, *args) computes on tensors, without recording, and returns one tensor or a tuple; backward(ctx,
+    *grads) gets one adjoint per result and returns one adjoint per argument, None for those that need none. Call it
+    as `MyFunction.apply(*args)`. With a static `setup_context(ctx, inputs, output)`, forward gets no ctx. Derivatives
+    of any order work when backward uses tape operations.
     """
 
     _rule: _FunctionRule
@@ -277,7 +280,8 @@ class KernelOperation:
         on_tape = any(isinstance(part, Tensor) for part in [*adjoints, *xs])
         if on_tape and not isinstance(self.vjp, KernelOperation):
             raise RuntimeError(
-                f"{self.name} can be differentiated once: its vector-Jacobian product is a plain function. Wrap that in from_kernel, "
+                f"{self.name} can be differentiated once: its vector-Jacobian product is a plain function. "
+                "Wrap that in from_kernel, "
                 "with a vector-Jacobian product of its own, to differentiate again"
             )
         function = self.vjp if on_tape or not isinstance(self.vjp, KernelOperation) else self.vjp.forward
@@ -300,8 +304,9 @@ def from_kernel(
 ) -> KernelOperation:
     """An operation on tensors from functions on arrays, such as compiled kernels.
 
-    forward(*arrays) returns an array or a tuple of arrays. vjp(*arrays, *adjoints), with one adjoint per result, returns one adjoint per
-    input; it must accept adjoints with leading batch axes, as kernels that broadcast do, for batched passes. When vjp is itself made by `from_kernel` the
-    operation can be differentiated again, once per level.
+    forward(*arrays) returns an array or a tuple of arrays. vjp(*arrays, *adjoints), with one adjoint per result,
+    returns one adjoint per input; it must accept adjoints with leading batch axes, as kernels that broadcast do, for
+    batched passes. When vjp is itself made by `from_kernel` the operation can be differentiated again, once per
+    level.
     """
     return KernelOperation(forward, vjp, name)

@@ -1,8 +1,8 @@
 """Derivatives of functions: `jacobian`, `hessian`, `vjp`, `jvp`, `vhp`, `hvp`, as in torch.autograd.functional.
 
-A function takes tensors and returns one tensor or a tuple of them. One input gives one result, a tuple of inputs a tuple,
-and tuples of outputs tuples of tuples, output first. All rows of a Jacobian come from one batched pass. Its seeds are
-one-hot and marked so: the other outputs have no part in a row, however singular they are.
+A function takes tensors and returns one tensor or a tuple of them. One input gives one result, a tuple of inputs a
+tuple, and tuples of outputs tuples of tuples, output first. All rows of a Jacobian come from one batched pass. Its
+seeds are one-hot and marked so: the other outputs have no part in a row, however singular they are.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ELEMENTS_PER_PASS = 1 << 22  # seeds of one batched pass hold at most this many
 
 
 def _prepared(inputs: Any, create: bool) -> tuple[list[Tensor], bool]:
-    """The inputs as tensors that require grad; apart from the caller's graph unless derivatives of the result are wanted."""
+    """The inputs as tensors that require grad, cut from the caller's graph unless `create`."""
     several = isinstance(inputs, (tuple, list)) and all(isinstance(x, (Tensor, np.ndarray)) for x in inputs)
     given = [as_tensor(x) for x in inputs] if several else [as_tensor(inputs)]
     ready = []
@@ -111,8 +111,8 @@ def jacobian(
     """The Jacobian of `func` at `inputs`: shape output shape + input shape for each pair of output and input.
 
     strict: RuntimeError instead of zeros when an output does not depend on an input. vectorize: all rows in batched
-    passes, else one pass per row. strategy: "reverse-mode", "forward-mode" (one direction per input element), or "auto",
-    forward when an output has more than three times as many elements as there are inputs.
+    passes, else one pass per row. strategy: "reverse-mode", "forward-mode" (one direction per input element), or
+    "auto", forward when an output has more than three times as many elements as there are inputs.
     """
     if strategy not in ("auto", "reverse-mode", "forward-mode"):
         raise ArgumentError(f"strategy is 'auto', 'reverse-mode' or 'forward-mode', got {strategy!r}")
@@ -129,7 +129,8 @@ def jacobian(
             if row is None:
                 if strict:
                     raise RuntimeError(
-                        f"Output {number} of the user-provided function is independent of input {place}. This is not allowed in strict mode."
+                        f"Output {number} of the user-provided function is independent of input "
+                        f"{place}. This is not allowed in strict mode."
                     )
                 row = Tensor(np.zeros(output.shape + x.shape, x.dtype))
             block = row.reshape(output.shape + x.shape)
@@ -143,7 +144,8 @@ def _scalar(outputs: list[Tensor], several: bool, what: str) -> Tensor:
         raise RuntimeError(f"The function given to {what} should return a single Tensor, got {len(outputs)}")
     if outputs[0].size != 1:
         raise RuntimeError(
-            f"The Tensor returned by the function given to {what} should contain a single element, got shape {outputs[0].shape}"
+            f"The Tensor returned by the function given to {what} should contain a single element, "
+            f"got shape {outputs[0].shape}"
         )
     return outputs[0].reshape(())  # type: ignore[no-any-return]
 
@@ -151,7 +153,7 @@ def _scalar(outputs: list[Tensor], several: bool, what: str) -> Tensor:
 def hessian(
     func: Function, inputs: Any, create_graph: bool = False, strict: bool = False, vectorize: bool = True
 ) -> Any:
-    """The matrix of second derivatives of a scalar function: shape input shape + input shape for each pair of inputs."""
+    """The second derivatives of a scalar function: shape input shape + input shape for each pair of inputs."""
     with enable_grad():
         ready, several = _prepared(inputs, create_graph)
         output = _scalar(*_called(func, ready), "hessian")
@@ -166,7 +168,8 @@ def hessian(
             if row is None:
                 if strict:
                     raise RuntimeError(
-                        f"The Hessian of the user-provided function is independent of inputs {i} and {j}. This is not allowed in strict mode."
+                        f"The Hessian of the user-provided function is independent of inputs {i} "
+                        f"and {j}. This is not allowed in strict mode."
                     )
                 row = Tensor(np.zeros(x.shape + y.shape, x.dtype))
             blocks.append(_ended(row.reshape(x.shape + y.shape), create_graph))
@@ -179,7 +182,8 @@ def _direction(v: Any, like: list[Tensor], several: bool, what: str) -> list[Ten
         if len(like) == 1 and like[0].size == 1:
             return [Tensor(np.ones(like[0].shape, like[0].dtype))]
         raise RuntimeError(
-            f"{what}: the vector v can only be None if the user-provided function has one {'output' if what == 'vjp' else 'input'} with a single element."
+            f"{what}: the vector v can only be None if the user-provided function has one "
+            f"{'output' if what == 'vjp' else 'input'} with a single element."
         )
     given = [as_tensor(part) for part in v] if several else [as_tensor(v)]
     if len(given) != len(like) or any(a.shape != b.shape for a, b in zip(given, like, strict=True)):
@@ -190,7 +194,8 @@ def _direction(v: Any, like: list[Tensor], several: bool, what: str) -> list[Ten
 def _filled_in(results: Sequence[Tensor | None], like: Sequence[Tensor], strict: bool, what: str) -> list[Tensor]:
     if strict and any(r is None for r in results):
         raise RuntimeError(
-            f"{what}: the output of the user-provided function is independent of an input. This is not allowed in strict mode."
+            f"{what}: the output of the user-provided function is independent of an input. "
+            "This is not allowed in strict mode."
         )
     return [zeros_like(x) if r is None else r for r, x in zip(results, like, strict=True)]
 

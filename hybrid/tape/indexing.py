@@ -32,7 +32,7 @@ def positions_of(index: Any, shape: tuple[int, ...]) -> Any:
 
 
 def put(g: Any, index: Any, shape: tuple[int, ...], rank: int) -> Any:
-    """Zeros of `shape` with `g` added at `index`: the dual of reading. `rank` is that of one reading, without leading axes."""
+    """Zeros of `shape` with `g` added at `index`: the dual of reading. `rank`: axes of one reading."""
     if isinstance(g, Tensor):
         return record(_PUT, (g,), put(g._data, index, shape, rank), index=index, shape=shape)
     lead = g.shape[: g.ndim - rank]
@@ -83,7 +83,7 @@ def getitem(x: Tensor, index: Any) -> Tensor:
 
 
 def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Tensor:
-    """The element at `indices` along `axis`, for every position of the other axes (PyTorch's `gather`/`take_along_dim`)."""
+    """The element at `indices` along `axis`, for every position of the other axes (PyTorch's `gather`)."""
     x = as_tensor(x)
     chosen = np.asarray(indices._data if isinstance(indices, Tensor) else indices)
     positions = np.take_along_axis(np.arange(x.size).reshape(x.shape), chosen, axis)

@@ -1,8 +1,8 @@
 """Changing tensors in place: `t += 1`, `t[i] = v`, `zero_`, `exp_` …, with PyTorch's version counting.
 
-The result of an in-place operation is computed out of place, written into the tensor's memory, and the tensor takes the place of
-the result in the graph. When the tensor is a view, its base gets a node "base with this part replaced", and
-every other view of that base reads its own node back from the base when it is next used.
+The result of an in-place operation is computed out of place, written into the tensor's memory, and the tensor takes
+the place of the result in the graph. When the tensor is a view, its base gets a node "base with this part replaced",
+and every other view of that base reads its own node back from the base when it is next used.
 """
 
 from __future__ import annotations
@@ -62,10 +62,11 @@ rebuild_view_edge.append(_rebuilt)
 
 
 def check_writable(t: Tensor) -> None:
-    """RuntimeError where PyTorch has one: recording an in-place change of a leaf that requires grad, or of a view of one."""
+    """RuntimeError where PyTorch has one: an in-place change of a leaf that requires grad, or of a view of one."""
     if not memory(t).flags.writeable:
         raise RuntimeError(
-            "unsupported operation: the tensor's memory is read-only (it is expanded, or shared with a read-only array). "
+            "unsupported operation: the tensor's memory is read-only (it is expanded, or shared with a "
+            "read-only array). "
             "Please clone() the tensor before performing the operation."
         )
     if not is_grad_enabled() or (t._extra is not None and t._extra.detached):

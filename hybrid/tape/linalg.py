@@ -1,8 +1,8 @@
 """Linear algebra on matrices and stacks of matrices, differentiable any number of times.
 
 Rules are the textbook ones [Giles, An extended collection of matrix derivative results, 2008; Seeger et al.,
-Auto-differentiating linear algebra, 2017]. Decompositions need what their derivatives need: separated eigenvalues or singular
-values, full rank. A singular matrix raises numpy.linalg.LinAlgError, as NumPy does.
+Auto-differentiating linear algebra, 2017]. Decompositions need what their derivatives need: separated eigenvalues or
+singular values, full rank. A singular matrix raises numpy.linalg.LinAlgError, as NumPy does.
 """
 
 from __future__ import annotations
@@ -199,8 +199,8 @@ class SvdResult(NamedTuple):
 def svd(a: Any, full_matrices: bool = False) -> SvdResult:
     """The reduced singular value decomposition a = U diag(S) Vh, singular values decreasing.
 
-    Derivatives of U and Vh need distinct, non-zero singular values, and functions that do not depend on their signs. UnsupportedError for full
-    matrices unless `a` is square: their extra columns are arbitrary and have no derivative.
+    Derivatives of U and Vh need distinct, non-zero singular values, and functions that do not depend on their signs.
+    UnsupportedError for full matrices unless `a` is square: their extra columns are arbitrary and have no derivative.
     """
     a = as_tensor(a)
     if full_matrices and a.shape[-1] != a.shape[-2]:
@@ -242,7 +242,8 @@ class LstsqResult(NamedTuple):
 def lstsq(a: Any, b: Any, rcond: Any = None) -> LstsqResult:
     """The least-squares solution of a x = b for a matrix of full rank, by QR; the shortest one when there are many.
 
-    a: (m, n), b: (m,) or (m, k). numpy.linalg.LinAlgError when the rank is not full: the solution is then not differentiable.
+    a: (m, n), b: (m,) or (m, k). numpy.linalg.LinAlgError when the rank is not full: the solution is then not
+        differentiable.
     """
     a, b = as_tensor(a), as_tensor(b)
     if a.ndim != 2:
@@ -282,4 +283,4 @@ def matrix_power(a: Any, n: int) -> Tensor:
     if result is None:
         eye = np.broadcast_to(np.eye(a.shape[-1], dtype=a.dtype), a.shape)
         return a * 0.0 + eye if a.requires_grad and is_grad_enabled() else Tensor(eye.copy())
-    return result
+    return result  # type: ignore[no-any-return]

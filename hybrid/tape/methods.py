@@ -117,6 +117,7 @@ def _extreme_method(values: Any, positions: Any, pairwise: Any) -> Any:
     return method
 
 
+_function: Any
 for _function in (
     reductions.sum, reductions.mean, reductions.prod, reductions.amax, reductions.amin, reductions.argmax,
     reductions.argmin, reductions.all, reductions.any, reductions.cumsum, reductions.cumprod, reductions.var,
@@ -131,7 +132,8 @@ for _function in (
     shape.reshape, shape.ravel, shape.flatten, shape.permute, shape.transpose, shape.swapaxes, shape.moveaxis,
     shape.broadcast_to, shape.tile, shape.diagonal, shape.diag, shape.trace, shape.tril, shape.triu, shape.clone,
     shape.astype, indexing.take, indexing.index_add, indexing.scatter_add, products.matmul, products.dot,
-    products.outer, products.inner, products.tensordot, activation.clip, activation.relu, activation.sigmoid, activation.softplus,
+    products.outer, products.inner, products.tensordot, activation.clip, activation.relu, activation.sigmoid,
+    activation.softplus,
     inplace.fill_, inplace.zero_, inplace.copy_, autograd.retain_grad, autograd.register_hook, autograd.backward,
 ):  # fmt: skip
     _attach(_function.__name__, _function)

@@ -20,7 +20,7 @@ _quiet.run(np.seterr, all="ignore")
 quietly = _quiet.copy
 
 
-class set_grad_enabled(ContextDecorator):  # noqa: N801 - PyTorch's name
+class set_grad_enabled(ContextDecorator):
     """Turn recording on or off: at once when called, and until the end of the block when used with `with`.
 
     Also a decorator: `@set_grad_enabled(False)`.
@@ -93,13 +93,13 @@ class _ModeDecorator(_Recording):
         return _like(wrapped, function)
 
 
-class no_grad(_ModeDecorator):  # noqa: N801 - PyTorch's name
+class no_grad(_ModeDecorator):
     """Nothing is recorded in this block, or in the function it decorates; results do not require gradients."""
 
     _default = False
 
 
-class enable_grad(_ModeDecorator):  # noqa: N801 - PyTorch's name
+class enable_grad(_ModeDecorator):
     """Recording is on in this block, or in the function it decorates, even inside `no_grad`."""
 
     _default = True

@@ -72,7 +72,7 @@ class Node:
 
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
-        """The nodes this one sends adjoints to, each with the number of the output it stands for, as PyTorch shows it."""
+        """The nodes this one sends adjoints to, each with the number of the output it stands for, as in PyTorch."""
         return tuple((edge, getattr(edge, "args", None) or 0) if _is_output(edge) else (edge, 0) for edge in self.edges)
 
     def __repr__(self) -> str:
@@ -120,10 +120,11 @@ class Masked:
     """An adjoint together with where it is structurally zero: elements that no differentiated result depends on.
 
     `where`, `maximum` and their like give their untaken elements no part in the result. Their adjoint there is not
-    a number that happens to be zero but the absence of any dependence, so it must stay zero when it meets an infinite or
-    NaN partial further down (the square root of the branch that was not taken). Such an adjoint carries `dead`, a
-    boolean array that broadcasts against `value` and is true at those elements; elementwise rules keep it and set their results to zero there.
-    Numbers that merely are zero are left to IEEE arithmetic: the derivative of √x·√x at 0 is NaN, not silently 0.
+    a number that happens to be zero but the absence of any dependence, so it must stay zero when it meets an infinite
+    or NaN partial further down (the square root of the branch that was not taken). Such an adjoint carries `dead`, a
+    boolean array that broadcasts against `value` and is true at those elements; elementwise rules keep it and set
+    their results to zero there. Numbers that merely are zero are left to IEEE arithmetic: the derivative of √x·√x at
+    0 is NaN, not silently 0.
     """
 
     __slots__ = ("dead", "value")

@@ -47,7 +47,8 @@ def array_ufunc(self: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, **kwar
     (target,) = out
     if not isinstance(target, Tensor):
         raise TypeError(
-            "a NumPy array cannot take a tensor's result in place: use tensor.detach().numpy(), or make the array a tensor"
+            "a NumPy array cannot take a tensor's result in place: use tensor.detach().numpy(), "
+            "or make the array a tensor"
         )
     check_writable(target)
     return replace(target, result)
@@ -65,7 +66,7 @@ def _numpy_std(
     return reductions.std(x, axis, ddof, keepdims)
 
 
-def _numpy_norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Tensor:  # noqa: A002
+def _numpy_norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Tensor:
     x = as_tensor(x)
     if x.ndim == 2 and axis is None and ord not in (None, "fro"):
         raise UnsupportedError(
@@ -81,7 +82,7 @@ def _numpy_where(condition: Any, x: Any = None, y: Any = None) -> Any:
 
 
 def _numpy_round(x: Any, decimals: int = 0) -> Tensor:
-    return elementwise.rint(x) if decimals == 0 else elementwise.rint(x * 10.0**decimals) / 10.0**decimals  # type: ignore[no-any-return]
+    return elementwise.rint(x) if decimals == 0 else elementwise.rint(x * 10.0**decimals) / 10.0**decimals
 
 
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
@@ -101,7 +102,8 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.diagonal: shape.diagonal, np.diag: shape.diag, np.trace: shape.trace, np.tril: shape.tril, np.triu: shape.triu,
     np.take: indexing.take, np.take_along_axis: indexing.take_along_axis, np.copy: shape.clone,
     np.zeros_like: creation.zeros_like, np.ones_like: creation.ones_like, np.full_like: creation.full_like,
-    np.empty_like: creation.empty_like, np.shape: lambda x: x.shape, np.ndim: lambda x: x.ndim, np.size: lambda x: x.size,
+    np.empty_like: creation.empty_like,
+    np.shape: lambda x: x.shape, np.ndim: lambda x: x.ndim, np.size: lambda x: x.size,
     np.vstack: lambda xs: shape.concatenate([shape.at_least_2d(x) for x in xs], 0),
     np.hstack: lambda xs: shape.concatenate(list(xs), 0 if as_tensor(xs[0]).ndim < 2 else 1),
     np.linalg.solve: linalg.solve, np.linalg.inv: linalg.inv, np.linalg.det: linalg.det,

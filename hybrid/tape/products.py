@@ -61,7 +61,7 @@ def dot(x: Any, y: Any) -> Tensor:
     """NumPy's dot: the inner product of vectors, the matrix product, or a product with a number."""
     x, y = as_tensor(x), as_tensor(y)
     if x.ndim == 0 or y.ndim == 0:
-        return x * y
+        return x * y  # type: ignore[no-any-return]
     return matmul(x, y) if y.ndim <= 2 else tensordot(x, y, ([-1], [-2]))
 
 
@@ -169,7 +169,7 @@ def _parse(spec: str, ranks: list[int]) -> tuple[list[str], str]:
     spare = [c for c in "ZYXWVUTSRQPONMLKJIHGFEDCBAzyxwvutsrqponmlkjihgfedcba" if c not in spec]
     extra = [rank - len(term.replace("...", "")) for term, rank in zip(terms, ranks, strict=True)]
     for term, more in zip(terms, extra, strict=True):
-        if more and "..." not in term or more < 0:
+        if (more and "..." not in term) or more < 0:
             raise ArgumentError(
                 f"einsum {spec!r}: the term {term!r} does not have as many indices as its operand has axes"
             )

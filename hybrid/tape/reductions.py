@@ -1,6 +1,7 @@
 """Sums, means, products, extrema and other reductions along axes.
 
-Axes follow NumPy and PyTorch at once: `axis=` (or `dim=`) an integer, a tuple or None for all; `keepdims=` (or `keepdim=`).
+Axes follow NumPy and PyTorch at once: `axis=` (or `dim=`) an integer, a tuple or None for all; `keepdims=` (or
+`keepdim=`).
 """
 
 from __future__ import annotations
@@ -61,7 +62,9 @@ _MEAN = Rule("Mean", "x", lambda g, shape, axes, keep, count: spread(g, shape, a
 _CUMSUM = Rule("Cumsum", "x", lambda g, axis: np.flip(np.cumsum(np.flip(g, axis), axis), axis), moves=True)
 _LOGSUMEXP = Rule(
     "Logsumexp", "x",
-    lambda g, x, out, shape, axes, keep: spread(g, shape, axes, keep) * np.exp(x - keep_axes(out, axes, len(shape), keep)),
+    lambda g, x, out, shape, axes, keep: (
+        spread(g, shape, axes, keep) * np.exp(x - keep_axes(out, axes, len(shape), keep))
+    ),
 )  # fmt: skip
 _SOFTMAX = Rule("Softmax", "x", lambda g, out, axis: out * (g - (g * out).sum(axis=axis, keepdims=True)))
 _LOG_SOFTMAX = Rule("LogSoftmax", "x", lambda g, out, axis: g - np.exp(out) * g.sum(axis=axis, keepdims=True))
@@ -91,7 +94,7 @@ _AMIN = Rule("Amin", "x", _extreme, selects=True)
 _NORM = Rule("Norm", "x", _norm, selects=True)
 
 
-def sum(x: Any, axis: Axis = None, keepdims: bool = False, dtype: Any = None) -> Tensor:  # noqa: A001
+def sum(x: Any, axis: Axis = None, keepdims: bool = False, dtype: Any = None) -> Tensor:
     """The sum of all elements, or along `axis`."""
     x = as_tensor(x)
     axes = negative_axes(axis, x.ndim)
@@ -136,11 +139,11 @@ def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Tensor:
     return Tensor(np.argmin(as_tensor(x)._data, axis=axis, keepdims=keepdims))
 
 
-def all(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:  # noqa: A001
+def all(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return Tensor(np.all(as_tensor(x)._data, axis=axis, keepdims=keepdims))  # type: ignore[arg-type]
 
 
-def any(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:  # noqa: A001
+def any(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return Tensor(np.any(as_tensor(x)._data, axis=axis, keepdims=keepdims))  # type: ignore[arg-type]
 
 
@@ -168,7 +171,7 @@ def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
             x = pairs if x.shape[a] % 2 == 0 else concatenate([pairs, _at(x, a, slice(2 * half, None))], a)
         if x.shape[a] == 0:
             x = Tensor(np.ones([1 if i - x.ndim == a else n for i, n in enumerate(x.shape)], x.dtype))
-    return x if keepdims else x.squeeze(axes)
+    return x if keepdims else x.squeeze(axes)  # type: ignore[no-any-return]
 
 
 def cumprod(x: Any, axis: int | None = None) -> Tensor:
@@ -181,7 +184,7 @@ def cumprod(x: Any, axis: int | None = None) -> Tensor:
     while x.ndim and step < x.shape[a]:
         x = concatenate([_at(x, a, slice(0, step)), _at(x, a, slice(step, None)) * _at(x, a, slice(0, -step))], a)
         step *= 2
-    return x
+    return x  # type: ignore[no-any-return]
 
 
 def var(x: Any, axis: Axis = None, correction: float = 1, keepdims: bool = False) -> Tensor:
@@ -191,16 +194,17 @@ def var(x: Any, axis: Axis = None, correction: float = 1, keepdims: bool = False
     count = math.prod([x.shape[a] for a in axes])
     deviation = x - mean(x, axes, True)
     freedom = np.maximum(np.float64(count - correction), 0.0)
-    return (deviation * deviation).sum(axis=axes, keepdims=keepdims) / Tensor(freedom.astype(deviation.dtype))
+    return (deviation * deviation).sum(axis=axes, keepdims=keepdims) / Tensor(freedom.astype(deviation.dtype))  # type: ignore[no-any-return]
 
 
 def std(x: Any, axis: Axis = None, correction: float = 1, keepdims: bool = False) -> Tensor:
     """The square root of `var`."""
-    return sqrt(var(x, axis, correction, keepdims))  # type: ignore[no-any-return]
+    return sqrt(var(x, axis, correction, keepdims))
 
 
-def norm(x: Any, ord: Any = 2, axis: Axis = None, keepdims: bool = False) -> Tensor:  # noqa: A002
-    """The p-norm of all elements or along `axis`: (Σ|x|ᵖ)^(1/p), the largest |x| for inf, the number of non-zeros for 0.
+def norm(x: Any, ord: Any = 2, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The p-norm of all elements or along `axis`: (Σ|x|ᵖ)^(1/p), the largest |x| for inf, the number of non-zeros for
+    0.
 
     The gradient of the 2-norm at 0 is 0, as in PyTorch.
     """
@@ -218,7 +222,7 @@ def norm(x: Any, ord: Any = 2, axis: Axis = None, keepdims: bool = False) -> Ten
         return (amax if ord > 0 else amin)(size, axes, keepdims)
     if ord == 0:
         return sum(where(x == 0, 0.0, 1.0), axes, keepdims)
-    return sum(size**ord, axes, keepdims) ** (1 / ord)
+    return sum(size**ord, axes, keepdims) ** (1 / ord)  # type: ignore[no-any-return]
 
 
 def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -238,7 +242,7 @@ def log_softmax(x: Any, axis: int = -1) -> Tensor:
     x = as_tensor(x)
     (a,) = negative_axes(axis, x.ndim) or (None,)
     if a is None:
-        return x - x
+        return x - x  # type: ignore[no-any-return]
     return record(_LOG_SOFTMAX, (x,), x._data - logsumexp(x._data, a, True)._data, axis=a)
 
 
@@ -247,7 +251,7 @@ def softmax(x: Any, axis: int = -1) -> Tensor:
     x = as_tensor(x)
     (a,) = negative_axes(axis, x.ndim) or (None,)
     if a is None:
-        return exp(x - x)  # type: ignore[no-any-return]
+        return exp(x - x)
     shifted = quietly().run(
         np.exp, quietly().run(np.subtract, x._data, np.max(x._data, axis=a, keepdims=True, initial=-np.inf))
     )

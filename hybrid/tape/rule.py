@@ -1,11 +1,13 @@
 """Rules: how an operation sends its adjoint to its inputs, and how an executed operation is recorded.
 
-A rule is one function per input, written in NumPy: `lambda g, x: g * np.cos(x)`. Its parameter names say what it reads, and so
-what the forward pass must keep: the adjoint `g`, inputs by their names, the result as `out`, and any further parameter
-of the operation (an axis, a shape) by its name. The same function runs on plain arrays, which is the fast path, and on
-tensors when derivatives of derivatives are wanted: NumPy's protocols then put every step on the tape.
+A rule is one function per input, written in NumPy: `lambda g, x: g * np.cos(x)`. Its parameter names say what it
+reads, and so what the forward pass must keep: the adjoint `g`, inputs by their names, the result as `out`, and any
+further parameter of the operation (an axis, a shape) by its name. The same function runs on plain arrays, which is
+the fast path, and on tensors when derivatives of derivatives are wanted: NumPy's protocols then put every step on the
+tape.
 
-Adjoints may carry leading axes the values do not have (one per seed of a batched pass), so rules count axes from the end.
+Adjoints may carry leading axes the values do not have (one per seed of a batched pass), so rules count axes from the
+end.
 """
 
 from __future__ import annotations
@@ -123,7 +125,8 @@ def lifted(node: Node) -> list[Any]:
 def check_saved(node: Node) -> None:
     if node.saved is None:
         raise RuntimeError(
-            "Trying to backward through the graph a second time (or directly access saved tensors after they have already "
+            "Trying to backward through the graph a second time (or directly access saved tensors after they have "
+            "already "
             f"been freed). The saved values of {node.name()} are freed when you call .backward() or grad(). Specify "
             "retain_graph=True if you need to backward through the graph a second time."
         )
@@ -141,7 +144,8 @@ def _modified(node: Node, what: str, versions: tuple[int, int] | None) -> Runtim
     counted = f"; it is at version {versions[0]}; expected version {versions[1]} instead" if versions else ""
     return RuntimeError(
         "one of the variables needed for gradient computation has been modified by an inplace operation: "
-        f"{what} of {node.name()}{counted}. Hint: replace the in-place change by one that makes a new tensor, or clone() first."
+        f"{what} of {node.name()}{counted}. "
+        "Hint: replace the in-place change by one that makes a new tensor, or clone() first."
     )
 
 
@@ -193,7 +197,7 @@ def note_versions(node: Node, inputs: Sequence[Any]) -> None:
 
 
 def record_many(rule: Rule, inputs: Sequence[Tensor], data: Sequence[Any], **args: Any) -> list[Tensor]:
-    """Like `record` for an operation with several results; the rule gets a list of adjoints, None where there is none."""
+    """Like `record` for an operation with several results; its rule gets a list of adjoints, None where none came."""
     node = make_node(rule, inputs, tuple(data), args)
     if node is None:
         return [Tensor(part) for part in data]

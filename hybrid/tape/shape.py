@@ -6,6 +6,7 @@ Where NumPy gives a view, so does this: the result shares memory, and an in-plac
 from __future__ import annotations
 
 import builtins
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -76,11 +77,12 @@ def view_of(rule: Rule, x: Tensor, data: Any, **args: Any) -> Tensor:
 
 
 def place(x: Any, positions: Any, size: int) -> Any:
-    """Along the last axis: zeros of length `size` with x added at `positions` (which may repeat). The dual of `pick`."""
+    """Along the last axis: zeros of length `size` with x added at `positions`, which may repeat. Dual of `pick`."""
     if isinstance(x, Tensor):
         return record(_PLACE, (x,), place(x._data, positions, size), positions=positions)
     result = np.zeros((*x.shape[: x.ndim - 1], size), x.dtype)
-    np.add.at(result, (..., positions), x)
+    where: Any = (..., positions)
+    np.add.at(result, where, x)
     return result
 
 
@@ -215,11 +217,11 @@ def stack(tensors: Sequence[Any], axis: int = 0) -> Tensor:
     xs = [as_tensor(t) for t in tensors]
     if len({x.shape for x in xs}) > 1:
         raise RuntimeError(f"stack expects each tensor to be equal size, but got {[x.shape for x in xs]}")
-    return concatenate([unsqueeze(x, axis) for x in xs], axis if axis >= 0 else axis)
+    return concatenate([unsqueeze(x, axis) for x in xs], axis)
 
 
 def split(x: Any, sections: Any, axis: int = 0) -> list[Tensor]:
-    """Pieces of length `sections` (the last may be shorter), or of the lengths in the list `sections`: PyTorch's split."""
+    """PyTorch's split: pieces of length `sections` (the last may be shorter), or of the lengths in that list."""
     x = as_tensor(x)
     n = x.shape[axis]
     if isinstance(sections, (int, np.integer)):
@@ -245,7 +247,7 @@ def array_split(x: Any, sections: Any, axis: int = 0) -> list[Tensor]:
 
 def _pieces(x: Tensor, cuts: list[int], axis: int) -> list[Tensor]:
     behind = (slice(None),) * (x.ndim - 1 - axis % x.ndim)
-    return [x[(..., slice(a, b), *behind)] for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    return [x[(..., slice(a, b), *behind)] for a, b in itertools.pairwise(cuts)]
 
 
 def unbind(x: Any, axis: int = 0) -> tuple[Tensor, ...]:
@@ -274,7 +276,7 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Tensor:
     if axis is None:
         x, axis = reshape(x, -1), 0
     chosen = np.repeat(np.arange(x.shape[axis]), repeats)
-    return x[(slice(None),) * (axis % x.ndim) + (chosen,)]
+    return x[(slice(None),) * (axis % x.ndim) + (chosen,)]  # type: ignore[no-any-return]
 
 
 def pad(x: Any, width: Any, mode: str = "constant", value: float = 0.0) -> Tensor:
@@ -290,11 +292,11 @@ def pad(x: Any, width: Any, mode: str = "constant", value: float = 0.0) -> Tenso
             ]
             if before or after:
                 x = concatenate([ends[0], x, ends[1]], a)
-        return x
+        return x  # type: ignore[no-any-return]
     for a, (before, after) in enumerate(pairs):
         chosen = np.pad(np.arange(x.shape[a]), (before, after), mode=mode)  # type: ignore[call-overload]
         x = x[(slice(None),) * a + (chosen,)]
-    return x
+    return x  # type: ignore[no-any-return]
 
 
 def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:

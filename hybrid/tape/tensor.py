@@ -1,10 +1,10 @@
 """`Tensor`: an array that remembers how it was computed.
 
 A tensor is a handle on NumPy data (`_data`) and on its place in the recorded graph (`_edge`): the `Node` that made it,
-the `Leaf` that collects its gradient, or None when it does not require one. Everything rarer, such as being a view, having been changed in
-place, or retaining a gradient, lives in an optional `_Extra`, so that an ordinary tensor stays three pointers wide.
-Results without axes keep their data as an immutable NumPy scalar, several times faster than an array without axes, until someone
-needs their memory.
+the `Leaf` that collects its gradient, or None when it does not require one. Everything rarer, such as being a view,
+having been changed in place, or retaining a gradient, lives in an optional `_Extra`, so that an ordinary tensor stays
+three pointers wide. Results without axes keep their data as an immutable NumPy scalar, several times faster than an
+array without axes, until someone needs their memory.
 """
 
 from __future__ import annotations
@@ -44,8 +44,9 @@ class _Extra:
 class Tensor:
     """A float32 or float64 array (or an integer or boolean one, without gradients) on the tape.
 
-    Make one with `tensor`, `from_numpy`, `zeros` and their like. `data`, `shape`, `dtype`, `ndim`, `size`, `T`, indexing, operators, the
-    methods of NumPy arrays and of PyTorch tensors, and NumPy's own functions work on it and record what they do.
+    Make one with `tensor`, `from_numpy`, `zeros` and their like. `data`, `shape`, `dtype`, `ndim`, `size`, `T`,
+    indexing, operators, the methods of NumPy arrays and of PyTorch tensors, and NumPy's own functions work on it and
+    record what they do.
     """
 
     __slots__ = ("__weakref__", "_data", "_edge", "_extra")
@@ -114,7 +115,7 @@ class Tensor:
         """The data, sharing memory. RuntimeError for a tensor that requires grad: use `t.detach().numpy()`."""
         if self._edge is not None:
             raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
-        return memory(self)
+        return memory(self)  # type: ignore[no-any-return]
 
     def item(self) -> Any:
         """The only element as a Python number. ValueError when there is not exactly one."""
@@ -235,7 +236,8 @@ class Tensor:
             return leaf.grad  # type: ignore[no-any-return]
         if isinstance(self._edge, Node):
             warnings.warn(
-                "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't "
+                "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute "
+                "won't "
                 "be populated during backward(). If you indeed want the .grad field to be populated for a non-leaf "
                 "Tensor, use .retain_grad() on the non-leaf Tensor.",
                 UserWarning,
@@ -382,7 +384,7 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
 def as_tensor(value: Any, dtype: Any = None) -> Tensor:
     """`value` itself when it is a tensor, otherwise a constant tensor that shares its memory where NumPy can."""
     if isinstance(value, Tensor):
-        return value if dtype is None or value.dtype == dtype else value.to(dtype)  # type: ignore[no-any-return]
+        return value if dtype is None or value.dtype == dtype else value.to(dtype)
     if isinstance(value, Sequence) and not isinstance(value, str):
         value = _plain(value)
     return Tensor(check_data(np.asarray(value, dtype=dtype), "an operation on tensors"))

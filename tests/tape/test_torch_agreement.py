@@ -1,4 +1,4 @@
-"""The tape beside PyTorch in double precision: values, first and second derivatives, in-place semantics, error texts."""
+"""The tape beside PyTorch in double precision: values, derivatives, in-place semantics, errors."""
 
 import numpy as np
 import pytest
@@ -125,7 +125,8 @@ def test_binary(name, shapes):
 
 
 KINKS = {
-    "abs": [0.0, -0.0], "sign": [0.0, 1.0], "relu": [0.0, -0.0, 1.0], "floor": [1.0, 0.5], "ceil": [1.0], "trunc": [-1.0],
+    "abs": [0.0, -0.0], "sign": [0.0, 1.0], "relu": [0.0, -0.0, 1.0], "floor": [1.0, 0.5], "ceil": [1.0],
+    "trunc": [-1.0],
     "sqrt": [0.0], "rint": [0.5], "log": [0.0, -1.0], "asin": [1.0, 2.0], "erf": [np.inf, -np.inf],
     "exp": [-np.inf, 800.0], "tanh": [np.inf, np.nan], "atan": [np.inf], "sigmoid": [-800.0, 800.0],
 }  # fmt: skip
@@ -172,23 +173,32 @@ def linalg(x):
 
 
 INDEX = np.array([[0, 2], [1, 0]])
-INTEGERS = lambda x, a: torch.from_numpy(a) if isinstance(x, torch.Tensor) else a  # noqa: E731
+
+
+def integers(x, a):
+    return torch.from_numpy(a) if isinstance(x, torch.Tensor) else a
+
 
 OPERATIONS = {
     "sum": (lambda x: x.sum(), (3, 4)), "sum dim": (lambda x: x.sum(dim=1, keepdim=True), (3, 4)),
     "sum of nothing": (lambda x: x.sum(), (0, 2)), "sum dims": (lambda x: x.sum(dim=(0, 2)), (2, 3, 4)),
-    "mean": (lambda x: x.mean(dim=0), (3, 4)), "var": (lambda x: x.var(), (3, 4)), "std": (lambda x: x.std(dim=1), (3, 4)),
+    "mean": (lambda x: x.mean(dim=0), (3, 4)), "var": (lambda x: x.var(), (3, 4)),
+    "std": (lambda x: x.std(dim=1), (3, 4)),
     "var uncorrected": (lambda x: x.var(dim=0, correction=0), (3, 4)), "prod": (lambda x: x.prod(dim=1), (3, 5)),
-    "prod all": (lambda x: x.prod(), (7,)), "max": (lambda x: x.max(), (3, 4)), "max dim": (lambda x: x.max(dim=1)[0], (3, 4)),
+    "prod all": (lambda x: x.prod(), (7,)), "max": (lambda x: x.max(), (3, 4)),
+    "max dim": (lambda x: x.max(dim=1)[0], (3, 4)),
     "min dim": (lambda x: x.min(dim=0, keepdim=True)[0], (3, 4)), "amax": (lambda x: x.amax(dim=1), (3, 4)),
     "amin": (lambda x: x.amin(dim=(0, 1)), (3, 4)), "norm": (lambda x: x.norm(), (3, 4)),
-    "norm 1": (lambda x: x.norm(1), (3, 4)), "norm 3": (lambda x: x.norm(3, 1), (3, 4)), "norm inf": (lambda x: x.norm(np.inf), (3, 4)),
+    "norm 1": (lambda x: x.norm(1), (3, 4)), "norm 3": (lambda x: x.norm(3, 1), (3, 4)),
+    "norm inf": (lambda x: x.norm(np.inf), (3, 4)),
     "logsumexp": (lambda x: x.logsumexp(dim=1), (3, 4)), "cumsum": (lambda x: x.cumsum(dim=1), (3, 4)),
     "cumprod": (lambda x: x.cumprod(dim=0), (5, 2)), "softmax": (lambda x: x.softmax(dim=1), (3, 4)),
     "log_softmax": (lambda x: x.log_softmax(dim=0), (3, 4)), "trace": (lambda x: x.trace(), (3, 3)),
     "matmul": (lambda x, y: x @ y, (3, 4), (4, 2)), "matmul vectors": (lambda x, y: x @ y, (4,), (4,)),
-    "matmul matrix vector": (lambda x, y: x @ y, (3, 4), (4,)), "matmul vector matrix": (lambda x, y: x @ y, (3,), (3, 4)),
-    "matmul stacks": (lambda x, y: x @ y, (2, 1, 3, 4), (5, 4, 2)), "matmul stack vector": (lambda x, y: x @ y, (2, 3, 4), (4,)),
+    "matmul matrix vector": (lambda x, y: x @ y, (3, 4), (4,)),
+    "matmul vector matrix": (lambda x, y: x @ y, (3,), (3, 4)),
+    "matmul stacks": (lambda x, y: x @ y, (2, 1, 3, 4), (5, 4, 2)),
+    "matmul stack vector": (lambda x, y: x @ y, (2, 3, 4), (4,)),
     "matmul empty": (lambda x, y: x @ y, (0, 4), (4, 2)), "matmul no inner": (lambda x, y: x @ y, (3, 0), (0, 2)),
     "outer": (lambda x, y: x.outer(y), (3,), (2,)), "dot": (lambda x, y: x.dot(y), (3,), (3,)),
     "tensordot": (lib(lambda m, x, y: m.tensordot(x, y, 2)), (2, 3, 4), (3, 4, 5)),
@@ -196,28 +206,45 @@ OPERATIONS = {
     "einsum three": (lib(lambda m, x, y, z: m.einsum("i,ij,j", x, y, z)), (3,), (3, 4), (4,)),
     "einsum diagonal": (lib(lambda m, x: m.einsum("ii->i", x)), (3, 3)),
     "einsum ellipsis": (lib(lambda m, x, y: m.einsum("...ij,jk->...ik", x, y)), (2, 3, 4), (4, 2)),
-    "solve": (lambda a, b: linalg(a).solve(spd(a), b), (3, 3), (3, 2)), "solve vector": (lambda a, b: linalg(a).solve(spd(a), b), (3, 3), (3,)),
+    "solve": (lambda a, b: linalg(a).solve(spd(a), b), (3, 3), (3, 2)),
+    "solve vector": (lambda a, b: linalg(a).solve(spd(a), b), (3, 3), (3,)),
     "inv": (lambda a: linalg(a).inv(spd(a)), (3, 3)), "inv stack": (lambda a: linalg(a).inv(spd(a)), (2, 3, 3)),
     "det": (lambda a: linalg(a).det(a), (3, 3)), "slogdet": (lambda a: linalg(a).slogdet(a)[1], (3, 3)),
-    "cholesky": (lambda a: linalg(a).cholesky(spd(a)), (3, 3)), "eigvalsh": (lambda a: linalg(a).eigh(spd(a))[0], (3, 3)),
-    "eigenvectors": (lambda a: linalg(a).eigh(spd(a))[1] ** 2, (3, 3)), "svdvals": (lambda a: linalg(a).svd(a, full_matrices=False)[1], (4, 3)),
+    "cholesky": (lambda a: linalg(a).cholesky(spd(a)), (3, 3)),
+    "eigvalsh": (lambda a: linalg(a).eigh(spd(a))[0], (3, 3)),
+    "eigenvectors": (lambda a: linalg(a).eigh(spd(a))[1] ** 2, (3, 3)),
+    "svdvals": (lambda a: linalg(a).svd(a, full_matrices=False)[1], (4, 3)),
     "singular vectors": (lambda a: linalg(a).svd(a, full_matrices=False)[0] ** 2, (4, 3)),
     "qr": (lambda a: linalg(a).qr(a)[1] ** 2, (4, 3)), "lstsq": (lambda a, b: linalg(a).lstsq(a, b)[0], (4, 2), (4, 1)),
-    "reshape": (lambda x: x.reshape(2, 6), (3, 4)), "flatten": (lambda x: x.flatten(1), (2, 3, 4)), "transpose": (lambda x: x.transpose(0, 2), (2, 3, 4)),
-    "permute": (lambda x: x.permute(2, 0, 1), (2, 3, 4)), "squeeze": (lambda x: x.squeeze(), (1, 3, 1)), "unsqueeze": (lambda x: x.unsqueeze(1), (3, 4)),
+    "reshape": (lambda x: x.reshape(2, 6), (3, 4)), "flatten": (lambda x: x.flatten(1), (2, 3, 4)),
+    "transpose": (lambda x: x.transpose(0, 2), (2, 3, 4)),
+    "permute": (lambda x: x.permute(2, 0, 1), (2, 3, 4)), "squeeze": (lambda x: x.squeeze(), (1, 3, 1)),
+    "unsqueeze": (lambda x: x.unsqueeze(1), (3, 4)),
     "stack": (lib(lambda m, x, y: m.stack([x, y], 1)), (3, 4), (3, 4)), "flip": (lambda x: x.flip((0, 1)), (3, 4)),
-    "concatenate": (lib(lambda m, x, y: m.concatenate([x, y], 1)), (3, 4), (3, 1)), "split": (lambda x: x.split(2, 1)[1], (3, 5)),
-    "split sizes": (lambda x: x.split([1, 4], 1)[1], (3, 5)), "chunk": (lambda x: x.chunk(2, 1)[1], (3, 5)), "unbind": (lambda x: x.unbind(1)[2], (3, 4)),
-    "roll": (lambda x: x.roll(1, 0), (3, 4)), "tile": (lambda x: x.tile((2, 3)), (3, 4)), "repeat": (lambda x: x.repeat(2, 1, 3), (3, 4)),
-    "expand": (lambda x: x.expand(5, -1, 4), (3, 1)), "diagonal": (lambda x: x.diagonal(1), (3, 4)), "diag": (lambda x: x.diag(), (3,)),
-    "tril": (lambda x: x.tril(), (3, 4)), "triu": (lambda x: x.triu(1), (3, 4)), "clone": (lambda x: x.clone(), (3, 4)), "T": (lambda x: x.T, (3, 4)),
-    "slice": (lambda x: x[1:, ::2], (3, 4)), "integer": (lambda x: x[1], (3, 4)), "element": (lambda x: x[1, -1], (3, 4)),
-    "new axis": (lambda x: x[:, None, ..., 0], (3, 4)), "boolean": (lambda x: x[INTEGERS(x, np.array([True, False, True]))], (3, 4)),
-    "integers": (lambda x: x[INTEGERS(x, np.array([0, 2, 0]))], (3, 4)), "integer pairs": (lambda x: x[INTEGERS(x, np.array([0, 2, 0])), INTEGERS(x, np.array([1, 1, 1]))], (3, 4)),
-    "gather": (lambda x: x.gather(1, INTEGERS(x, INDEX)), (2, 3)), "scatter_add": (lambda x, y: x.scatter_add(1, INTEGERS(x, INDEX), y), (2, 3), (2, 2)),
-    "where": (lib(lambda m, x, y: m.where(x > y, x, y * y)), (3, 4), (4,)), "masked_fill": (lambda x: x.masked_fill(x > 1, 0.5), (3, 4)),
-    "clamp": (lambda x: x.clamp(0.9, 1.3), (3, 4)), "clamp low": (lambda x: x.clamp(min=0.9) if isinstance(x, torch.Tensor) else x.clamp(0.9), (3, 4)),
-    "power": (lambda x: x**3, (3, 4)), "power of number": (lambda x: 2.0**x, (3, 4)), "fractional power": (lambda x: x**0.5, (3, 4)),
+    "concatenate": (lib(lambda m, x, y: m.concatenate([x, y], 1)), (3, 4), (3, 1)),
+    "split": (lambda x: x.split(2, 1)[1], (3, 5)),
+    "split sizes": (lambda x: x.split([1, 4], 1)[1], (3, 5)), "chunk": (lambda x: x.chunk(2, 1)[1], (3, 5)),
+    "unbind": (lambda x: x.unbind(1)[2], (3, 4)),
+    "roll": (lambda x: x.roll(1, 0), (3, 4)), "tile": (lambda x: x.tile((2, 3)), (3, 4)),
+    "repeat": (lambda x: x.repeat(2, 1, 3), (3, 4)),
+    "expand": (lambda x: x.expand(5, -1, 4), (3, 1)), "diagonal": (lambda x: x.diagonal(1), (3, 4)),
+    "diag": (lambda x: x.diag(), (3,)),
+    "tril": (lambda x: x.tril(), (3, 4)), "triu": (lambda x: x.triu(1), (3, 4)), "clone": (lambda x: x.clone(), (3, 4)),
+    "T": (lambda x: x.T, (3, 4)),
+    "slice": (lambda x: x[1:, ::2], (3, 4)), "integer": (lambda x: x[1], (3, 4)),
+    "element": (lambda x: x[1, -1], (3, 4)),
+    "new axis": (lambda x: x[:, None, ..., 0], (3, 4)),
+    "boolean": (lambda x: x[integers(x, np.array([True, False, True]))], (3, 4)),
+    "integers": (lambda x: x[integers(x, np.array([0, 2, 0]))], (3, 4)),
+    "integer pairs": (lambda x: x[integers(x, np.array([0, 2, 0])), integers(x, np.array([1, 1, 1]))], (3, 4)),
+    "gather": (lambda x: x.gather(1, integers(x, INDEX)), (2, 3)),
+    "scatter_add": (lambda x, y: x.scatter_add(1, integers(x, INDEX), y), (2, 3), (2, 2)),
+    "where": (lib(lambda m, x, y: m.where(x > y, x, y * y)), (3, 4), (4,)),
+    "masked_fill": (lambda x: x.masked_fill(x > 1, 0.5), (3, 4)),
+    "clamp": (lambda x: x.clamp(0.9, 1.3), (3, 4)),
+    "clamp low": (lambda x: x.clamp(min=0.9) if isinstance(x, torch.Tensor) else x.clamp(0.9), (3, 4)),
+    "power": (lambda x: x**3, (3, 4)), "power of number": (lambda x: 2.0**x, (3, 4)),
+    "fractional power": (lambda x: x**0.5, (3, 4)),
     "arithmetic": (lambda x, y: 2 - x / y + 3 / x * -y, (3, 4), (4,)), "remainder": (lambda x: x % 0.7, (3, 4)),
 }  # fmt: skip
 
@@ -321,7 +348,8 @@ def masked(x):
 
 
 IN_PLACE = [
-    written_through_views, filled, chained, boolean_assignment, row_swap, zeroed, copied, self_product, reshaped_view, masked,
+    written_through_views, filled, chained, boolean_assignment, row_swap, zeroed, copied, self_product,
+    reshaped_view, masked,
 ]  # fmt: skip
 
 
@@ -446,10 +474,10 @@ def unchanged_needs_nothing(m, x):
 
 
 MISUSE = [
-    changed_saved_input, changed_saved_result, changed_through_view, changed_through_detached, leaf_in_place, view_of_leaf, second_pass,
-    second_pass_without_saved, no_gradient_for_matrix, no_graph, wrong_gradient_shape, unused, integer_gradient, numpy_of_recorded,
-    flag_on_result, hook_without_grad, detach_view, length_of_scalar, in_place_broadcast, expanded_in_place, shared_in_no_grad,
-    unchanged_needs_nothing,
+    changed_saved_input, changed_saved_result, changed_through_view, changed_through_detached, leaf_in_place,
+    view_of_leaf, second_pass, second_pass_without_saved, no_gradient_for_matrix, no_graph, wrong_gradient_shape,
+    unused, integer_gradient, numpy_of_recorded, flag_on_result, hook_without_grad, detach_view, length_of_scalar,
+    in_place_broadcast, expanded_in_place, shared_in_no_grad, unchanged_needs_nothing,
 ]  # fmt: skip
 
 
@@ -469,6 +497,10 @@ def test_errors_are_those_of_torch(function):
     assert mine == other, (text, their_text)
     if mine is not None:
         assert text[:18].lower() == their_text[:18].lower() or len(text) > 30, (text, their_text)
+
+
+def tensors(m, d):
+    return tuple(m.tensor(part) for part in d) if isinstance(d, tuple) else m.tensor(d)
 
 
 def test_jacobian_and_hessian_of_functions_of_several_inputs():
@@ -494,10 +526,9 @@ def test_jacobian_and_hessian_of_functions_of_several_inputs():
     for name in ("jvp", "vjp", "vhp", "hvp"):
         function = value if name.endswith("hp") or name == "hvp" else (lambda x, y: x.exp() * y)
         direction = v if name == "vjp" else (v, w)
-        to = lambda m, d: tuple(m.tensor(part) for part in d) if isinstance(d, tuple) else m.tensor(d)  # noqa: E731
-        mine = getattr(tape, name)(function, (tape.tensor(a), tape.tensor(b)), to(tape, direction))
+        mine = getattr(tape, name)(function, (tape.tensor(a), tape.tensor(b)), tensors(tape, direction))
         other = getattr(torch.autograd.functional, name)(
-            function, (torch.tensor(a), torch.tensor(b)), to(torch, direction)
+            function, (torch.tensor(a), torch.tensor(b)), tensors(torch, direction)
         )
         for x, y in zip(mine, other, strict=True):
             for part, their_part in zip(*[q if isinstance(q, tuple) else (q,) for q in (x, y)], strict=True):
