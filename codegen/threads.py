@@ -7,12 +7,15 @@ import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from math import prod
 from typing import Any
 
 import numpy as np
 
 # Numbers read and written per thread below which splitting costs more than it gains (a hand-over takes some 50 µs).
 WORTH = 1 << 17
+# Points of a batch that is never split, whatever a point costs.
+SMALL = 256
 
 
 def default_threads() -> int:
@@ -37,23 +40,44 @@ def run(
     of `make_ufunc` (float64 in and out, fixed core dimensions). A `threads` of None means `default_threads()`. Operands
     that overlap in memory are left to one thread, since NumPy copies them as a whole.
     """
-    threads = default_threads() if threads is None else threads
-    if threads < 1:
+    if threads is not None and threads < 1:
         raise ValueError(f"threads must be at least 1, got {threads}")
-    inputs = [np.asarray(array) for array in arrays]
-    outputs: list[np.ndarray | None] = list(out) if out is not None else [None] * ufunc.nout
-    cores = core_shapes(ufunc)
-    if threads > 1 and len(inputs) == ufunc.nin and len(outputs) == ufunc.nout:
-        ranks = [array.ndim - len(core) for array, core in zip(inputs, cores, strict=False)]
-        if min(ranks, default=0) >= 0:
-            batches = [array.shape[:rank] for array, rank in zip(inputs, ranks, strict=True)]
-            batch = np.broadcast_shapes(*batches)
-            work = int(np.prod(batch)) * sum(int(np.prod(core)) for core in cores)
-            threads = min(threads, work // WORTH, max(batch, default=0))
-            if threads > 1 and _separate(inputs, outputs):
+    if threads != 1 and len(arrays) == ufunc.nin and not _is_small(arrays):
+        inputs = [np.asarray(array) for array in arrays]
+        outputs = (None,) * ufunc.nout if out is None else tuple(out)
+        cores = core_shapes(ufunc)
+        batch = _batch(inputs, cores)
+        work = prod(batch) * sum(map(prod, cores))
+        if work >= 2 * WORTH and len(outputs) == ufunc.nout and _separate(inputs, outputs):
+            threads = min(threads or default_threads(), work // WORTH, max(batch, default=0))
+            if threads > 1:
                 return _split(ufunc, inputs, outputs, cores, batch, threads)
-    result = ufunc(*inputs, out=tuple(outputs)) if any(o is not None for o in outputs) else ufunc(*inputs)
+    result = ufunc(*arrays) if out is None else ufunc(*arrays, out=tuple(out))
     return result if isinstance(result, tuple) else (result,)
+
+
+def _is_small(arrays: Sequence[Any]) -> bool:
+    """Whether even an outer product of the arguments is a small batch: the quick way out for single points."""
+    points = 1
+    for array in arrays:
+        kind = type(array)
+        if kind is np.ndarray:
+            points *= array.size
+        elif kind is not float and kind is not np.float64 and kind is not int:
+            return False
+    return points < SMALL
+
+
+def _batch(inputs: list[np.ndarray], cores: tuple[tuple[int, ...], ...]) -> tuple[int, ...]:
+    """The batch shape; () if the shapes do not fit, which is left to NumPy to say."""
+    shapes = {array.shape[: array.ndim - len(core)] for array, core in zip(inputs, cores, strict=False)}
+    shapes.discard(())
+    if len(shapes) <= 1:
+        return shapes.pop() if shapes else ()
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
+        return ()
 
 
 def core_shapes(ufunc: np.ufunc) -> tuple[tuple[int, ...], ...]:
@@ -66,7 +90,7 @@ def _parse(signature: str) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(int(n) for n in re.findall(r"\d+", core)) for core in re.findall(r"\(([^)]*)\)", signature))
 
 
-def _separate(inputs: list[np.ndarray], outputs: list[np.ndarray | None]) -> bool:
+def _separate(inputs: list[np.ndarray], outputs: tuple[np.ndarray | None, ...]) -> bool:
     given = [array for array in outputs if array is not None]
     return not any(
         np.may_share_memory(array, other) for index, array in enumerate(given) for other in [*inputs, *given[:index]]
@@ -76,7 +100,7 @@ def _separate(inputs: list[np.ndarray], outputs: list[np.ndarray | None]) -> boo
 def _split(
     ufunc: np.ufunc,
     inputs: list[np.ndarray],
-    outputs: list[np.ndarray | None],
+    outputs: tuple[np.ndarray | None, ...],
     cores: tuple[tuple[int, ...], ...],
     batch: tuple[int, ...],
     threads: int,

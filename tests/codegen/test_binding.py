@@ -297,6 +297,7 @@ def test_direct_entries(mixed, sample):
 def test_threads_have_the_bits_of_one(workers, mixed, sample, monkeypatch):
     program, ufunc = mixed
     monkeypatch.setattr(threads, "WORTH", 100)
+    monkeypatch.setattr(threads, "SMALL", 0)
     arguments = sample(program, (3, 500), 7)
     arguments[2] = arguments[2][:, :1]  # broadcast along the axis that is split
     expected = ufunc(*arguments)
