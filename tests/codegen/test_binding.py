@@ -346,3 +346,16 @@ def test_signature_text():
     arrays = (Array("x"), Array("q", (7,)))
     assert binding.signature(arrays, (Array("J", (12, 7)),)) == "(),(7)->(12,7)"
     assert codegen.threads.core_shapes(np.add) == ((), (), ())
+
+
+@pytest.mark.parametrize("width", [1, 2, 8])
+def test_other_widths_move_the_same_bits(width, mixed, sample):
+    """Transposes, tails and streams at widths that are not the host's."""
+    program, ufunc = mixed
+    for n, cache in itertools.product((1, 3, 8, 21, 70), (0, 1 << 40)):
+        arguments = sample(program, (n,), n)
+        other = make_ufunc(compile(program, dataclasses.replace(host(), width=width, cache=cache)))
+        strided = [np.repeat(array, 2, axis=0)[::2] for array in arguments]
+        for result, same, expected in zip(other(*arguments), other(*strided), ufunc(*arguments), strict=True):
+            assert same_bits(result, expected)
+            assert same_bits(same, expected)

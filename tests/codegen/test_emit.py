@@ -12,7 +12,8 @@ from codegen.contract import contract, prune
 from codegen.emit import emit
 from codegen.target import NAMED
 
-WIDTHS = [width for width in (1, 2, 4, 8) if width <= host().width]
+# Wider vectors than the machine has are split by LLVM: every width is tested everywhere.
+WIDTHS = (1, 2, 4, 8)
 EDGES = [0.0, -0.0, 1.0, -1.0, 0.5, 2.5, -2.5, 1e-310, 1e308, -1e308, np.inf, -np.inf, np.nan, 3.0, 7.25]
 
 
