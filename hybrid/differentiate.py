@@ -16,69 +16,91 @@ from typing import Any
 
 from hybrid import operations as ops
 from hybrid.graph import Graph, Term
-from hybrid.operations import CONSTANT, REAL, VARIABLE
+from hybrid.operations import CONSTANT, REAL
 
 Path = tuple[int, ...]  # the conditions (mask nodes) under which a flow counts, outermost first; () is always
+Flow = int  # the node of an adjoint, tangent or partial, or one of:
+ONE: Flow = -1
+MINUS_ONE: Flow = -2
 
 
 @dataclass
 class Partials:
-    """Partial derivatives of nodes as terms, built on demand and kept: several sweeps over one graph share them."""
+    """Partial derivatives of nodes, built on demand and kept: several sweeps over one graph share them.
+
+    Per argument a `Flow`, or None for a structural zero.
+    """
 
     graph: Graph
-    known: dict[int, list[Any]] = field(default_factory=dict)
-    conditions: dict[int, list[Path]] = field(default_factory=dict)
+    known: dict[int, Sequence[Flow | None]] = field(default_factory=dict)
+    conditions: dict[int, Sequence[Path]] = field(default_factory=dict)
 
-    def __call__(self, node: int) -> list[Any]:
+    def __call__(self, node: int) -> Sequence[Flow | None]:
         partials = self.known.get(node)
         if partials is None:
             partials = self.known[node] = self._build(node)
         return partials
 
-    def _build(self, node: int) -> list[Any]:
+    def _build(self, node: int) -> Sequence[Flow | None]:
         graph = self.graph
-        op = graph.ops[node]
-        if op.result != REAL or op is CONSTANT or op is VARIABLE:
-            return [None] * len(graph.args[node])
+        op, args = graph.ops[node], graph.args[node]
+        if op is ops.add:
+            return (ONE,) * len(args)
+        if op.result != REAL:
+            return (None,) * len(args)
         out = Term(graph, node)
-        args = [Term(graph, arg) for arg in graph.args[node]]
+        terms = [Term(graph, arg) for arg in args]
         if callable(op.partials):
-            return list(op.partials(out, *args))
+            return [self._flow(partial) for partial in op.partials(out, *terms)]
         return [
-            partial(out, *args) if partial is not None and not graph.is_constant(arg.node) else None
+            self._flow(partial(out, *terms)) if partial is not None and graph.ops[arg] is not CONSTANT else None
             for partial, arg in zip(op.partials, args, strict=True)
         ]
 
-    def guards(self, node: int) -> list[Path]:
+    def _flow(self, partial: Any) -> Flow | None:
+        if isinstance(partial, Term):
+            return partial.node
+        if partial is None or partial == 0:
+            return None
+        return ONE if partial == 1 else MINUS_ONE if partial == -1 else self.graph.constant(partial)
+
+    def guards(self, node: int) -> Sequence[Path]:
         """Per argument, the condition under which it decides the result."""
         graph = self.graph
-        op = graph.ops[node]
-        if op.guards is None:
-            return [()] * len(graph.args[node])
+        guards, args = graph.ops[node].guards, graph.args[node]
+        if guards is None:
+            return ((),) * len(args)
         paths = self.conditions.get(node)
         if paths is None:
-            args = [Term(graph, arg) for arg in graph.args[node]]
-            paths = [(guard(*args).node,) if guard is not None else () for guard in op.guards]
+            terms = [Term(graph, arg) for arg in args]
+            paths = [(guard(*terms).node,) if guard is not None else () for guard in guards]
             self.conditions[node] = paths
         return paths
 
 
-def multiply(flow: Any, partial: Any) -> Any:
-    """flow · partial as a term or number, or None for a structural zero."""
-    if partial is None or (isinstance(partial, int) and partial == 0):
+def multiply(graph: Graph, flow: Flow, partial: Flow | None) -> Flow | None:
+    """flow · partial, or None for a structural zero."""
+    if partial is None:
         return None
-    if isinstance(flow, int) and flow == 1:
+    if flow == ONE:
         return partial
-    if isinstance(partial, int) and partial == 1:
+    if partial == ONE:
         return flow
-    if isinstance(partial, int) and partial == -1:
-        return -flow
-    return flow * partial
+    if partial == MINUS_ONE:
+        return ONE if flow == MINUS_ONE else graph.add_node(ops.neg, (flow,))
+    if flow == MINUS_ONE:
+        return graph.add_node(ops.neg, (partial,))
+    return graph.add_node(ops.mul, (flow, partial))
 
 
-def total(graph: Graph, flows: Sequence[Any]) -> Any:
+def node_of(graph: Graph, flow: Flow) -> int:
+    """The node of a flow that may be one of the numbers."""
+    return flow if flow >= 0 else graph.constant(1 if flow == ONE else -1)
+
+
+def total(graph: Graph, flows: Sequence[Flow]) -> Flow:
     """The sum of flows as one n-ary node."""
-    return flows[0] if len(flows) == 1 else graph.apply(ops.add, *flows)
+    return flows[0] if len(flows) == 1 else graph.add_node(ops.add, tuple(node_of(graph, flow) for flow in flows))
 
 
 def opposite(graph: Graph, first: int, second: int) -> bool:
@@ -88,23 +110,27 @@ def opposite(graph: Graph, first: int, second: int) -> bool:
     )
 
 
-def conjunction(graph: Graph, path: Path) -> Term:
-    condition = Term(graph, path[0])
+def conjunction(graph: Graph, path: Path) -> int:
+    condition = path[0]
     for other in path[1:]:
-        condition = ops.logical_and(condition, Term(graph, other))
+        condition = graph.add_node(ops.logical_and, (condition, other))
     return condition
 
 
-def choose(graph: Graph, condition: int, if_true: Any, if_false: Any) -> Any:
-    """where(condition, …), with a negated condition written as its positive form."""
+def choose(graph: Graph, condition: int, if_true: Flow, if_false: Flow | None) -> Flow:
+    """where(condition, …), None being zero; a negated condition is written as its positive form."""
+    true = node_of(graph, if_true)
+    false = graph.constant(0) if if_false is None else node_of(graph, if_false)
     if graph.ops[condition] is ops.logical_not:
-        condition, if_true, if_false = graph.args[condition][0], if_false, if_true
-    return graph.apply(ops.where, Term(graph, condition), if_true, if_false)
+        condition, true, false = graph.args[condition][0], false, true
+    return graph.add_node(ops.where, (condition, true, false))
 
 
-def merge(graph: Graph, flows: Sequence[tuple[Path, Any]]) -> tuple[Path, Any]:
+def merge(graph: Graph, flows: Sequence[tuple[Path, Flow]]) -> tuple[Path, Flow]:
     """One flow from several: the weakest condition that covers them all, and the sum of what counts under it."""
-    groups: dict[Path, list[Any]] = {}
+    if len(flows) == 1:
+        return flows[0]
+    groups: dict[Path, list[Flow]] = {}
     for path, flow in flows:
         groups.setdefault(path, []).append(flow)
     merged = {path: total(graph, group) for path, group in groups.items()}
@@ -121,7 +147,7 @@ def merge(graph: Graph, flows: Sequence[tuple[Path, Any]]) -> tuple[Path, Any]:
     return next(iter(merged.items()))
 
 
-def merge_overlapping(graph: Graph, merged: Mapping[Path, Any]) -> tuple[Path, Any]:
+def merge_overlapping(graph: Graph, merged: Mapping[Path, Flow]) -> tuple[Path, Flow]:
     """Flows under conditions that are not plainly complementary: each is selected, the sum counts under any of them."""
     prefix = next(iter(merged))
     for path in merged:
@@ -129,30 +155,25 @@ def merge_overlapping(graph: Graph, merged: Mapping[Path, Any]) -> tuple[Path, A
         while same < min(len(prefix), len(path)) and prefix[same] == path[same]:
             same += 1
         prefix = prefix[:same]
-    flows, conditions = [], []
+    flows: list[Flow] = []
+    conditions: list[int] = []
     for path, flow in merged.items():
         rest = path[len(prefix) :]
         if rest:
-            condition = conjunction(graph, rest)
-            conditions.append(condition)
-            flow = choose(graph, condition.node, flow, 0)
-        else:
-            conditions.append(None)
+            conditions.append(conjunction(graph, rest))
+            flow = choose(graph, conditions[-1], flow, None)
         flows.append(flow)
-    if None in conditions:
+    if len(conditions) < len(merged):  # one of the flows counts wherever the prefix holds
         return prefix, total(graph, flows)
     either = conditions[0]
     for condition in conditions[1:]:
-        either = ops.logical_or(either, condition)
-    return (*prefix, either.node), total(graph, flows)
+        either = graph.add_node(ops.logical_or, (either, condition))
+    return (*prefix, either), total(graph, flows)
 
 
-def settle(graph: Graph, flows: Sequence[tuple[Path, Any]]) -> int:
+def settle(graph: Graph, path: Path, flow: Flow) -> int:
     """The node of a finished adjoint or tangent: its condition, if any, applied last."""
-    path, flow = merge(graph, flows)
-    if path:
-        flow = choose(graph, conjunction(graph, path).node, flow, 0)
-    return graph.lift(flow).node
+    return node_of(graph, choose(graph, conjunction(graph, path), flow, None) if path else flow)
 
 
 def dependents(graph: Graph, nodes: Iterable[int], sources: Iterable[int]) -> set[int]:
@@ -166,21 +187,21 @@ def dependents(graph: Graph, nodes: Iterable[int], sources: Iterable[int]) -> se
 
 def reverse(
     graph: Graph,
-    seeds: Sequence[tuple[int, Any]],
+    seeds: Sequence[tuple[int, Flow]],
     wanted: Collection[int],
     partials: Partials | None = None,
     active: Callable[[int], bool] | None = None,
 ) -> dict[int, int]:
     """Adjoint sweep: d(Σ seed·root)/d(wanted) for each wanted node on which the roots depend; the others are absent.
 
-    `seeds` pairs a root with its weight (the number 1 or a term). `active` tells whether a node depends on a variable
-    of interest; it is found here when not given.
+    `seeds` pairs a root with its weight (a node, or `ONE`). `active` tells whether a node depends on a variable of
+    interest; it is found here when not given.
     """
     partials = partials or Partials(graph)
     order = graph.reach(root for root, _ in seeds)
     if active is None:
         active = dependents(graph, order, wanted).__contains__
-    flows: dict[int, list[tuple[Path, Any]]] = {}
+    flows: dict[int, list[tuple[Path, Flow]]] = {}
     for root, seed in seeds:
         if active(root):
             flows.setdefault(root, []).append(((), seed))
@@ -189,15 +210,14 @@ def reverse(
         incoming = flows.pop(node, None)
         if incoming is None:
             continue
-        if node in wanted:
-            result[node] = settle(graph, incoming)
-        args = graph.args[node]
-        if not any(active(arg) for arg in args):
-            continue
         path, flow = merge(graph, incoming)
-        guards = partials.guards(node)
-        for arg, partial, guard in zip(args, partials(node), guards, strict=True):
-            if active(arg) and (contribution := multiply(flow, partial)) is not None:
+        if node in wanted:
+            result[node] = settle(graph, path, flow)
+        args = graph.args[node]
+        if not any(map(active, args)):
+            continue
+        for arg, partial, guard in zip(args, partials(node), partials.guards(node), strict=True):
+            if active(arg) and (contribution := multiply(graph, flow, partial)) is not None:
                 flows.setdefault(arg, []).append((path + guard, contribution))
     return result
 
@@ -205,12 +225,12 @@ def reverse(
 def forward(
     graph: Graph,
     nodes: Sequence[int],
-    seeds: Mapping[int, Any],
+    seeds: Mapping[int, Flow],
     partials: Partials | None = None,
-) -> dict[int, Any]:
+) -> dict[int, int]:
     """Tangent sweep over `nodes` (in evaluation order): tangents of the nodes that depend on the seeded variables."""
     partials = partials or Partials(graph)
-    tangents: dict[int, Any] = dict(seeds)
+    tangents: dict[int, Flow] = dict(seeds)
     for node in nodes:
         args = graph.args[node]
         if node in tangents or graph.ops[node].result != REAL or tangents.keys().isdisjoint(args):
@@ -218,11 +238,12 @@ def forward(
         flows = [
             (guard, flow)
             for arg, partial, guard in zip(args, partials(node), partials.guards(node), strict=True)
-            if arg in tangents and (flow := multiply(tangents[arg], partial)) is not None
+            if arg in tangents and (flow := multiply(graph, tangents[arg], partial)) is not None
         ]
         if flows:
-            tangents[node] = Term(graph, settle(graph, flows))
-    return tangents
+            path, flow = merge(graph, flows)
+            tangents[node] = settle(graph, path, flow) if path else flow
+    return {node: node_of(graph, flow) for node, flow in tangents.items()}
 
 
 def users_of(graph: Graph, nodes: Iterable[int]) -> dict[int, list[int]]:
@@ -256,7 +277,7 @@ def jacobian_reverse(graph: Graph, roots: Sequence[int], wrt: Sequence[int]) -> 
     entries: Entries = {}
     for row, root in enumerate(roots):
         if root not in sweeps:
-            sweeps[root] = reverse(graph, [(root, 1)], columns, partials, active) if active(root) else {}
+            sweeps[root] = reverse(graph, [(root, ONE)], columns, partials, active) if active(root) else {}
         for variable, node in sweeps[root].items():
             entries[row, columns[variable]] = node
     return entries
@@ -272,18 +293,17 @@ def jacobian_forward(graph: Graph, roots: Sequence[int], wrt: Sequence[int]) -> 
     entries: Entries = {}
     for column, variable in enumerate(wrt):
         nodes = downstream(users, variable)
-        tangents = forward(graph, nodes, {variable: 1}, partials)
+        tangents = forward(graph, nodes, {variable: ONE}, partials)
         for node in nodes:
             if node in rows and node in tangents:
-                value = graph.lift(tangents[node]).node
-                entries.update({(row, column): value for row in rows[node]})
+                entries.update({(row, column): tangents[node] for row in rows[node]})
     return entries
 
 
 def hessian_reverse(graph: Graph, root: int, wrt: Sequence[int]) -> Entries:
     """Reverse over reverse; the sweep of row i keeps to variables i, i+1, …, and the other triangle is its mirror."""
     columns = {variable: column for column, variable in enumerate(wrt)}
-    gradient = reverse(graph, [(root, 1)], columns)
+    gradient = reverse(graph, [(root, ONE)], columns)
     roots = [gradient[variable] for variable in wrt if variable in gradient]
     latest = dict(columns)
     for node in graph.reach(roots):
@@ -294,7 +314,7 @@ def hessian_reverse(graph: Graph, root: int, wrt: Sequence[int]) -> Entries:
     for row, variable in enumerate(wrt):
         if variable not in gradient:
             continue
-        sweep = reverse(graph, [(gradient[variable], 1)], columns, partials, reaching(latest, row))
+        sweep = reverse(graph, [(gradient[variable], ONE)], columns, partials, reaching(latest, row))
         for other, node in sweep.items():
             column = columns[other]
             if column >= row:
@@ -309,7 +329,7 @@ def reaching(latest: Mapping[int, int], row: int) -> Callable[[int], bool]:
 
 def hessian_forward(graph: Graph, root: int, wrt: Sequence[int]) -> Entries:
     """Forward over reverse, mirrored from the lower triangle."""
-    gradient = reverse(graph, [(root, 1)], set(wrt))
+    gradient = reverse(graph, [(root, ONE)], set(wrt))
     rows = [gradient.get(variable) for variable in wrt]
     present = [row for row, node in enumerate(rows) if node is not None]
     found = jacobian_forward(graph, [gradient[wrt[row]] for row in present], wrt)

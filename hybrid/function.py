@@ -14,6 +14,7 @@ from hybrid import latex as typeset
 from hybrid import sympy_bridge, trace
 from hybrid.definition import Argument, Definition, Derivation, Formula, SymPySource
 from hybrid.differentiate import (
+    ONE,
     Entries,
     forward,
     hessian_forward,
@@ -23,7 +24,6 @@ from hybrid.differentiate import (
     reverse,
 )
 from hybrid.errors import ArgumentError, ShapeError
-from hybrid.graph import Term
 from hybrid.kernel import Kernel, compile
 from hybrid.lower import Result, lower
 from hybrid.simplify import REAL, Rules, simplify
@@ -101,7 +101,7 @@ class Function(Formula):
         positions = self._positions(wrt)
         variables = self._variables(positions)
         with self.graph.lock:
-            adjoints = reverse(self.graph, [(self.nodes[0], 1)], frozenset(variables))
+            adjoints = reverse(self.graph, [(self.nodes[0], ONE)], frozenset(variables))
             zero = self.graph.constant(0)
         return self._derived("gradient", positions, [adjoints.get(v, zero) for v in variables], self._axis(positions))
 
@@ -147,8 +147,8 @@ class Function(Formula):
             seeds = self._seeds(positions, tangents)
             order = self.graph.reach(self.nodes)
             found = forward(self.graph, order, seeds)
-            zero = Term(self.graph, self.graph.constant(0))
-            nodes = [self.graph.lift(found.get(node, zero)).node for node in self.nodes]
+            zero = self.graph.constant(0)
+            nodes = [found.get(node, zero) for node in self.nodes]
         return self._derived("jvp", positions, nodes, self.shape, self.arguments + tangents)
 
     def vjp(self, wrt: Wrt = None) -> Function:
@@ -160,7 +160,7 @@ class Function(Formula):
         variables = self._variables(positions)
         with self.graph.lock:
             cotangent = self._new_argument(f"{self.name}_bar", self.shape)
-            seeds = [(n, Term(self.graph, bar)) for n, bar in zip(self.nodes, cotangent.nodes, strict=True)]
+            seeds = list(zip(self.nodes, cotangent.nodes, strict=True))
             adjoints = reverse(self.graph, seeds, frozenset(variables))
             zero = self.graph.constant(0)
         nodes = [adjoints.get(variable, zero) for variable in variables]
@@ -177,10 +177,10 @@ class Function(Formula):
         with self.graph.lock:
             tangents = self._twins(positions)
             seeds = self._seeds(positions, tangents)
-            adjoints = reverse(self.graph, [(self.nodes[0], 1)], frozenset(variables))
+            adjoints = reverse(self.graph, [(self.nodes[0], ONE)], frozenset(variables))
             found = forward(self.graph, self.graph.reach(adjoints.values()), seeds)
-            zero = Term(self.graph, self.graph.constant(0))
-            nodes = [self.graph.lift(found.get(adjoints.get(v, -1), zero)).node for v in variables]
+            zero = self.graph.constant(0)
+            nodes = [found.get(adjoints.get(v, zero), zero) for v in variables]
         return self._derived("hvp", positions, nodes, self._axis(positions), self.arguments + tangents)
 
     # --- algebra and views --------------------------------------------------------------------------------------------
@@ -269,7 +269,9 @@ class Function(Formula):
         for item in [wrt] if single else wrt:
             name = item if isinstance(item, str) else getattr(item, "name", str(item))
             if name not in names:
-                raise ArgumentError(f"{self.name} has no argument {name!r} to differentiate by; it has {', '.join(names)}")
+                raise ArgumentError(
+                    f"{self.name} has no argument {name!r} to differentiate by; it has {', '.join(names)}"
+                )
             positions.append(names[name])
         if len(set(positions)) != len(positions) or not positions:
             raise ArgumentError(f"wrt={wrt!r} must name at least one argument of {self.name}, each once")
@@ -319,13 +321,11 @@ class Function(Formula):
         return Argument(name, shape, tuple(self.graph.variable(name, index) for index in indices))
 
     def _twins(self, positions: Sequence[int]) -> tuple[Argument, ...]:
-        return tuple(
-            self._new_argument(f"{self.arguments[p].name}_dot", self.arguments[p].shape) for p in positions
-        )
+        return tuple(self._new_argument(f"{self.arguments[p].name}_dot", self.arguments[p].shape) for p in positions)
 
-    def _seeds(self, positions: Sequence[int], tangents: Sequence[Argument]) -> dict[int, Term]:
+    def _seeds(self, positions: Sequence[int], tangents: Sequence[Argument]) -> dict[int, int]:
         return {
-            node: Term(self.graph, twin)
+            node: twin
             for position, tangent in zip(positions, tangents, strict=True)
             for node, twin in zip(self.arguments[position].nodes, tangent.nodes, strict=True)
         }

@@ -8,7 +8,7 @@ import pytest
 
 from codegen.program import INSTRUCTIONS
 from hybrid import operations as ops
-from hybrid.differentiate import Partials, reverse
+from hybrid.differentiate import ONE, Partials, reverse
 from hybrid.evaluate import evaluate
 from hybrid.graph import Graph, Term
 from hybrid.operations import CONSTANT, MASK, OPERATIONS, REAL, VARIABLE, Operation, op
@@ -59,7 +59,7 @@ def test_partials_against_precise_differences(row: Operation) -> None:
         values = arguments(row, rng)
         graph, nodes, root = build(row, values)
         variables = [node for node in nodes if graph.ops[node] is VARIABLE]
-        adjoints = reverse(graph, [(root, 1)], set(variables))
+        adjoints = reverse(graph, [(root, ONE)], set(variables))
         with mpmath.workdps(50):
             step = mpmath.mpf(10) ** -18
             point = {node: mpmath.mpf(value) for node, value in zip(nodes, values, strict=True)}
@@ -101,7 +101,7 @@ def derivative(build_term, at: float) -> float:
     graph = Graph()
     x = Term(graph, graph.variable("x"))
     root = graph.lift(build_term(x)).node
-    node = reverse(graph, [(root, 1)], {x.node}).get(x.node, graph.constant(0))
+    node = reverse(graph, [(root, ONE)], {x.node}).get(x.node, graph.constant(0))
     return float(evaluate(graph, [node], {x.node: at})[0])
 
 
