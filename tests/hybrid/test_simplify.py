@@ -1,0 +1,147 @@
+"""Rule sets keep their promise and never add operations."""
+
+from fractions import Fraction
+
+import mpmath
+import numpy as np
+import pytest
+
+from hybrid import operations as ops
+from hybrid.differentiate import hessian_forward, hessian_reverse, jacobian_forward, jacobian_reverse
+from hybrid.evaluate import evaluate
+from hybrid.graph import Graph, Term
+from hybrid.identities import merge_equal
+from hybrid.precise import evaluate_precise
+from hybrid.simplify import BITWISE, REAL, operations, simplify
+
+from random_expressions import Maker, points
+
+
+def graph_of(*names: str) -> tuple[Graph, list[Term]]:
+    graph = Graph()
+    return graph, [Term(graph, graph.variable(name)) for name in names]
+
+
+def simplified(build, *names: str, rules=REAL) -> tuple[Graph, int, int]:
+    graph, terms = graph_of(*names)
+    root = graph.lift(build(*terms)).node
+    return graph, root, simplify(graph, [root], rules)[0]
+
+
+VANISH = [
+    ("x - x", lambda x, y: x - x, 0),
+    ("x/x", lambda x, y: x / x, 1),
+    ("x*y/(y*x)", lambda x, y: x * y / (y * x), 1),
+    ("sin² + cos²", lambda x, y: ops.sin(x) ** 2 + ops.cos(x) * ops.cos(x), 1),
+    ("cosh² - sinh²", lambda x, y: ops.cosh(x) ** 2 - ops.sinh(x) ** 2, 1),
+    ("(x+y)² expanded", lambda x, y: (x + y) ** 2 - x**2 - 2 * x * y - y**2, 0),
+    ("log of a product", lambda x, y: ops.log(x * x * y * y + 1) - ops.log(1 + (x * y) ** 2), 0),
+    ("exp of a sum", lambda x, y: ops.exp(x) * ops.exp(y) - ops.exp(x + y), 0),
+    ("double angle", lambda x, y: 2 * ops.sin(x) * ops.cos(x) - ops.sin(2 * x), 0),
+    ("odd", lambda x, y: ops.sin(x - y) + ops.sin(y - x), 0),
+    ("thirds", lambda x, y: x * Fraction(1, 3) + x * Fraction(2, 3) - x, 0),
+]
+
+
+@pytest.mark.parametrize(("name", "build", "constant"), VANISH, ids=[case[0] for case in VANISH])
+def test_identities(name, build, constant) -> None:
+    graph, _, new = simplified(build, "x", "y")
+    assert graph.ops[new] is ops.CONSTANT, name
+    assert graph.leaves[new] == constant
+
+
+STAY = [
+    ("|x| is not x", lambda x, y: ops.abs_(x) - x),
+    ("√(x²) is not x", lambda x, y: ops.sqrt(x**2) - x),
+    ("max is not its first", lambda x, y: ops.maximum(x, y) - x),
+    ("where is not its branch", lambda x, y: ops.where(ops.gt(x, -3), x, y) - x),
+    ("floor", lambda x, y: ops.floor(x) - ops.floor(x + Fraction(1, 10**9))),
+    ("asin(sin x) is not x", lambda x, y: ops.asin(ops.sin(x)) - x),
+    ("nearly equal", lambda x, y: ops.sin(x) * (1 + Fraction(1, 10**20)) - ops.sin(x)),
+]
+
+
+@pytest.mark.parametrize(("name", "build"), STAY, ids=[case[0] for case in STAY])
+def test_what_is_no_identity_stays(name, build) -> None:
+    graph, _, new = simplified(build, "x", "y")
+    assert graph.ops[new] is not ops.CONSTANT, name
+
+
+def sample_roots(seed: int) -> tuple[Maker, list[int]]:
+    maker = Maker(seed)
+    root = maker.grow(12)
+    variables = [term.node for term in maker.variables]
+    hessian = (hessian_reverse if seed % 2 else hessian_forward)(maker.graph, root.node, variables)
+    jacobian = (jacobian_forward if seed % 2 else jacobian_reverse)(maker.graph, [root.node], variables)
+    return maker, [root.node, *jacobian.values(), *hessian.values()]
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_random_expressions_keep_their_values_and_never_grow(seed: int) -> None:
+    maker, roots = sample_roots(seed)
+    graph = maker.graph
+    new = simplify(graph, roots, REAL)
+    assert operations(graph, new) <= operations(graph, roots)
+    with mpmath.workdps(50):
+        for values in zip(*points(seed, 3, 3), strict=True):
+            point = {t.node: float(value) for t, value in zip(maker.variables, values, strict=True)}
+            exact = evaluate_precise(graph, graph.reach([*roots, *new]), point)
+            for old_root, new_root in zip(roots, new, strict=True):
+                before, after = exact[old_root], exact[new_root]
+                if mpmath.isfinite(before):
+                    assert abs(before - after) <= mpmath.mpf(10) ** -35 * max(1, abs(before)), (seed, point)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_bitwise_keeps_every_bit(seed: int) -> None:
+    maker, roots = sample_roots(seed)
+    new = simplify(maker.graph, roots, BITWISE)
+    special = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 5e-324, 1.0, -2.5])
+    values = {t.node: np.roll(special, i) for i, t in enumerate(maker.variables)}
+    before, after = evaluate(maker.graph, roots, values), evaluate(maker.graph, new, values)
+    for old, now in zip(before, after, strict=True):
+        assert np.broadcast_to(old, 8).tobytes() == np.broadcast_to(now, 8).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("build", "same"),
+    [
+        (lambda x: x * 1, True),
+        (lambda x: x / 1, True),
+        (lambda x: -(-x), True),
+        (lambda x: ops.where(ops.gt(x, 0), x, x), True),
+        (lambda x: x + 0, False),
+        (lambda x: x * 0, False),
+        (lambda x: x - x, False),
+    ],
+)
+def test_bitwise_rules(build, same: bool) -> None:
+    graph, [x] = graph_of("x")
+    assert (simplify(graph, [build(x).node], BITWISE) == [x.node]) is same
+
+
+def test_kept_nodes_stay_as_written() -> None:
+    graph, [x, y] = graph_of("x", "y")
+    value = (x - x) + y * 0
+    new = simplify(graph, [value.node, (value * 2 - value - value).node], REAL, keep=[value.node])
+    assert new[0] == value.node
+    assert graph.leaves[new[1]] == 0
+
+
+def test_merge_equal_leaves_points_outside_the_domain_to_the_original() -> None:
+    graph, [x] = graph_of("x")
+    wide, narrow = ops.log(x * x).node, (2 * ops.log(x)).node
+    assert merge_equal(graph, [wide, narrow], frozenset()) == [wide, wide], "log x² is defined wherever 2 log x is"
+    graph, [x] = graph_of("x")
+    narrow, wide = (2 * ops.log(x)).node, ops.log(x * x).node
+    assert merge_equal(graph, [narrow, wide], frozenset()) == [narrow, wide], "but not the other way round"
+
+
+def test_wide_and_deep_expressions_take_linear_time() -> None:
+    graph, [x] = graph_of("x")
+    deep = x
+    for _ in range(20_000):
+        deep = ops.sin(deep) * x + 1
+    wide = graph.apply(ops.add, *[ops.sin(x * i) for i in range(20_000)])
+    new = simplify(graph, [deep.node, wide.node])
+    assert operations(graph, new) <= operations(graph, [deep.node, wide.node])
