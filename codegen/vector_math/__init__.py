@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from codegen.vector_math import gamma_family
-from codegen.vector_math.gamma_family import MAX_ORDER
 from codegen.vector_math.ir import FORMATS, Module, Vector, write_function
+from codegen.vector_math.polygamma_functions import MAX_ORDER, polygamma
 from codegen.vector_math.table import FUNCTIONS, VectorFunction
 
 __all__ = ["FUNCTIONS", "MAX_ORDER", "VectorFunction", "define"]
@@ -23,10 +22,10 @@ def define(names: Iterable[str], *, width: int, fma: bool, dtype: str = "float64
     """LLVM IR text defining `@hy.<name>` for each name, and what they need, each symbol once.
 
     The functions take and give `<width x double>` (`double` for width 1; `float` for dtype "float32"); sincos gives
-    the struct of both. `@hy.polygamma(i32 order, x)` needs 0 <= order <= MAX_ORDER; the name "polygamma.3" defines
-    `@hy.polygamma.3(x)`, one order alone. They are `internal`, touch no memory but constant tables, and no lane's
-    bits depend on the other lanes, the width or the rest of the program. `fma`: the target has fused multiply-add.
-    `inline=False` leaves out `alwaysinline`.
+    the struct of both. polygamma needs its order in the name: "polygamma.3" defines `@hy.polygamma.3(x)`, up to
+    MAX_ORDER. They are `internal`, touch no memory but constant tables, and no lane's bits depend on the other lanes,
+    the width or the rest of the program. `fma`: the target has fused multiply-add. `inline=False` leaves out
+    `alwaysinline`.
 
     Intrinsics are not declared: LLVM's parser knows them. C library functions are, when a row still needs one.
     """
@@ -43,13 +42,11 @@ def define(names: Iterable[str], *, width: int, fma: bool, dtype: str = "float64
 
 def _define(module: Module, name: str, attributes: str) -> None:
     symbol = f"@hy.{name}"
-    if name == "polygamma":
-        for order in range(MAX_ORDER + 1):
-            _define(module, f"polygamma.{order}", attributes)
-        module.define(symbol, lambda: _polygamma_dispatch(module, attributes))
-    elif name.startswith("polygamma."):
-        build = gamma_family.polygamma(_order(name))
+    if name.startswith("polygamma."):
+        build = polygamma(_order(name))
         module.define(symbol, lambda: write_function(module, symbol, 1, build, attributes))
+    elif name == "polygamma":
+        raise ValueError('define: "polygamma" needs its order: "polygamma.1"')
     elif name in FUNCTIONS:
         row = FUNCTIONS[name]
         module.define(symbol, lambda: write_function(module, symbol, row.arity, row.build, attributes))
@@ -62,18 +59,3 @@ def _order(name: str) -> int:
     if not text.isdecimal() or int(text) > MAX_ORDER:
         raise ValueError(f"define: {name!r} must end in an order from 0 to {MAX_ORDER}")
     return int(text)
-
-
-def _polygamma_dispatch(module: Module, attributes: str) -> str:
-    """A switch over the orders, which a constant order folds away; nan for an order out of range."""
-    typ = module.type_of(Vector)
-    orders = range(MAX_ORDER + 1)
-    scalar = module.format.real
-    nan = f"{scalar} 0x7FF8000000000000"
-    lines = [f"define internal {typ} @hy.polygamma(i32 %order, {typ} %x0) {attributes} {{", "entry:"]
-    cases = " ".join(f"i32 {k}, label %order{k}" for k in orders)
-    lines.append(f"  switch i32 %order, label %none [ {cases} ]")
-    for k in orders:
-        lines += [f"order{k}:", f"  %v{k} = call {typ} @hy.polygamma.{k}({typ} %x0)", f"  ret {typ} %v{k}"]
-    lines += ["none:", f"  ret {typ} {nan if module.width == 1 else f'splat ({nan})'}", "}", ""]
-    return "\n".join(lines)

@@ -277,18 +277,60 @@ COS = _floats("""
     -0x1.8fa69ab4d207bp-37
 """)
 
-# Bernoulli numbers B_2, B_4, …, B_20
-BERNOULLI = _floats("""
-    0x1.5555555555555p-3
-    -0x1.1111111111111p-5
-    0x1.8618618618618p-6
-    -0x1.1111111111111p-5
-    0x1.364d9364d9365p-4
-    -0x1.0330330330330p-2
-    0x1.2aaaaaaaaaaabp+0
-    -0x1.c5e5e5e5e5e5ep+2
-    0x1.b7c4f8f13e3c5p+5
-    -0x1.088fe72cfe72dp+9
+# π = hi + lo
+PI_PAIR = _floats("""
+    0x1.921fb54442d18p+1
+    0x1.1a62633145c07p-53
+""")
+
+# ln(2 π)/2 = hi + lo
+HALF_LOG_TWO_PI = _floats("""
+    0x1.d67f1c864beb5p-1
+    -0x1.65b5a1b7ff5dfp-55
+""")
+
+# ln Γ(w) = (w - 1/2) ln w - w + ln(2 π)/2 + S(v)/w, v = 1/w², w >= 8; absolute; error 3.9e-20
+STIRLING = _floats("""
+    0x1.5555555555555p-4
+    -0x1.6c16c16c10b17p-9
+    0x1.a01a015ede2d7p-11
+    -0x1.3813330ac7fa7p-11
+    0x1.b9215482331f7p-11
+    -0x1.ee7877d005c58p-10
+    0x1.46b150773a390p-8
+""")
+
+# ψ(w) = ln w - 1/(2 w) - v D(v), v = 1/w², w >= 8; absolute; error 3.4e-20
+DIGAMMA = _floats("""
+    0x1.5555555555549p-4
+    -0x1.11111110e8b3fp-7
+    0x1.0410405218924p-8
+    -0x1.111056d711d2cp-8
+    0x1.f01344fb49cfcp-8
+    -0x1.515a2829cafc3p-6
+    0x1.f84e6e3e6f1e8p-5
+""")
+
+# ln Γ(2 + t) = t (1 + t) P(t), |t| <= 1/2; relative; error 1.4e-17
+LOGGAMMA = _floats("""
+    0x1.b0ee6072093cep-2
+    -0x1.9ae6509ea10a0p-4
+    0x1.0e0c9df2934d6p-5
+    -0x1.95ce223a9c552p-7
+    0x1.47974853d406ap-8
+    -0x1.145121fa179aap-9
+    0x1.dfebcf4c6a9cfp-11
+    -0x1.a96a3f902c7c1p-12
+    0x1.7ed74afeadfc7p-13
+    -0x1.5c86da5e575dfp-14
+    0x1.402aa415eefb8p-15
+    -0x1.284a7874ff4dep-16
+    0x1.145f2993cd335p-17
+    -0x1.02c23064ea03cp-18
+    0x1.d618055160b18p-20
+    -0x1.b9569597c0b89p-21
+    0x1.18094f4293b4ep-21
+    -0x1.0e026eab8a00dp-22
 """)
 
 # 2/π in 32-bit digits after two zero digits

@@ -312,8 +312,61 @@ def cos() -> Numbers:
 
 
 @derived
-def bernoulli() -> Numbers:
-    return [float(mp.bernoulli(2 * j)) for j in range(1, 11)], "Bernoulli numbers B_2, B_4, …, B_20"
+def pi_pair() -> Numbers:
+    return parts(lambda: +mp.pi, [53, 53], "π = hi + lo")
+
+
+@derived
+def half_log_two_pi() -> Numbers:
+    return parts(lambda: mp.ln(2 * mp.pi) / 2, [53, 53], "ln(2 π)/2 = hi + lo")
+
+
+def from_inverse_square(v: mpf) -> mpf:
+    return 1 / mp.sqrt(v)
+
+
+@derived
+def stirling() -> Numbers:
+    def rest(v: mpf) -> mpf:
+        w = from_inverse_square(v)
+        return (mp.loggamma(w) - ((w - mpf(1) / 2) * mp.ln(w) - w + mp.ln(2 * mp.pi) / 2)) * w
+
+    return fitted(
+        "ln Γ(w) = (w - 1/2) ln w - w + ln(2 π)/2 + S(v)/w, v = 1/w², w >= 8; absolute",
+        rest,
+        (1e-6, 1 / 64),
+        list(range(7)),
+        lambda v: mp.sqrt(v),
+    )
+
+
+@derived
+def digamma() -> Numbers:
+    def rest(v: mpf) -> mpf:
+        w = from_inverse_square(v)
+        return (mp.ln(w) - 1 / (2 * w) - mp.digamma(w)) / v
+
+    return fitted(
+        "ψ(w) = ln w - 1/(2 w) - v D(v), v = 1/w², w >= 8; absolute",
+        rest,
+        (1e-6, 1 / 64),
+        list(range(7)),
+        lambda v: v,
+    )
+
+
+@derived
+def loggamma() -> Numbers:
+    def base(t: mpf) -> mpf:
+        return mp.loggamma(2 + t) / (t * (1 + t))
+
+    return fitted(
+        "ln Γ(2 + t) = t (1 + t) P(t), |t| <= 1/2; relative",
+        base,
+        (-0.5, 0.5),
+        list(range(18)),
+        lambda t: 1 / base(t),
+    )
 
 
 def two_over_pi_words(count: int = 40) -> list[int]:

@@ -74,6 +74,14 @@ def log_fraction(m: Vector) -> Pair:
     return fast_two_sum(leading.hi, tail)
 
 
+def log_sum(x: Vector) -> Pair:
+    """ln x to about 2^-59 of the larger of 1 and itself, for positive finite x; lo can reach 2^-33, k of ln 2's parts."""
+    k, m, _ = positive_parts(x)
+    fraction = log_fraction(m)
+    total = fast_two_sum(k * c.LN2[0], fraction.hi)
+    return Pair(total.hi, total.lo + fma(k, c.LN2[1], fraction.lo))
+
+
 def scaled_logarithm(x: Vector, one: Pair, two: Pair) -> Vector:
     """`one` · ln m + `two` · k for x = 2^k m, where `two.hi` · k is exact."""
     k, m, _ = positive_parts(x)

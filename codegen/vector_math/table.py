@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from codegen.program import INSTRUCTIONS, REAL
 from codegen.vector_math import (
-    error_function, exponential, gamma_family, inverse_trigonometric, logarithm, power, remainders, roots, trigonometric,
+    error_function, exponential, gamma_functions, inverse_trigonometric, logarithm, polygamma_functions, power, remainders, roots, trigonometric,
 )
 from codegen.vector_math.fallback import c_library
 from codegen.vector_math.ir import Vector
@@ -94,10 +94,10 @@ ROWS = [
     VectorFunction("hypot", 2, 1.5, "all reals", roots.hypot),
     VectorFunction("erf", 1, 1, "all reals", error_function.erf),
     VectorFunction("erfc", 1, 2, "all reals", error_function.erfc),
-    _library("gamma", 1, "not 0, -1, -2, …", "tgamma"),
-    _library("loggamma", 1, "not 0, -1, -2, …", "lgamma"),
-    VectorFunction("digamma", 1, 5, "not 0, -1, -2, …", gamma_family.digamma),
-    VectorFunction("polygamma", 2, 5, "order 0, 1, …, MAX_ORDER; not 0, -1, -2, …", gamma_family.polygamma),
+    VectorFunction("gamma", 1, 1, "not 0, -1, -2, …", gamma_functions.gamma),
+    VectorFunction("loggamma", 1, 5, "not 0, -1, -2, …", gamma_functions.loggamma),
+    VectorFunction("digamma", 1, 5, "not 0, -1, -2, …", polygamma_functions.digamma),
+    VectorFunction("polygamma", 2, 5, "order 0, 1, …, MAX_ORDER; not 0, -1, -2, …", polygamma_functions.polygamma),
     VectorFunction("fmod", 2, 0.5, "x finite, y not 0", remainders.fmod),
     VectorFunction("mod", 2, 0.5, "x finite, y not 0", remainders.mod),
 ]

@@ -1,0 +1,174 @@
+"""gamma and loggamma."""
+
+from __future__ import annotations
+
+from math import inf, nan
+from typing import NamedTuple
+
+from codegen.vector_math import coefficients as c
+from codegen.vector_math.double_double import (
+    Pair,
+    add,
+    add_number,
+    fast_two_sum,
+    multiply,
+    quotient,
+    scale,
+    two_prod,
+)
+from codegen.vector_math.exponential import LOG2_E, reduce, round_to_integer, scale_by_power
+from codegen.vector_math.ir import Mask, Vector, at_most, copysign, fma, rare, select, write_function
+from codegen.vector_math.logarithm import log, log_sum
+from codegen.vector_math.polynomial import estrin, horner
+from codegen.vector_math.power import log_pair
+from codegen.vector_math.trigonometric import cos_terms, sin_terms
+
+ASYMPTOTIC = 8.0  # Stirling's series is used from here on
+SMALL = 2.0**-60  # below, gamma(x) is 1/x
+GAMMA_SYMBOL, LOGGAMMA_SYMBOL = "@hy.gamma_negative", "@hy.loggamma_negative"
+COLD = "cold noinline nounwind"
+
+
+class PiMultiple(NamedTuple):
+    """sin(π y) and cos(π y) without their common sign, (-1)^`odd`; `whole` says that y is an integer."""
+
+    sin: Pair
+    cos: Pair
+    odd: Mask
+    whole: Mask
+
+
+def of_pi_times(y: Vector) -> PiMultiple:
+    """sin and cos of π y for y >= 0, reduced exactly: relative accuracy near integers too."""
+    large = y >= 2.0**52
+    shifted = y + 2.0**52
+    f = select(large, 0.0, y - (shifted - 2.0**52))
+    odd = (shifted.bits & 1).equals(1)
+    outer = abs(f) > 0.25
+    # sin(π f) = ± cos(π (1/2 - |f|)), cos(π f) = sin(π (1/2 - |f|))
+    folded = select(outer, 0.5 - abs(f), f)
+    angle = scale(Pair(*map(y.body.real, c.PI_PAIR)), folded)
+    a, b = sin_terms(*angle)
+    s, k = fast_two_sum(a, -b), fast_two_sum(*cos_terms(*angle))
+    sine = Pair(copysign(select(outer, k.hi, abs(s.hi)), f), flip(select(outer, k.lo, flip(s.lo, f)), f))
+    cosine = Pair(select(outer, s.hi, k.hi), select(outer, s.lo, k.lo))
+    return PiMultiple(sine, cosine, odd, f.equals(0.0))
+
+
+def flip(x: Vector, sign: Vector) -> Vector:
+    """x, negated where the sign bit of `sign` is set."""
+    return (x.bits ^ (sign.bits & (1 << (x.body.module.format.bits - 1)))).real
+
+
+def negate_where(mask: Mask, x: Vector) -> Vector:
+    return select(mask, -x, x)
+
+
+class Stirling(NamedTuple):
+    """Γ(x) = e^exponent / product."""
+
+    exponent: Pair
+    product: Pair
+
+
+def stirling(x: Vector) -> Stirling:
+    """For 0 < x < 200, to about 2^-58: ln Γ(w) = (w - 1/2) ln w - w + ln(2 π)/2 + S(1/w²)/w [DLMF 5.11.1].
+
+    Below ASYMPTOTIC, w = x + 8 and Γ(x) = Γ(w)/(x (x + 1) … (x + 7)), with u = x² + 7 x the product u (u + 6) (u + 10) (u + 12).
+    """
+    body = x.body
+    small = x < ASYMPTOTIC
+    w = select(small, x + ASYMPTOTIC, x)
+    rounding = select(small, x - (w - ASYMPTOTIC), 0.0)
+    inverse = 1.0 / w
+    logarithm = log_pair(w)
+    main = add(add_number(scale(logarithm, w - 0.5), -w), Pair(*map(body.real, c.HALF_LOG_TWO_PI)))
+    # the derivative ψ(w) ≈ ln w - 1/(2 w) carries the rounding of w
+    moved = rounding * fma(inverse, -0.5, logarithm.hi)
+    tail = fma(inverse, horner(inverse * inverse, c.STIRLING), moved)
+    exponent = fast_two_sum(main.hi, main.lo + tail)
+
+    u = add(two_prod(x, x), two_prod(x, body.real(7.0)))
+    product = u
+    for offset in (6.0, 10.0, 12.0):
+        product = multiply(product, add_number(u, body.real(offset)))
+    return Stirling(exponent, Pair(select(small, product.hi, 1.0), select(small, product.lo, 0.0)))
+
+
+def exp_pair(x: Pair) -> tuple[Pair, Vector]:
+    """e^x as a pair times the power of two of the second value (for `scale_by_power`), for |x| < 1000."""
+    n, shifted = round_to_integer(x.hi * LOG2_E, 2 * x.hi.body.module.format.bias)
+    reduced = reduce(x.hi, n)
+    r = fast_two_sum(reduced.hi, reduced.lo + x.lo)
+    one = fast_two_sum(1.0, r.hi)
+    curved = fma(r.hi * r.hi, estrin(r.hi, c.EXP), r.lo)
+    return fast_two_sum(one.hi, one.lo + curved), shifted
+
+
+def gamma(x: Vector) -> Vector:
+    """Γ(x); inf above 171.62, ±inf at ±0, nan at negative integers and -inf; exact factorials."""
+    module = x.body.module
+    module.define(GAMMA_SYMBOL, lambda: write_function(module, GAMMA_SYMBOL, 2, gamma_negative, COLD))
+    exponent, product = stirling(at_most(x, 175.0))
+    power, shifted = exp_pair(exponent)
+    value = select(abs(x) < SMALL, 1.0 / x, scale_by_power(quotient(power, product), shifted))
+    (value,) = rare(x < 0.0, GAMMA_SYMBOL, [x], [value])
+    return value
+
+
+def gamma_negative(x: Vector, usual: Vector) -> Vector:
+    """`usual`, but for x < 0 it is -π/(y sin(π y) Γ(y)) with y = -x."""
+    y = abs(x)
+    bounded = at_most(y, 190.0)
+    exponent, product = stirling(bounded)
+    power, shifted = exp_pair(Pair(-exponent.hi, -exponent.lo))
+    sine, _, odd, whole = of_pi_times(y)
+    above = multiply(multiply(power, product), Pair(*map(x.body.real, c.PI_PAIR)))
+    value = scale_by_power(quotient(above, scale(sine, -bounded)), shifted)
+    value = select(whole, nan, negate_where(odd, value))
+    return select(x < -SMALL, value, select(x < 0.0, 1.0 / x, usual))
+
+
+def loggamma(x: Vector) -> Vector:
+    """ln |Γ(x)|; inf at 0, negative integers and ±inf. Relative accuracy at the zeros 1 and 2."""
+    module = x.body.module
+    module.define(LOGGAMMA_SYMBOL, lambda: write_function(module, LOGGAMMA_SYMBOL, 2, loggamma_negative, COLD))
+    (value,) = rare(x < 0.0, LOGGAMMA_SYMBOL, [x], [loggamma_positive(x)])
+    return value
+
+
+def loggamma_positive(x: Vector) -> Vector:
+    """Stirling's series from ASYMPTOTIC on; below, ln Γ(2 + t) = t (1 + t) P(t), |t| <= 1/2, and the recurrence.
+
+    The steps of the recurrence give one product, whose logarithm is added (x > 5/2) or taken off (x < 3/2).
+    """
+    asymptotic = x >= ASYMPTOTIC
+    below, far_below = x < 1.5, x < 0.5
+    t = select(far_below, x, select(below, x - 1.0, x - 2.0))
+    product = select(far_below, fma(x, x, x), select(below, x, 1.0))
+    for _ in range(6):
+        above = t > 0.5
+        product = select(above, product * (t + 1.0), product)
+        t = select(above, t - 1.0, t)
+    logarithm = log_sum(select(asymptotic, x, product))
+    sign = select(below, -1.0, 1.0)
+    constant, *rest = c.LOGGAMMA
+    near = fma(fma(t, t, t), fma(t, estrin(t, rest), constant), logarithm.hi * sign) + logarithm.lo * sign
+    inverse = 1.0 / x
+    correction = fma(inverse, horner(inverse * inverse, c.STIRLING), c.HALF_LOG_TWO_PI[0] - 0.5)
+    factor = x - 0.5
+    far = fma(factor, logarithm.hi - 1.0, fma(factor, logarithm.lo, correction))
+    value = select(asymptotic, far, near)
+    return select(x < inf, select(x > 0.0, value, inf), x)
+
+
+def loggamma_negative(x: Vector, usual: Vector) -> Vector:
+    """`usual`, but for x < 0 it is -ln(y |sin(π y)|/π) - ln Γ(y) with y = -x."""
+    y = abs(x)
+    sine, _, _, whole = of_pi_times(y)
+    ratio = quotient(scale(Pair(abs(sine.hi), flip(sine.lo, sine.hi)), y), Pair(*map(x.body.real, c.PI_PAIR)))
+    # where y² underflows ln Γ(-y) is -ln y
+    small = y < SMALL
+    logarithm = log(select(small, y, ratio))
+    value = select(small, -logarithm, -(logarithm + loggamma_positive(y)))
+    return select(x < 0.0, select(whole, inf, value), usual)
