@@ -51,6 +51,8 @@ INSTRUCTIONS: dict[str, Instruction] = (
     | _rows("select_mask", (MASK, MASK, MASK), MASK)
 )
 
+FREE = frozenset({"load", "const", "true", "false"})  # what does not count as an operation
+
 
 @dataclass(frozen=True)
 class Array:
@@ -112,7 +114,7 @@ class Program:
     @property
     def operations(self) -> int:
         """Instructions executed per point; loads, constants and stores are free, every other instruction is one."""
-        return sum(count for name, count in self.counts().items() if name not in ("load", "const", "true", "false"))
+        return sum(count for name, count in self.counts().items() if name not in FREE)
 
     def counts(self) -> Counter[str]:
         """How often each instruction occurs."""

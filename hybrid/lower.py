@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from codegen.program import Array, Program
+from codegen.program import FREE, Array, Program
 from hybrid import operations as ops
 from hybrid.definition import Argument
 from hybrid.errors import ArgumentError
@@ -23,6 +23,7 @@ from hybrid.operations import CONSTANT, VARIABLE
 
 LARGEST_CHAIN = 32  # x**n by products up to here: at most 8 multiplications; beyond, `pow` is more accurate and as fast
 LONGEST_RUN = 8  # longer sums are added in pairs of halves: error grows with log n, and the latency with it
+LEAVES = frozenset({"load", "const"})  # instructions whose operands are no values
 
 
 @dataclass(frozen=True)
@@ -305,20 +306,30 @@ def lower(graph: Graph, arguments: Sequence[Argument], results: Sequence[Result]
     )
 
 
+def count_operations(graph: Graph, roots: Sequence[int]) -> int:
+    """Operations of one joint evaluation of the roots, masks left out: what `lower` would make of them."""
+    numbers = tuple(root for root in roots if graph.kind(root) == ops.REAL)
+    variables = tuple(graph.variables(numbers))
+    lowering = Lowering(graph, [Argument("x", (len(variables),), variables)])
+    lowering.run([Result("y", (len(numbers),), numbers)])
+    body, _ = live(lowering.body, (tuple(lowering.plain(node) for node in numbers),))
+    return sum(1 for instruction in body if instruction[0] not in FREE)
+
+
 def live(
     body: list[tuple[Any, ...]], outputs: tuple[tuple[int, ...], ...]
 ) -> tuple[list[tuple[Any, ...]], tuple[tuple[int, ...], ...]]:
     """The program without instructions that no output needs."""
     needed = {value for values in outputs for value in values}
     for number in range(len(body) - 1, -1, -1):
-        if number in needed and body[number][0] not in ("load", "const"):
+        if number in needed and body[number][0] not in LEAVES:
             needed.update(body[number][1:])
     renumber: dict[int, int] = {}
     kept: list[tuple[Any, ...]] = []
     for number, instruction in enumerate(body):
         if number in needed:
             renumber[number] = len(kept)
-            if instruction[0] not in ("load", "const"):
+            if instruction[0] not in LEAVES:
                 instruction = (instruction[0], *[renumber[value] for value in instruction[1:]])
             kept.append(instruction)
     return kept, tuple(tuple(renumber[value] for value in values) for values in outputs)

@@ -268,7 +268,8 @@ class Rewriter:
                 continue
             self.collect(terms, monomial, coefficient * scale)
         self.cancel_shared_terms(terms)
-        self.pythagoras(terms)
+        if len(terms) > 1:
+            self.pythagoras(terms)
         return self.build_sum(terms)
 
     @staticmethod
@@ -299,7 +300,7 @@ class Rewriter:
     def pythagoras(self, terms: Terms) -> None:
         """c·m·sin²u + c·m·cos²u -> c·m, and c·m·cosh²u − c·m·sinh²u -> c·m.  loses: NaN at an infinite u"""
         for monomial in list(terms):
-            if monomial not in terms:
+            if monomial not in terms or self.graph.ops[monomial] not in SQUARES:
                 continue
             coefficient, factors = self.gather([(monomial, 1, True)], 1)
             for base, exponent in list(factors.items()):
@@ -344,6 +345,7 @@ class Rewriter:
         return self.multiply((self.graph.constant(coefficient), monomial))
 
 
+SQUARES = frozenset({ops.mul, ops.pow})  # what a term with a squared factor can be
 TWINS: dict[Operation, tuple[Operation, int]] = {ops.cos: (ops.sin, 1), ops.cosh: (ops.sinh, -1)}
 
 Rule = Callable[[Rewriter, int, tuple[int, ...]], int | None]

@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from hybrid import operations as ops
-from hybrid.definition import Argument
 from hybrid.factor import factor_sums, share_pairs
 from hybrid.graph import Graph
 from hybrid.identities import merge_equal
-from hybrid.lower import Result, lower
+from hybrid.lower import count_operations
 from hybrid.operations import CONSTANT, VARIABLE, Operation
 from hybrid.rewrite import Rewriter, rational
 
@@ -50,8 +49,11 @@ def simplify(graph: Graph, roots: Sequence[int], rules: Rules = REAL, keep: Coll
     rounds = 1 if len(graph.reach(roots)) > LARGE else 6
     current = best
     for _ in range(rounds):
-        for step in (normalise, merge_equal, normalise, factor_sums, share_pairs):
-            current = step(graph, current, kept)
+        normal = normalise(graph, current, kept)
+        current = merge_equal(graph, normal, kept)
+        if current != normal:
+            current = normalise(graph, current, kept)
+        current = share_pairs(graph, factor_sums(graph, current, kept), kept)
         old_cost, new_cost = cost, operations(graph, current)
         if new_cost < cost:
             best, cost = current, new_cost
@@ -62,10 +64,7 @@ def simplify(graph: Graph, roots: Sequence[int], rules: Rules = REAL, keep: Coll
 
 def operations(graph: Graph, roots: Sequence[int]) -> int:
     """Operations of one joint evaluation of the roots."""
-    variables = tuple(graph.variables(roots))
-    argument = Argument("x", (len(variables),), variables)
-    numbers = tuple(root for root in roots if graph.kind(root) == ops.REAL)
-    return lower(graph, [argument], [Result("y", (len(numbers),), numbers)]).operations
+    return count_operations(graph, roots)
 
 
 # --- BITWISE ----------------------------------------------------------------------------------------------------------
@@ -85,7 +84,11 @@ def keep_bits(graph: Graph, op: Operation, args: tuple[int, ...], node: int) -> 
     if op is CONSTANT or op is VARIABLE:
         return node
     if op is ops.mul:
-        factors = tuple(arg for arg in args if not (graph.is_constant(arg) and graph.leaves[arg] is not True and graph.leaves[arg] == 1))
+        factors = tuple(
+            arg
+            for arg in args
+            if not (graph.is_constant(arg) and graph.leaves[arg] is not True and graph.leaves[arg] == 1)
+        )
         if len(factors) < 2:
             return factors[0] if factors else args[0]
         return graph.add_node(op, factors)
