@@ -39,7 +39,9 @@ def load(reference: str, shapes: Mapping[str, Shape] | None = None) -> Function:
     if isinstance(value, Function):
         return value
     if not callable(value):
-        raise ArgumentError(f"{reference} is a {type(value).__name__}; expected a hybrid.Function or a Python function")
+        raise ArgumentError(
+            f"{reference} is of type {type(value).__name__}; expected a hybrid.Function or a Python function"
+        )
     if not shapes:
         raise ArgumentError(
             f"{reference} is a plain Python function: give the shape of every argument, such as --shape q=7 "
@@ -52,10 +54,11 @@ def import_file(path: Path) -> ModuleType:
     """Run a Python file as a module; its folder is importable while it runs, as for `python file.py`."""
     if not path.is_file():
         raise ArgumentError(f"there is no file {path}")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    spec = importlib.util.spec_from_file_location(f"file:{path.resolve()}", path)
     if spec is None or spec.loader is None:
         raise ArgumentError(f"{path} cannot be imported as a Python file")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # classes look their module up here
     folder = str(path.resolve().parent)
     sys.path.insert(0, folder)
     try:

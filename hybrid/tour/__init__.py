@@ -18,7 +18,7 @@ from codegen.export import LinkerNotFound, write_whole
 from codegen.export.header import prototypes
 from hybrid.kernel import Kernel
 from hybrid.tour.examples import EXAMPLES, Example, Subject
-from hybrid.tour.race import Result, race
+from hybrid.tour.race import Race, race
 from hybrid.tour.screen import Screen
 
 __all__ = ["Settings", "tour"]
@@ -61,12 +61,12 @@ def visit(example: Example, screen: Screen, points: int, folder: Path) -> dict[s
     screen.compiling({"differentiate": subject.seconds, **kernel.seconds}, subject.seconds + compiling)
     inputs = subject.inputs(points)
     screen.waiting(f"comparing with NumPy on {points:,} {example.unit}")
-    results = race(kernel, subject.expressions(), subject.symbols(), inputs)
-    screen.race(example, results)
+    outcome = race(kernel, subject.expressions(), subject.symbols(), inputs)
+    screen.race(example, outcome)
     screen.certificate(kernel)
     files, problem = export(kernel, subject, folder)
     screen.files(files, problem, prototypes(kernel.program)[1])
-    return figures(subject, kernel, results, files)
+    return figures(subject, kernel, outcome, files)
 
 
 def timed(work: Callable[[], Any]) -> tuple[Any, float]:
@@ -81,9 +81,8 @@ def export(kernel: Kernel, subject: Subject, folder: Path) -> tuple[list[Path], 
         kernel.export(folder, formats=FORMATS)
     except LinkerNotFound as error:
         problem = str(error)
-    for function in subject.functions:
-        path = folder / f"{function.name}.tex"
-        write_whole(path, f"{function.simplify().latex(style='align')}\n".encode())
+    for function in subject.simplified:
+        write_whole(folder / f"{function.name}.tex", f"{function.latex(style='align')}\n".encode())
     names = [f"{kernel.name}.{suffix}" for suffix in ("so", "dylib", "dll", "h", "o", "ll")]
     names += [f"{function.name}.tex" for function in subject.functions]
     return [folder / name for name in names if (folder / name).is_file()], problem
@@ -103,7 +102,7 @@ def fresh_folder() -> Path:
             return Path(tempfile.mkdtemp(prefix="hybrid-tour-"))
 
 
-def figures(subject: Subject, kernel: Kernel, results: list[Result], files: list[Path]) -> dict[str, Any]:
+def figures(subject: Subject, kernel: Kernel, outcome: Race, files: list[Path]) -> dict[str, Any]:
     certificate = kernel.certificate
     return {
         "example": subject.example.file,
@@ -116,8 +115,9 @@ def figures(subject: Subject, kernel: Kernel, results: list[Result], files: list
                 "ns_per_point": r.nanoseconds,
                 "points_per_second": 1e9 / r.nanoseconds,
             }
-            for r in results
+            for r in outcome.results
         ],
+        "difference_from_numpy": outcome.difference,
         "certificate": None if certificate is None else certificate.to_dict(),
         "files": [str(path) for path in files],
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from types import ModuleType
 from typing import Any
@@ -58,6 +59,11 @@ class Subject:
     inputs: Callable[[int], Arrays]
     seconds: float
 
+    @cached_property
+    def simplified(self) -> tuple[Function, ...]:
+        """Each function by itself with fewer operations: what is printed."""
+        return tuple(function.simplify() for function in self.functions)
+
     def compile(self) -> Kernel:
         return compile(*self.functions, name=self.example.name)
 
@@ -85,8 +91,7 @@ class Subject:
             pairs = product(range(len(symbols)), repeat=2)
             return [value, *gradient, *(upper[min(pair), max(pair)] for pair in pairs)]
         outputs: list[Any] = []
-        for function in self.functions:
-            simple = function.simplify()
+        for simple in self.simplified:
             own = {a.name: a.nodes for a in simple.arguments}
             names = [node for a in self.arguments for node in own.get(a.name, (None,) * a.size)]
             written = {node: symbol for node, symbol in zip(names, symbols, strict=True) if node is not None}

@@ -28,6 +28,17 @@ OWN_SPECIAL = {"erf": special.erf, "erfc": special.erfc, "gamma": special.gamma,
 
 
 @dataclass(frozen=True)
+class Race:
+    """All results, and the largest difference between what NumPy and the kernel computed.
+
+    The difference of an output is relative to its largest value over all points.
+    """
+
+    results: tuple[Result, ...]
+    difference: float
+
+
+@dataclass(frozen=True)
 class Result:
     """The best time of one contestant."""
 
@@ -43,7 +54,7 @@ class Result:
 
 def race(
     kernel: Kernel, expressions: Sequence[Any], symbols: Sequence[Any], inputs: Sequence[NDArray[np.float64]]
-) -> list[Result]:
+) -> Race:
     """The least time of each: the kernel on one thread, on all, copying the outputs, and `lambdify(cse=True)`."""
     points = len(inputs[0])
     fewer = min(points, SLOW_POINTS)
@@ -66,7 +77,21 @@ def race(
             best[name] = min(best[name], clocked(action))
         if time.perf_counter() - start > SECONDS:
             break
-    return [Result(name, count, best[name]) for name, (count, _) in contestants.items()]
+    values = kernel(*(array[:fewer] for array in inputs), threads=1)
+    own = np.concatenate(
+        [np.reshape(value, (fewer, -1)) for value in (values if isinstance(values, tuple) else (values,))], 1
+    )
+    results = tuple(Result(name, count, best[name]) for name, (count, _) in contestants.items())
+    return Race(results, difference(own, compare(*columns)))
+
+
+def difference(own: NDArray[np.float64], others: Sequence[Any]) -> float:
+    """The largest of the outputs' differences, each relative to the largest value of that output."""
+    largest = 0.0
+    for mine, other in zip(own.T, others, strict=True):
+        scale = float(np.max(np.abs(mine))) or 1.0
+        largest = max(largest, float(np.max(np.abs(mine - other))) / scale)
+    return largest
 
 
 def copy(to: Sequence[NDArray[np.float64]], arrays: Sequence[NDArray[np.float64]]) -> None:

@@ -17,7 +17,7 @@ from hybrid.function import Function
 from hybrid.kernel import Kernel
 from hybrid.machine import machine
 from hybrid.tour.examples import Example, Subject
-from hybrid.tour.race import COPY, NUMPY, Result
+from hybrid.tour.race import COPY, NUMPY, Race
 
 WIDTH = 110
 PIPED = 100  # columns where there is no terminal
@@ -70,7 +70,7 @@ class Screen:
 
     # --- stages -------------------------------------------------------------------------------------------------------
     def function(self, subject: Subject) -> None:
-        value = subject.functions[0].simplify()
+        value = subject.simplified[0]
         if value.shape:
             self.section("function", *formulas(str(value), f"{value.name}.tex", ENTRIES))
         else:
@@ -79,12 +79,11 @@ class Screen:
 
     def derivatives(self, subject: Subject, numbers: NDArray[np.float64]) -> None:
         """The first derivatives as formulas, the second as numbers at one point."""
-        _, first, second = subject.functions
-        simple = first.simplify()
+        _, first, second = subject.simplified
         if len(first.shape) == 1:
-            self.section("gradient", *formulas(str(simple), f"{first.name}.tex", FORMULAS))
+            self.section("gradient", *formulas(str(first), f"{first.name}.tex", FORMULAS))
         else:
-            self.section("Jacobian", *pattern(first), *formulas(str(simple), f"{first.name}.tex", ENTRIES))
+            self.section("Jacobian", *pattern(first), *formulas(str(first), f"{first.name}.tex", ENTRIES))
         caption = Text(f"{shape(second)} entries, {distinct(second)} distinct; {subject.example.caption}:", "dim")
         names = [f"{a.name}{subscript(i + 1) if a.shape else ''}" for a in second.arguments for i in range(a.size)]
         self.section("Hessian", caption, matrix(numbers, names[: numbers.shape[-1]]))
@@ -107,7 +106,8 @@ class Screen:
         if self.console.is_terminal:
             self.console.print(Text(f"{' ' * LABELS}{what} …", "dim"), end="\r")
 
-    def race(self, example: Example, results: Sequence[Result]) -> None:
+    def race(self, example: Example, outcome: Race) -> None:
+        results = outcome.results
         slow = next(result for result in results if result.name == NUMPY)
         table = columns("", f"million {example.unit}/s", "ns each", "beside NumPy")
         for result in results:
@@ -119,6 +119,7 @@ class Screen:
         note = f"{most:,} {example.unit}, float64; the best of interleaved runs, time to write every output included."
         if slow.points < most:
             note += f" NumPy on {slow.points:,}: its temporaries for more would not fit into memory."
+        note += f" Both agree to {outcome.difference:.0e} of the largest value of each output."
         self.section("speed", table, Text(note, "dim"))
 
     def certificate(self, kernel: Kernel) -> None:
