@@ -122,11 +122,12 @@ class Factors:
         elif isinstance(value, NamedConstant):
             self.constants[base] = self.constants.get(base, 0) + (1 if exponent > 0 else -1)
         else:
-            self._add(base, exponent < 0, abs(exponent))
+            self._add(base, exponent < 0, -exponent if exponent < 0 else exponent)
 
     def _add(self, base: int, below: bool, exponent: Exponent) -> None:
         key = (base, below, type(exponent) is Fraction)
-        self.powers[key] = self.powers.get(key, 0) + exponent
+        before = self.powers.get(key)
+        self.powers[key] = exponent if before is None else before + exponent
 
     def product(self, cut: Cut) -> Product:
         roots = self._settle_roots()

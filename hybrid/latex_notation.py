@@ -27,9 +27,7 @@ OPENING = ("{", r"\left(", r"\left|", r"\left\lfloor", r"\left\lceil", ",")
 CLOSING = ("}", r"\right", ",")
 LONGEST_EXPONENT = 30  # symbols; beyond that e^{…} is set as exp(…)
 LONGEST_INTEGER = 60  # digits
-WORDS = frozenset(
-    ("sin", "cos", "tan", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "exp", "log", "min", "max")
-)
+WORDS = ("sin", "cos", "tan", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "exp", "log", "min", "max")
 
 NumberFormat = int | Callable[[float], str] | None
 
@@ -121,18 +119,18 @@ class LaTeX(Notation):
     def power(self, base: str, exponent: str) -> str:
         return f"{base}^{{{exponent}}}"
 
-    def root(self, piece: Piece, index: int) -> str:
-        return rf"\sqrt{{{piece.full}}}" if index == 2 else rf"\sqrt[{index}]{{{piece.full}}}"
+    def root(self, piece: Piece) -> str:
+        return rf"\sqrt{{{piece.full}}}"
 
     def fraction(self, over: Piece, under: Piece, script: bool) -> Piece:
         rank = max(over.rank, under.rank)
         if not script:
             text = rf"\frac{{{over.full}}}{{{under.full}}}"
-            return Piece(text, Level.FRACTION, rank, text, tall=True)
+            return Piece(text, Level.FRACTION, rank, tall=True)
         above = over.text if over.level >= Level.PRODUCT else self.parens(over)
         below = under.text if under.level > Level.PRODUCT else self.parens(under)
         text = f"{above}/{below}"
-        return Piece(text, Level.PRODUCT, rank, text)
+        return Piece(text, Level.PRODUCT, rank)
 
     def juxtapose(self, factors: Sequence[Piece]) -> str:
         parts = [factors[0].text]
@@ -170,9 +168,9 @@ class LaTeX(Notation):
         if not tall:
             text = re.sub(r"\\(?:left|right)(?=[()]|\\[lr](?:floor|ceil))", "", text)
         if op.result == MASK:
-            return Piece(text, mask_level(op), key=text, tall=tall)
+            return Piece(text, mask_level(op), tall=tall)
         if not all(form.delimited):
-            return Piece(text, Level.INFIX, key=text, tall=tall)
+            return Piece(text, Level.INFIX, tall=tall)
         return self._delimited(op, form, text, tall)
 
     def _fits_exponent(self, piece: Piece) -> bool:
@@ -193,16 +191,16 @@ class LaTeX(Notation):
         single = arg.full_level == Level.ATOM and arg.rank < Rank.GROUP
         bare = (single or arg.full_level == Level.FRACTION) and not head.startswith(r"\operatorname")
         tail = " " + arg.full if bare else self.parens(arg)
-        return Piece(head + tail, Level.FUNCTION, Rank.FUNCTION, head + tail, tall=arg.tall, head=head, tail=tail)
+        return Piece(head + tail, Level.FUNCTION, Rank.FUNCTION, tall=arg.tall, head=head, tail=tail)
 
     def _delimited(self, op: Operation, form: Template, text: str, tall: bool) -> Piece:
         first = form.literals[0]
         if any(form.small) or "^" in first:
-            return Piece(text, Level.POWER, Rank.POWER, text, tall=tall)
+            return Piece(text, Level.POWER, Rank.POWER, tall=tall)
         commands = re.sub(r"\\left\\?[a-z|(]*|\\operatorname\{\w+\}|\\sqrt(\[\d\])?", "", first).count("\\")
         level = Level.FUNCTION if commands > 1 else Level.ATOM
         rank = Rank.ROOT if first.startswith(r"\sqrt") else Rank.ATOM
-        return Piece(text, level, rank, text, tall=tall or r"\frac" in first)
+        return Piece(text, level, rank, tall=tall or r"\frac" in first)
 
     def cases(self, rows: Sequence[tuple[Piece, Piece]], otherwise: Piece, omitted: int) -> str:
         lines = [rf"{value.full} & \text{{if }} {condition.full}" for value, condition in rows]

@@ -115,7 +115,8 @@ class Layout:
         looked = 0
         while queue and looked < budget:
             looked += 1
-            operands, _ = self._cut(self._operands(queue.popleft(), seen))
+            node = queue.popleft()
+            operands, _ = self._cut(self._operands(node, seen), 2 if self.graph.ops[node] is ops.where else 1)
             for arg in operands:
                 if arg not in seen:
                     seen.add(arg)
@@ -269,8 +270,9 @@ class Layout:
         """Whether the node is written in place, so that its operands may join those of its user."""
         return node == start or (node in self.explored and node not in self.named)
 
-    def _cut(self, items: Sequence[T]) -> tuple[Sequence[T], int]:
-        most = self.limit.terms
+    def _cut(self, items: Sequence[T], each: int = 1) -> tuple[Sequence[T], int]:
+        """What is shown of a long list whose items take `each` places, and how many are left out before the last."""
+        most = self.limit.terms * each
         return (items, 0) if len(items) <= most else ([*items[: most - 1], items[-1]], len(items) - most)
 
     def _chain(self, start: int, op: Operation) -> list[int]:
@@ -282,7 +284,8 @@ class Layout:
                 stack.extend(reversed(self.graph.args[node]))
             else:
                 found.append(node)
-        return list(dict.fromkeys(found))
+        distinct = list(dict.fromkeys(found))
+        return distinct if len(distinct) > 1 else found
 
     def _sum(self, start: int) -> Sum:
         graph = self.graph

@@ -16,7 +16,6 @@ from hybrid.operations import MASK, NamedConstant, Operation
 from hybrid.typeset import Level, Notation, Piece, Rank, Typesetter, mask_level
 
 SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
-ROOTS = {2: "√", 3: "∛", 4: "∜"}
 CONSTANTS = {"pi": "π", "E": "e", "EulerGamma": "γ", "GoldenRatio": "φ"}
 SHORT_NAMES = {"minimum": "min", "maximum": "max", "select": "where"}
 BETWEEN = {"lt": "<", "le": "≤", "gt": ">", "ge": "≥", "eq": "=", "ne": "≠", "and": "∧", "or": "∨", "xor": "⊻"}
@@ -65,16 +64,15 @@ class PlainText(Notation):
             return base + exponent.translate(SUPERSCRIPTS)
         return f"{base}^{exponent}" if exponent.isidentifier() else f"{base}^({exponent})"
 
-    def root(self, piece: Piece, index: int) -> str:
+    def root(self, piece: Piece) -> str:
         bare = piece.level == Level.ATOM and not piece.negative and piece.rank <= Rank.SYMBOL
-        inside = piece.full if bare else f"({piece.full})"
-        return f"{ROOTS[index]}{inside}" if index in ROOTS else f"({piece.full})^(1/{index})"
+        return f"√{piece.text}" if bare else f"√({piece.full})"
 
     def fraction(self, over: Piece, under: Piece, script: bool) -> Piece:
         above = over.text if over.level >= Level.PRODUCT else self.parens(over)
         below = under.text if under.level > Level.PRODUCT else self.parens(under)
         text = f"{above}/{below}"
-        return Piece(text, Level.PRODUCT, max(over.rank, under.rank), text)
+        return Piece(text, Level.PRODUCT, max(over.rank, under.rank))
 
     def juxtapose(self, factors: Sequence[Piece]) -> str:
         return "·".join(factor.text for factor in factors)
@@ -93,7 +91,7 @@ class PlainText(Notation):
             text = f"{left}{texts[0]}{right}"
         else:
             text = f"{SHORT_NAMES.get(op.name, op.name)}({', '.join(texts)})"
-        return Piece(text, rank=Rank.FUNCTION, key=text)
+        return Piece(text, rank=Rank.FUNCTION)
 
     def _mask(self, op: Operation, args: Sequence[Piece], omitted: int) -> Piece:
         if op is ops.logical_not:
@@ -103,7 +101,7 @@ class PlainText(Notation):
         if omitted:
             texts.insert(-1, self.omitted(omitted, "conditions"))
         text = f" {BETWEEN[op.name]} ".join(texts) if op.name in BETWEEN else f"{op.name}({', '.join(texts)})"
-        return Piece(text, mask_level(op), key=text)
+        return Piece(text, mask_level(op))
 
     def cases(self, rows: Sequence[tuple[Piece, Piece]], otherwise: Piece, omitted: int) -> str:
         texts = []

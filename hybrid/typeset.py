@@ -18,7 +18,7 @@ from hybrid.forms import Apply, Cases, Elided, Exponent, Form, Leaf, Power, Prod
 from hybrid.graph import Variable
 from hybrid.layout import Layout
 from hybrid.naming import SortKey, natural_key
-from hybrid.operations import CONSTANT, MASK, NamedConstant, Operation
+from hybrid.operations import CONSTANT, HALF, MASK, NamedConstant, Operation
 
 
 class Level(IntEnum):
@@ -49,7 +49,8 @@ class Rank(IntEnum):
     FUNCTION = 7
 
 
-Monomial = tuple[tuple[Any, int], ...]  # (key of a symbol, −exponent), sorted: compares x² before x·y before y²
+SymbolKey = tuple[SortKey, tuple[int, ...]]
+Monomial = tuple[tuple[SymbolKey, int], ...]  # (key of a symbol, −exponent), sorted: compares x² before x·y before y²
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Piece:
     text: str
     level: Level = Level.ATOM
     rank: Rank = Rank.ATOM
-    key: Any = ()
+    key: SymbolKey | tuple[()] = ()
     negative: bool = False
     tall: bool = False
     monomial: Monomial | None = None
@@ -115,7 +116,7 @@ class Notation(ABC):
     def power(self, base: str, exponent: str) -> str: ...
 
     @abstractmethod
-    def root(self, piece: Piece, index: int) -> str: ...
+    def root(self, piece: Piece) -> str: ...
 
     @abstractmethod
     def fraction(self, over: Piece, under: Piece, script: bool) -> Piece: ...
@@ -213,7 +214,7 @@ class Typesetter:
             case Cases(rows, otherwise, omitted):
                 set_rows = [(self._piece(value, script), self._piece(mask, script)) for value, mask in rows]
                 text = self.notation.cases(set_rows, self._piece(otherwise, script), omitted)
-                return Piece(text, Level.LOOSE, Rank.GROUP, text, tall=True)
+                return Piece(text, Level.LOOSE, Rank.GROUP, tall=True)
             case Apply(op, _, omitted):
                 args = [self._piece(*part) for part in self._parts(form, script)]
                 return self.notation.apply(op, args, omitted)
@@ -223,24 +224,25 @@ class Typesetter:
         value = self.graph.leaves[node]
         if self.graph.ops[node] is not CONSTANT:
             text = self.notation.variable(value)
-            key: tuple[SortKey, tuple[int, ...]] = (natural_key(value.name), value.index)
+            key: SymbolKey = (natural_key(value.name), value.index)
             upright = text.startswith(("\\mathrm", "\\mathtt", "\\text"))
             return Piece(text, rank=Rank.SYMBOL, key=key, monomial=((key, -1),), upright=upright)
         if isinstance(value, bool):
             return Piece(self.notation.truth(value))
         if isinstance(value, NamedConstant):
             text = self.notation.named_constant(value)
-            return Piece(text, rank=Rank.CONSTANT, key=text, monomial=())
+            return Piece(text, rank=Rank.CONSTANT, monomial=())
         return self.notation.number(value, script)
 
     # --- sums ---------------------------------------------------------------------------------------------------------
     def _sum(self, form: Sum, script: bool) -> Piece:
         terms: list[tuple[int, Piece]] = []
+        dots = self.notation.elided()
         for sign, node in form.terms:
             piece = self._piece(node, script)
             if piece.level == Level.SUM and sign > 0 and not piece.negative:
                 terms.extend(piece.signed or [(sign, piece)])
-            else:
+            elif piece.text != dots or all(other.text != dots for _, other in terms):
                 terms.append((-sign if piece.negative else sign, piece))
         return self._added(terms if form.omitted else in_order(terms), form.omitted)
 
@@ -251,7 +253,7 @@ class Typesetter:
         tall = any(piece.tall for _, piece in terms)
         text = " ".join(texts)
         signed = () if omitted else tuple(terms)
-        return Piece(text, Level.SUM, Rank.GROUP, text, tall=tall, terms=tuple(texts), signed=signed)
+        return Piece(text, Level.SUM, Rank.GROUP, tall=tall, terms=tuple(texts), signed=signed)
 
     def _turned(self, piece: Piece, negative: bool) -> Piece | None:
         """The negated sum, if the product then reads better: −x(b − c) as x(c − b), x(−b − c) as −x(b + c)."""
@@ -271,13 +273,15 @@ class Typesetter:
         negative = form.coefficient < 0
         over: list[Piece] = []
         under: list[Piece] = []
+        dots = self.notation.elided()
         for half, factors in ((over, form.over), (under, form.under)):
             for node, exponent in factors:
                 factor = self._raise(self._piece(node, script), exponent)
                 if factor.signed and (turned := self._turned(factor, negative)) is not None:
                     negative, factor = not negative, turned
                 negative ^= factor.negative
-                half.append(replace(factor, negative=False))
+                if factor.text != dots or all(other.text != dots for other in half):
+                    half.append(replace(factor, negative=False))
         for half, root in ((over, form.root_over), (under, form.root_under)):
             if (radical := self._radical(root, script)) is not None:
                 half.append(radical)
@@ -285,8 +289,8 @@ class Typesetter:
             over.sort(key=factor_order)
             under.sort(key=factor_order)
         else:
-            dots = self.notation.omitted(form.omitted, "factors")
-            (over if len(over) >= len(under) else under).insert(-1, Piece(dots))
+            more = Piece(self.notation.omitted(form.omitted, "factors"))
+            (over if len(over) >= len(under) else under).insert(-1, more)
         size = abs(form.coefficient)
         result = self._quotient(size.numerator, size.denominator, over, under, script)
         if negative and result.level <= Level.INFIX:
@@ -301,7 +305,7 @@ class Typesetter:
         if number != 1:
             factors.insert(0, self.notation.number(number, script))
         inside = self._joined(sorted(factors, key=factor_order))
-        return Piece(self.notation.root(inside, 2), rank=Rank.CONSTANT, key=inside.text, monomial=())
+        return Piece(self.notation.root(inside), rank=Rank.CONSTANT, monomial=())
 
     def _quotient(self, p: int, q: int, over: list[Piece], under: list[Piece], script: bool) -> Piece:
         """p·over / q·under, with what is tall or long drawn out behind the fraction."""
@@ -333,11 +337,11 @@ class Typesetter:
         ]
         text = self.notation.juxtapose(held)
         rank = max(factor.rank for factor in factors)
-        return Piece(text, Level.PRODUCT, rank, text, tall=any(factor.tall for factor in factors))
+        return Piece(text, Level.PRODUCT, rank, tall=any(factor.tall for factor in factors))
 
     # --- powers -------------------------------------------------------------------------------------------------------
     def _raise(self, base: Piece, exponent: Exponent) -> Piece:
-        """base^exponent for a positive rational exponent (or 0), a root where it is one."""
+        """base^exponent for a positive rational exponent (or 0). Only x^(1/2) is a root: cube roots take x < 0 too."""
         if exponent == 1:
             return base
         if isinstance(exponent, int):
@@ -346,33 +350,33 @@ class Typesetter:
             small = self.notation.number(exponent, True).text
             if base.head and exponent > 0:
                 text = self.notation.power(base.head, small) + base.tail
-                return Piece(text, base.level, base.rank, base.key, sign, base.tall)
+                return Piece(text, base.level, base.rank, negative=sign, tall=base.tall)
             text = self.notation.power(self._base(base), small)
             monomial = None
             if base.monomial and len(base.monomial) == 1 and exponent > 0:
                 monomial = ((base.monomial[0][0], base.monomial[0][1] * exponent),)
             rank = base.rank if base.rank in (Rank.CONSTANT, Rank.SYMBOL, Rank.GROUP) else Rank.POWER
             return Piece(text, Level.POWER, rank, base.key, sign, base.tall, monomial)
-        if exponent.numerator == 1 and exponent.denominator <= 5:
-            return Piece(self.notation.root(base, exponent.denominator), rank=Rank.ROOT, key=base.key, tall=base.tall)
+        if exponent == HALF:
+            return Piece(self.notation.root(base), rank=Rank.ROOT, tall=base.tall)
         text = self.notation.power(self._base(base), self.notation.number(exponent, True).full)
-        return Piece(text, Level.POWER, Rank.POWER, base.key, tall=base.tall)
+        return Piece(text, Level.POWER, Rank.POWER, tall=base.tall)
 
     def _power(self, base: Piece, exponent: Piece) -> Piece:
         text = self.notation.power(self._base(base), exponent.full)
-        return Piece(text, Level.POWER, Rank.POWER, (base.key, text), tall=base.tall)
+        return Piece(text, Level.POWER, Rank.POWER, tall=base.tall)
 
     def _base(self, base: Piece) -> str:
         return base.text if base.full_level == Level.ATOM else self.notation.parens(base)
 
 
 def factor_order(piece: Piece) -> tuple[Any, ...]:
-    return (piece.rank, str(type(piece.key)), piece.key, piece.text)
+    return (piece.rank, piece.key, piece.text)
 
 
 def merged(factors: Sequence[Piece]) -> Monomial | None:
     """The monomial of a product, or None if a factor is not a power of symbols."""
-    powers: dict[Any, int] = {}
+    powers: dict[SymbolKey, int] = {}
     for factor in factors:
         if factor.monomial is None:
             return None
