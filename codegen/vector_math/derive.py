@@ -14,7 +14,15 @@ from pathlib import Path
 from mpmath import mp, mpf
 
 from codegen.vector_math.error_function import (
-    ERF_CENTRE, ERF_END, ERF_MIDDLE, ERF_POLE, ERF_SPLIT, ERFC_END, ERFC_NEAR_POLE, ERFC_POLE, ERFC_SPLIT,
+    ERF_CENTRE,
+    ERF_END,
+    ERF_MIDDLE,
+    ERF_POLE,
+    ERF_SPLIT,
+    ERFC_END,
+    ERFC_NEAR_POLE,
+    ERFC_POLE,
+    ERFC_SPLIT,
 )
 from codegen.vector_math.remez import DIGITS, minimax
 

@@ -75,6 +75,18 @@ def multiply(x: Pair, y: Pair) -> Pair:
     return fast_two_sum(p.hi, p.lo + fma(x.hi, y.lo, x.lo * y.hi))
 
 
+def product_terms(x: Pair, y: Pair) -> Pair:
+    """x · y to about 2^-102 as a sum with |lo| some ulps of hi; x and y may be such sums."""
+    p = two_prod(x.hi, y.hi)
+    return Pair(p.hi, fma(x.hi, y.lo, fma(x.lo, y.hi, p.lo)))
+
+
+def sum_terms(x: Pair, y: Vector | float) -> Pair:
+    """x + y to about 2^-102 as a sum with |lo| some ulps of hi, if nothing cancels."""
+    s = two_sum(x.hi, y if isinstance(y, Vector) else x.hi.body.real(y))
+    return Pair(s.hi, s.lo + x.lo)
+
+
 def scale(x: Pair, y: Vector) -> Pair:
     """x · y with relative error at most 2^-104."""
     p = two_prod(x.hi, y)

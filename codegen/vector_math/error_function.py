@@ -50,7 +50,9 @@ def erfc(x: Vector) -> Vector:
     constant_hi, constant_lo, *rest = c.ERFC_LARGE
     t = (y - ERFC_POLE) / (y + ERFC_POLE)
     change = t * estrin(t, rest)
-    factor = quotient_terms(Pair(*map(x.body.real, (constant_hi, constant_lo))), fast_two_sum(y, x.body.real(ERFC_NEAR_POLE)))
+    factor = quotient_terms(
+        Pair(*map(x.body.real, (constant_hi, constant_lo))), fast_two_sum(y, x.body.real(ERFC_NEAR_POLE))
+    )
     # (1 + growth)(1 + change) with growth = r + curved, but r stays apart for the last sum
     both = curved + fma(r.hi + curved, change, change)
     rest_of_it = fma(factor.hi, r.hi, fma(factor.hi, both, factor.lo))

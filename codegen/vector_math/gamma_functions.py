@@ -8,17 +8,16 @@ from typing import NamedTuple
 from codegen.vector_math import coefficients as c
 from codegen.vector_math.double_double import (
     Pair,
-    add,
-    add_number,
     fast_two_sum,
     multiply,
+    product_terms,
     quotient,
     scale,
-    two_prod,
+    sum_terms,
 )
 from codegen.vector_math.exponential import LOG2_E, reduce, round_to_integer, scale_by_power
 from codegen.vector_math.ir import Mask, Vector, at_most, copysign, fma, rare, select, write_function
-from codegen.vector_math.logarithm import log, log_sum
+from codegen.vector_math.logarithm import log_sum
 from codegen.vector_math.polynomial import estrin, horner
 from codegen.vector_math.power import log_pair
 from codegen.vector_math.trigonometric import cos_terms, sin_terms
@@ -82,17 +81,21 @@ def stirling(x: Vector) -> Stirling:
     rounding = select(small, x - (w - ASYMPTOTIC), 0.0)
     inverse = 1.0 / w
     logarithm = log_pair(w)
-    main = add(add_number(scale(logarithm, w - 0.5), -w), Pair(*map(body.real, c.HALF_LOG_TWO_PI)))
+    main = sum_terms(sum_terms(product_terms(logarithm, Pair(w - 0.5, body.real(0.0))), -w), c.HALF_LOG_TWO_PI[0])
     # the derivative ψ(w) ≈ ln w - 1/(2 w) carries the rounding of w
     moved = rounding * fma(inverse, -0.5, logarithm.hi)
-    tail = fma(inverse, horner(inverse * inverse, c.STIRLING), moved)
+    tail = fma(inverse, horner(inverse * inverse, c.STIRLING), moved + c.HALF_LOG_TWO_PI[1])
     exponent = fast_two_sum(main.hi, main.lo + tail)
 
-    u = add(two_prod(x, x), two_prod(x, body.real(7.0)))
-    product = u
+    product = u = quadratic(x)
     for offset in (6.0, 10.0, 12.0):
-        product = multiply(product, add_number(u, body.real(offset)))
+        product = product_terms(product, sum_terms(u, offset))
     return Stirling(exponent, Pair(select(small, product.hi, 1.0), select(small, product.lo, 0.0)))
+
+
+def quadratic(x: Vector) -> Pair:
+    """x (x + 7) to about 2^-104, for 0 < x < 8."""
+    return product_terms(Pair(x, x.body.real(0.0)), fast_two_sum(7.0, x))
 
 
 def exp_pair(x: Pair) -> tuple[Pair, Vector]:
@@ -133,14 +136,15 @@ def loggamma(x: Vector) -> Vector:
     """ln |Γ(x)|; inf at 0, negative integers and ±inf. Relative accuracy at the zeros 1 and 2."""
     module = x.body.module
     module.define(LOGGAMMA_SYMBOL, lambda: write_function(module, LOGGAMMA_SYMBOL, 2, loggamma_negative, COLD))
-    (value,) = rare(x < 0.0, LOGGAMMA_SYMBOL, [x], [loggamma_positive(x)])
+    positive = loggamma_positive(x)
+    (value,) = rare(x < 0.0, LOGGAMMA_SYMBOL, [x], [positive.hi + positive.lo])
     return value
 
 
-def loggamma_positive(x: Vector) -> Vector:
+def loggamma_positive(x: Vector) -> Pair:
     """Stirling's series from ASYMPTOTIC on; below, ln Γ(2 + t) = t (1 + t) P(t), |t| <= 1/2, and the recurrence.
 
-    The steps of the recurrence give one product, whose logarithm is added (x > 5/2) or taken off (x < 3/2).
+    Unrounded: the sum of the pair is ln Γ(x). The steps of the recurrence give one product, whose logarithm is added (x > 5/2) or taken off (x < 3/2).
     """
     asymptotic = x >= ASYMPTOTIC
     below, far_below = x < 1.5, x < 0.5
@@ -153,13 +157,14 @@ def loggamma_positive(x: Vector) -> Vector:
     logarithm = log_sum(select(asymptotic, x, product))
     sign = select(below, -1.0, 1.0)
     constant, *rest = c.LOGGAMMA
-    near = fma(fma(t, t, t), fma(t, estrin(t, rest), constant), logarithm.hi * sign) + logarithm.lo * sign
+    near = fma(fma(t, t, t), fma(t, estrin(t, rest), constant), logarithm.hi * sign)
     inverse = 1.0 / x
     correction = fma(inverse, horner(inverse * inverse, c.STIRLING), c.HALF_LOG_TWO_PI[0] - 0.5)
     factor = x - 0.5
-    far = fma(factor, logarithm.hi - 1.0, fma(factor, logarithm.lo, correction))
-    value = select(asymptotic, far, near)
-    return select(x < inf, select(x > 0.0, value, inf), x)
+    far = factor * (logarithm.hi - 1.0)
+    hi = select(x > 0.0, select(asymptotic, far, near), inf)
+    lo = select(asymptotic, fma(factor, logarithm.lo, correction), logarithm.lo * sign)
+    return Pair(select(x < inf, hi, x), select(x < inf, lo, 0.0))
 
 
 def loggamma_negative(x: Vector, usual: Vector) -> Vector:
@@ -169,6 +174,7 @@ def loggamma_negative(x: Vector, usual: Vector) -> Vector:
     ratio = quotient(scale(Pair(abs(sine.hi), flip(sine.lo, sine.hi)), y), Pair(*map(x.body.real, c.PI_PAIR)))
     # where y² underflows ln Γ(-y) is -ln y
     small = y < SMALL
-    logarithm = log(select(small, y, ratio))
-    value = select(small, -logarithm, -(logarithm + loggamma_positive(y)))
-    return select(x < 0.0, select(whole, inf, value), usual)
+    logarithm, mirrored = log_sum(select(small, y, ratio)), loggamma_positive(y)
+    hi = logarithm.hi + select(small, 0.0, mirrored.hi)
+    lo = logarithm.lo + select(small, 0.0, mirrored.lo)
+    return select(x < 0.0, select(whole, inf, -(hi + lo)), usual)

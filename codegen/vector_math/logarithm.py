@@ -6,7 +6,15 @@ from math import inf, nan, sqrt
 from typing import NamedTuple
 
 from codegen.vector_math import coefficients as c
-from codegen.vector_math.double_double import Pair, add_number, fast_two_sum, quotient_pair, root_pair, two_prod, two_sum
+from codegen.vector_math.double_double import (
+    Pair,
+    add_number,
+    fast_two_sum,
+    quotient_pair,
+    root_pair,
+    two_prod,
+    two_sum,
+)
 from codegen.vector_math.ir import Integer, Vector, fma, select
 from codegen.vector_math.polynomial import estrin
 

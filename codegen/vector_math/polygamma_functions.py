@@ -8,8 +8,15 @@ from itertools import count
 from math import comb, factorial, inf, nan, pi
 
 from codegen.vector_math import coefficients as c
-from codegen.vector_math.double_double import Pair, add, add_number, multiply, quotient, quotient_pair, two_prod
-from codegen.vector_math.gamma_functions import ASYMPTOTIC, COLD, of_pi_times
+from codegen.vector_math.double_double import (
+    Pair,
+    product_terms,
+    quotient,
+    quotient_terms,
+    sum_terms,
+    two_sum,
+)
+from codegen.vector_math.gamma_functions import ASYMPTOTIC, COLD, SMALL, of_pi_times, quadratic
 from codegen.vector_math.ir import Vector, copysign, fma, rare, select, write_function
 from codegen.vector_math.logarithm import log_sum
 from codegen.vector_math.polynomial import horner
@@ -23,16 +30,15 @@ def reciprocals(x: Vector) -> Pair:
 
     With u = x² + 7 x it is (2 x + 7) (1/u + 1/(u + 6) + 1/(u + 10) + 1/(u + 12)), by one division.
     """
-    body = x.body
-    u = add(two_prod(x, x), two_prod(x, body.real(7.0)))
-    six, ten, twelve = (add_number(u, body.real(offset)) for offset in (6.0, 10.0, 12.0))
-    outer, inner = multiply(u, twelve), multiply(six, ten)
+    u = quadratic(x)
+    six, ten, twelve = (sum_terms(u, offset) for offset in (6.0, 10.0, 12.0))
+    outer, inner = product_terms(u, twelve), product_terms(six, ten)
     double = Pair(u.hi + u.hi, u.lo + u.lo)
-    above = add(
-        multiply(add_number(double, body.real(12.0)), inner), multiply(add_number(double, body.real(16.0)), outer)
-    )
-    slope = add_number(Pair(x + x, body.real(0.0)), body.real(7.0))
-    return quotient_pair(multiply(slope, above), multiply(outer, inner))
+    first, second = product_terms(sum_terms(double, 12.0), inner), product_terms(sum_terms(double, 16.0), outer)
+    above = two_sum(first.hi, second.hi)
+    above = Pair(above.hi, above.lo + (first.lo + second.lo))
+    slope = two_sum(x.body.real(7.0), x + x)
+    return quotient_terms(product_terms(slope, above), product_terms(outer, inner))
 
 
 def digamma_positive(x: Vector) -> Vector:
@@ -68,7 +74,7 @@ def digamma_negative(x: Vector, usual: Vector) -> Vector:
     y = abs(x)
     sine, cosine, _, whole = of_pi_times(y)
     value = digamma_positive(y) + 1.0 / y + quotient(cosine, sine) * pi
-    value = select(whole, nan, value)
+    value = select(whole, nan, select(y < SMALL, 1.0 / y, value))
     return select(x < 0.0, value, select(x.equals(0.0), copysign(inf, -x), usual))
 
 
@@ -140,10 +146,11 @@ def polygamma(order: int) -> Callable[[Vector], Vector]:
         y = abs(x)
         sine, cosine, _, whole = of_pi_times(y)
         sign = 1.0 if order % 2 == 0 else -1.0
-        mirrored = sign * polygamma_positive(order, y) + power(1.0 / y, order + 1) * float(factorial(order))
+        leading = power(1.0 / y, order + 1) * float(factorial(order))
+        mirrored = sign * polygamma_positive(order, y) + leading
         cotangent = -quotient(cosine, sine)
         value = mirrored - horner(cotangent, [float(a) for a in cotangent_derivative(order)]) * pi ** (order + 1)
-        value = select(whole, inf if order % 2 else nan, value)
+        value = select(whole, inf if order % 2 else nan, select(y < SMALL, leading, value))
         at_zero = x.body.real(inf) if order % 2 else copysign(inf, -x)
         value = select(x < 0.0, value, select(x.equals(0.0), at_zero, usual))
         return select(x.equals(-inf), nan, value)

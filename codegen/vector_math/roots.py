@@ -6,7 +6,7 @@ from math import inf
 
 from codegen.vector_math import coefficients as c
 from codegen.vector_math.double_double import excess, two_prod
-from codegen.vector_math.ir import Vector, at_least, at_most, copysign, fma, select, sqrt
+from codegen.vector_math.ir import Vector, at_least, copysign, fma, select, sqrt
 from codegen.vector_math.polynomial import horner
 
 

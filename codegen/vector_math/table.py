@@ -7,7 +7,16 @@ from dataclasses import dataclass
 
 from codegen.program import INSTRUCTIONS, REAL
 from codegen.vector_math import (
-    error_function, exponential, gamma_functions, inverse_trigonometric, logarithm, polygamma_functions, power, remainders, roots, trigonometric,
+    error_function,
+    exponential,
+    gamma_functions,
+    inverse_trigonometric,
+    logarithm,
+    polygamma_functions,
+    power,
+    remainders,
+    roots,
+    trigonometric,
 )
 from codegen.vector_math.fallback import c_library
 from codegen.vector_math.ir import Vector
