@@ -4,6 +4,7 @@ The stages, in order:
 
     program.py      what to compute: instructions, arguments, results; plain data
     contract.py     passes on the program: dead instructions go, products are fused into sums
+    schedule.py     the order of the instructions: few values alive
     body.py         the program as vector IR, cut into parts where it is long
     vector_math/    exp, log, sin … as vector IR
     layout.py, moves.py, driver.py

@@ -15,8 +15,9 @@ from codegen.layout import Layout
 from codegen.program import INSTRUCTIONS, MASK, Program
 from codegen.text import Function, real
 
-# Instructions per part.
-PART = 1000
+# Instructions up to which a body stays whole (cutting one of 1,500 made it 15 % slower), and those of a part beyond.
+WHOLE = 4000
+PART = 1500
 
 _PLAIN = ("load", "const")
 
@@ -60,12 +61,13 @@ class Cut:
 
 
 def cut(program: Program) -> Cut:
-    """Cut after every `PART` instructions. A spill row is free again after the last part that reads it."""
+    """Cut a long body after every `PART` instructions. A spill row is free again after the last part that reads it."""
     parts: list[list[int]] = [[]]
+    limit = WHOLE if len(program.body) <= WHOLE else PART
     part_of = [0] * len(program.body)
     for number, instruction in enumerate(program.body):
         if instruction[0] not in _PLAIN:
-            if len(parts[-1]) >= PART:
+            if len(parts[-1]) >= limit:
                 parts.append([])
             part_of[number] = len(parts) - 1
             parts[-1].append(number)

@@ -11,6 +11,7 @@ from codegen.contract import contract, prune
 from codegen.driver import RUN, driver, entries
 from codegen.layout import Layout
 from codegen.program import Program
+from codegen.schedule import schedule
 from codegen.target import Target
 
 # Calls of vector functions up to which these are inlined.
@@ -52,7 +53,7 @@ def emit(program: Program, target: Target) -> str:
 
 def lay_out(program: Program, target: Target) -> tuple[Layout, Cut]:
     """The program as it is emitted, where its data lives, and its parts."""
-    program = contract(program) if target.fma else prune(program)
+    program = schedule(contract(program) if target.fma else prune(program))
     pieces = cut(program)
     return Layout(program, target, pieces.spills), pieces
 

@@ -183,6 +183,7 @@ def test_overlapping_arrays(plain, mixed, sample):
 
 def test_in_place_across_parts(programs, sample, monkeypatch):
     monkeypatch.setattr("codegen.body.PART", 5)
+    monkeypatch.setattr("codegen.body.WHOLE", 5)
     program = programs(60, 3, NAMES, (Array("x"), Array("y")), (Array("r"), Array("s")))
     ufunc = make_ufunc(compile(program))
     x, y = sample(program, (50,), 0)

@@ -87,6 +87,7 @@ def test_bits_do_not_depend_on_width_or_cut(seed, programs, sample, monkeypatch)
     expected = make_ufunc(compile(program))(*arguments)
     for part in (1000, 7):
         monkeypatch.setattr(body, "PART", part)
+        monkeypatch.setattr(body, "WHOLE", part)
         for width in WIDTHS:
             results = make_ufunc(compile(program, at_width(width)))(*arguments)
             for result, other in zip(results, expected, strict=True):

@@ -1,0 +1,54 @@
+"""Reordering keeps every bit and no more values alive."""
+
+import numpy as np
+import pytest
+
+from codegen import Array, Program, schedule
+from codegen.contract import prune
+
+
+def most_alive(program: Program) -> int:
+    """The largest number of computed values that are still to be read."""
+    last: dict[int, int] = {}
+    for number, (name, *operands) in enumerate(program.body):
+        if name not in ("load", "const"):
+            last |= dict.fromkeys(operands, number)
+    ends: dict[int, list[int]] = {}
+    for value, number in last.items():
+        ends.setdefault(number, []).append(value)
+    alive = most = 0
+    for number, (name, *_) in enumerate(program.body):
+        alive += name not in ("load", "const") and number in last
+        alive -= sum(program.body[value][0] not in ("load", "const") for value in ends.get(number, ()))
+        most = max(most, alive)
+    return most
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_same_values(seed, programs, sample, meaning):
+    program = prune(programs(400, seed, reach=200))
+    moved = schedule.schedule(program)
+    assert moved.counts() == program.counts()
+    arguments = sample(program, (9,), seed)
+    for a, b in zip(meaning(moved, *arguments), meaning(program, *arguments), strict=True):
+        assert ((a == b) | np.isnan(a) & np.isnan(b)).all()
+    assert schedule.schedule(moved).counts() == program.counts()
+
+
+def test_sums_made_breadth_first_are_made_one_by_one():
+    """x₀² + x₁² + … with all squares first: as many live values as terms; one by one, two."""
+    n = 200
+    code: list[tuple] = [("load", 0, k) for k in range(n)] + [("mul", k, k) for k in range(n)]
+    total = n
+    for k in range(1, n):
+        code.append(("add", total, n + k))
+        total = len(code) - 1
+    program = Program("squares", (Array("x", (n,)),), (Array("r"),), code, ((total,),))
+    assert most_alive(program) == n
+    assert most_alive(schedule.schedule(program)) == 2
+
+
+def test_long_programs_stay_as_they_are(programs, monkeypatch):
+    program = programs(100, 1)
+    monkeypatch.setattr(schedule, "LONGEST", 99)
+    assert schedule.schedule(program) is program
