@@ -102,22 +102,20 @@ class Outcome(Enum):
     UNDECIDED = "nobody can tell"
 
 
-def judge(comparison: Comparison, point: int, number: int, verdict: Verdict, regular: bool, smooth: bool) -> Outcome:
-    """Decide a difference. `smooth`: the tape finds value and derivatives finite; `regular`: no special point."""
+def judge(comparison: Comparison, point: int, number: int, verdict: Verdict, regular: bool) -> Outcome:
+    """Decide a difference; `regular`: not at a special point, where derivatives may be a matter of convention."""
     kernel, tape = comparison.kernel[point, number], comparison.tape[point, number]
     order = order_of(comparison.formula)
-    if order and not smooth:
-        return Outcome.UNDECIDED  # derivatives of something that is infinite or undefined
     if verdict.value is not None and np.isfinite(kernel):
         allowed = comparison.tolerance(verdict.value)[point, number] + verdict.error
         return Outcome.WRONG if abs(kernel - verdict.value) > allowed else Outcome.PASSED
+    if verdict.value is not None and np.isfinite(tape):
+        return Outcome.WRONG
     if order == 0:  # values are computed as written: NaN, infinity and overflow are kept
         reference = comparison.reference[point, number]
         alike = np.isfinite(reference) == np.isfinite(tape) and np.isnan(reference) == np.isnan(tape)
         return Outcome.WRONG if alike else Outcome.UNDECIDED
-    if verdict.value is not None:
-        return Outcome.WRONG if np.isfinite(tape) else Outcome.UNDECIDED
-    if verdict.undefined:
+    if verdict.value is not None or verdict.undefined:
         return Outcome.UNDECIDED
     # a kink: first derivatives keep the written conventions, higher ones have none
     return Outcome.WRONG if regular or (order == 1 and np.isfinite(tape)) else Outcome.UNDECIDED

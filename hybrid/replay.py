@@ -296,6 +296,9 @@ class Lane(np.lib.mixins.NDArrayOperatorsMixin):
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         return _apply_function(self.algebra, function, args, kwargs)
 
+    def __hybrid_elementwise__(self, name: str, *args: Any) -> Any:
+        return _apply_named(self.algebra, name, args)
+
     def __getattr__(self, name: str) -> Any:
         # NumPy's loops over arrays of objects call `element.exp()`, `element.arctan2(other)`, …
         if name in UFUNCS and not name.startswith("__"):
@@ -335,6 +338,15 @@ class LaneArray(np.ndarray[Any, Any]):
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         return _apply_function(self.algebra, function, args, kwargs)
+
+    def __hybrid_elementwise__(self, name: str, *args: Any) -> Any:
+        return _apply_named(self.algebra, name, args)
+
+
+def _apply_named(algebra: Algebra, name: str, args: Sequence[Any]) -> Any:
+    """An elementary function of `hybrid.elementwise`."""
+    elementwise = np.frompyfunc(lambda *operands: _scalar(algebra, name, *operands), len(args), 1)
+    return _lane_array(elementwise(*[_objects(arg) for arg in args]), algebra)
 
 
 def _apply_ufunc(algebra: Algebra, ufunc: np.ufunc, method: str, inputs: Sequence[Any], kwargs: dict[str, Any]) -> Any:

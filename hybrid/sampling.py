@@ -1,7 +1,8 @@
 """Where to check: points at which a function is finite, on both sides of its switches, and the special points.
 
-Candidates are drawn from several ranges, the function's own constants included, and evaluated through the graph. Those
-with finite outputs are kept, first the ones that take a comparison, a sign or a maximum to a side not yet seen.
+Candidates are drawn from several ranges, the function's own constants included, and evaluated through the graph; where
+few are finite, the best are bred further. Those with finite outputs are kept, first the ones that take a comparison, a
+sign or a maximum to a side not yet seen.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ RANGES = (
     (20.0, 200.0), (0.3, 0.7),
 )  # fmt: skip
 CANDIDATES = 512
+ATTEMPTS = 6
 LARGE = 1e50
 NEVER_ZERO = frozenset({"exp", "exp2", "erfc"})  # but by underflow
 LARGEST_TABLE = 2_000_000  # candidate values held at once
@@ -45,13 +47,24 @@ class Points:
 
 
 def draw(count: int, elements: int, hints: Sequence[float], rng: np.random.Generator) -> NDArray[Any]:
-    """Candidates: every other one from a single range, the others from a range of its own per element."""
+    """Candidates: one from each range, then every other one from a single range, the others from one per element."""
     ranges = [*RANGES, *((h - width, h + width) for h in hints for width in (0.3, 0.03 * max(1.0, abs(h))))]
     low, high = np.array(ranges).T
     choice = rng.integers(0, len(ranges), (count, elements))
-    choice[::2] = (np.arange(len(choice[::2])) % len(ranges))[:, None]
+    uniform = np.arange(count)
+    uniform = np.concatenate([uniform[: len(ranges)], uniform[len(ranges) :: 2]])
+    choice[uniform] = (np.arange(len(uniform)) % len(ranges))[:, None]
     table: NDArray[Any] = low[choice] + (high - low)[choice] * rng.random((count, elements))
     return table
+
+
+def breed(table: NDArray[Any], score: NDArray[Any], count: int, rng: np.random.Generator) -> NDArray[Any]:
+    """New candidates from the best: each element from one of two parents, moved a little."""
+    best = table[np.argsort(-score, kind="stable")[: max(4, len(table) // 16)]]
+    parents = best[rng.integers(0, len(best), (2, count))]
+    child = np.where(rng.random((count, table.shape[1])) < 0.5, parents[0], parents[1])
+    moved: NDArray[Any] = child * (1 + 0.1 * rng.normal(size=child.shape))
+    return moved
 
 
 def constants_of(graph: Graph, roots: Sequence[int]) -> list[float]:
@@ -116,9 +129,9 @@ class Sampler:
         """The share of outputs that are finite at each candidate."""
         return self.quality(table)[0]
 
-    def quality(self, table: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """The share of finite outputs, and whether all steps keep to sizes whose powers do not over- or underflow."""
-        count, total = np.zeros(len(table)), 0
+    def quality(self, table: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """The shares of finite outputs and finite steps, and whether powers of steps neither over- nor underflow."""
+        outputs, steps = [], []
         tame = np.ones(len(table), dtype=bool)
         for root in self.roots:
             graph = root.graph
@@ -128,10 +141,9 @@ class Sampler:
                 size = np.abs(value)
                 smallest = -1.0 if graph.ops[node].name in NEVER_ZERO else 0.0
                 tame &= ~((size > LARGE) | ((size < 1 / LARGE) & (size > smallest)))
-            for node in root.nodes:
-                count += np.isfinite(known[node])
-            total += len(root.nodes)
-        return count / total, tame
+                steps.append(np.broadcast_to(np.isfinite(size), len(table)))
+            outputs += [np.broadcast_to(np.isfinite(known[node]), len(table)) for node in root.nodes]
+        return np.mean(outputs, axis=0), np.mean(steps, axis=0), tame
 
     def draw(self, count: int) -> NDArray[Any]:
         """Candidates from all ranges, the functions' own constants among them."""
@@ -142,15 +154,15 @@ class Sampler:
         """Up to `wanted` candidates (or somewhat more, to see every side) where the outputs are finite."""
         work = max(self.elements, sum(len(root.graph) for root in self.roots) // 16, 1)
         size = max(min(CANDIDATES, LARGEST_TABLE // (8 * work)), 2 * wanted)
-        tables, scores, enough = [], [], 0
-        for _ in range(4):
-            tables.append(self.draw(size))
-            finite, tame = self.quality(tables[-1])
-            scores.append(finite + np.where(tame, 2.0, 0.0) * (finite == 1))
-            enough += int((scores[-1] == 3).sum())
-            if enough >= wanted:
+        table = self.draw(size)
+        for attempt in range(ATTEMPTS):
+            finite, steps, tame = self.quality(table)
+            score = finite + np.where(tame & (finite == 1), 2.0, 0.0)
+            enough = int((score == 3).sum())
+            if enough >= wanted or attempt == ATTEMPTS - 1:
                 break
-        table, score = np.concatenate(tables), np.concatenate(scores)
+            order = np.argsort(-(score + steps), kind="stable")[:size]  # the best so far live on
+            table = np.concatenate([table[order], breed(table, score + steps, size, self.rng)])
         best = score.max() if enough == 0 or enough >= min(wanted, 4) else 1.0
         good: NDArray[Any] = table[score >= best]
         return np.take(good, self._varied(good, wanted), axis=0)

@@ -305,7 +305,13 @@ class Check:
     def certify(self, points: Points, comparisons: Sequence[Comparison]) -> Certificate:
         """The certificate, once the arbiter has decided what kernel and tape do not agree on."""
         self.undecided = sum(comparison.beyond_rounding() for comparison in comparisons)
-        disputes = disputes_of(points, comparisons)
+        disputes = []
+        for dispute in disputes_of(points, comparisons):
+            comparison, point, _ = dispute
+            if points.regular[point] or comparison.formula.derivation is None or self.is_smooth(comparisons, point):
+                disputes.append(dispute)
+            else:
+                self.undecided += 1  # derivatives of something that is infinite or undefined
         left = ARBITRATION_BUDGET
         for rank, (comparison, point, number) in enumerate(disputes):
             if left < 0 and rank >= 3:
@@ -315,9 +321,7 @@ class Check:
             size = max(abs(comparison.kernel[point, number]), abs(comparison.tape[point, number]))
             arbiter = Arbiter(comparison.formula, float(size))
             verdict = arbiter.verdict(self.at(points, point), comparison.weights(number))
-            regular = bool(points.regular[point])
-            smooth = regular or self.is_smooth(comparisons, point)
-            match judge(comparison, point, number, verdict, regular, smooth):
+            match judge(comparison, point, number, verdict, bool(points.regular[point])):
                 case Outcome.PASSED:
                     self.arbitrated[comparison.index] = self.arbitrated.get(comparison.index, 0) + 1
                 case Outcome.UNDECIDED:
