@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from codegen.program import Program
@@ -100,4 +99,4 @@ def _rebuild(program: Program, live: list[bool], build: Callable[[int, Append, l
         if live[number]:
             new[number] = build(number, append, new)
     outputs = tuple(tuple(new[value] for value in values) for values in program.outputs)
-    return replace(program, body=body, outputs=outputs)
+    return program.rewritten(body, outputs)

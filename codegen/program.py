@@ -111,6 +111,14 @@ class Program:
                 raise ValueError(f"{self.name}: %{number} {name} reads %{operand}, which is no earlier {kind} value")
         return row.result
 
+    def rewritten(self, body: list[tuple[Any, ...]], outputs: tuple[tuple[int, ...], ...]) -> Program:
+        """The program with another body, as a pass makes it: not validated, which takes longer than most passes."""
+        program = object.__new__(Program)
+        fields = {"name": self.name, "arguments": self.arguments, "results": self.results}
+        for name, value in (fields | {"body": body, "outputs": outputs}).items():
+            object.__setattr__(program, name, value)
+        return program
+
     @property
     def operations(self) -> int:
         """Instructions executed per point; loads, constants and stores are free, every other instruction is one."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-from dataclasses import replace
 from typing import Any
 
 from codegen.program import Program
@@ -73,4 +72,4 @@ def _reordered(program: Program, order: list[int]) -> Program:
         name, *values = program.body[number]
         body.append((name, *values) if name in _PLAIN else (name, *[new[value] for value in values]))
     outputs = tuple(tuple(new[value] for value in values) for values in program.outputs)
-    return replace(program, body=body, outputs=outputs)
+    return program.rewritten(body, outputs)

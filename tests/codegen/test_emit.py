@@ -136,6 +136,7 @@ def test_fused_products():
 def test_contraction_keeps_the_meaning(seed, programs, sample, meaning):
     program = programs(200, seed, "add sub mul neg")
     for passed in (contract(program), prune(program)):
+        assert dataclasses.replace(passed) == passed  # which validates it
         arguments = sample(program, (5,), seed)
         for result, expected in zip(meaning(passed, *arguments), meaning(program, *arguments), strict=True):
             np.testing.assert_allclose(result, expected, rtol=1e-9, atol=1e-9)

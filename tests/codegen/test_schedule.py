@@ -1,5 +1,7 @@
 """Reordering keeps every bit and no more values alive."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -28,6 +30,7 @@ def most_alive(program: Program) -> int:
 def test_the_same_values(seed, programs, sample, meaning):
     program = prune(programs(400, seed, reach=200))
     moved = schedule.schedule(program)
+    assert dataclasses.replace(moved) == moved  # which validates it
     assert moved.counts() == program.counts()
     arguments = sample(program, (9,), seed)
     for a, b in zip(meaning(moved, *arguments), meaning(program, *arguments), strict=True):
