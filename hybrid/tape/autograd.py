@@ -15,7 +15,7 @@ Tensors = Tensor | Sequence[Tensor]
 
 
 def _sequence(value: Any) -> list[Any]:
-    return [value] if isinstance(value, Tensor) or value is None else list(value)
+    return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
 def _seeds(outputs: list[Tensor], seeds: list[Any], batched: bool, create: bool) -> list[tuple[Edge, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from heapq import heappop, heappush
 from operator import attrgetter
 from typing import Any
 
@@ -25,29 +26,30 @@ def sweep(
     `retain`; with `create` the adjoints are tensors with a graph of their own.
     """
     with np.errstate(all="ignore"), set_grad_enabled(create):
-        nodes, leaves = reachable([edge for edge, _ in seeds])
-        wanted = None if targets is None else _leading_to(set(targets), nodes)
-        ends = set(leaves) if targets is None else set(targets)
+        wanted = None if targets is None else _leading_to(set(targets), [edge for edge, _ in seeds])
         adjoints: dict[Edge, Adjoint] = {}
-        for edge, seed in seeds:
-            _accumulate(adjoints, edge, seed)
         found: dict[Edge, Adjoint] = {}
-        for node in nodes:
-            g = adjoints.pop(node, None)
-            if g is None:
-                continue
+        frontier: list[tuple[int, Node]] = []  # a heap: the newest node that has an adjoint comes first
+        for edge, seed in seeds:
+            if type(edge) is Node and edge not in adjoints:
+                heappush(frontier, (edge.order, edge))
+            _accumulate(adjoints, edge, seed)
+        while frontier:
+            node = heappop(frontier)[1]
+            g = adjoints.pop(node)
             if node.rare is not None and node.rare.hooks:
                 g = run_hooks(node.rare.hooks, g, create)
             edges: Sequence[Any] = node.edges
             if wanted is not None:
-                if node in ends:
-                    found[node] = g
+                found[node] = g
                 edges = [edge if edge in wanted else None for edge in edges]
                 if not any(edges):
                     continue
             rule = node.rule
             if rule.selects or type(g) is Masked:
                 if rule is OUTPUT:
+                    if node.edges[0] not in adjoints:
+                        heappush(frontier, (node.edges[0].order, node.edges[0]))
                     _collect_output(adjoints, node, g)
                     continue
                 grads = _pull_masked(node, g, edges)
@@ -61,43 +63,39 @@ def sweep(
                 before = adjoints.get(edge)
                 if before is None:
                     adjoints[edge] = a
+                    if type(edge) is Node:
+                        heappush(frontier, (edge.order, edge))
                 elif type(a) is Masked or type(before) is Masked:
                     _accumulate(adjoints, edge, a)
                 else:
                     adjoints[edge] = before + a
-        for leaf in leaves:
-            if leaf in ends and leaf in adjoints:
-                found[leaf] = run_hooks(leaf.hooks, adjoints[leaf], create) if leaf.hooks else adjoints[leaf]
-        return {edge: a.value if type(a) is Masked else a for edge, a in found.items()}
+        for leaf, a in adjoints.items():  # what is left has no node to go on to
+            found[leaf] = run_hooks(leaf.hooks, a, create) if leaf.hooks else a
+        return {
+            edge: a.value if type(a) is Masked else a
+            for edge, a in found.items()
+            if targets is None or edge in set(targets)
+        }
 
 
-def reachable(roots: Iterable[Edge]) -> tuple[list[Node], list[Leaf]]:
-    """Every node and leaf that the roots depend on; nodes newest first."""
+def _leading_to(targets: set[Edge], roots: Iterable[Edge]) -> set[Edge]:
+    """The targets and every node below the roots that has a target among what it depends on."""
     nodes: list[Node] = []
-    leaves: list[Leaf] = []
     seen: set[Edge] = set()
     pending: Iterable[Any] = roots
     walked = 0
     while True:
         for edge in pending:
-            if edge is not None and edge not in seen:
+            if type(edge) is Node and edge not in seen:
                 seen.add(edge)
-                if type(edge) is Node:
-                    nodes.append(edge)
-                else:
-                    leaves.append(edge)
+                nodes.append(edge)
         if walked == len(nodes):
             break
         pending = nodes[walked].edges
         walked += 1
     nodes.sort(key=attrgetter("order"), reverse=True)
-    return nodes, leaves
-
-
-def _leading_to(targets: set[Edge], nodes: list[Node]) -> set[Edge]:
-    """The targets and every node with a target among what it depends on."""
     wanted = set(targets)
-    for node in reversed(nodes):
+    for node in nodes:
         if node not in wanted and not wanted.isdisjoint(node.edges):
             wanted.add(node)
     return wanted

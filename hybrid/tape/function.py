@@ -14,7 +14,7 @@ import numpy as np
 from hybrid.errors import ArgumentError
 from hybrid.tape.mode import is_grad_enabled, no_grad
 from hybrid.tape.node import Node, output_node, sum_to
-from hybrid.tape.rule import NOTHING, Rule, check_saved, record, record_many
+from hybrid.tape.rule import NOTHING, Rule, check_saved, lifted, plain, record, record_many
 from hybrid.tape.tensor import Tensor, as_tensor, current_edge, version_of
 
 
@@ -208,7 +208,8 @@ def _function_node(
         else:
             saved.append(t)
     context._saved = ()
-    node = Node(cls._rule, edges, (*saved, None) if saved else NOTHING)
+    keeps_result = True if any(isinstance(t, _SavedOutput) for t in saved) else None
+    node = Node(cls._rule, edges, (*saved, keeps_result) if saved else NOTHING)
     versions = tuple([version_of(t) if isinstance(t, Tensor) else 0 for t in saved])
     if any(versions):
         node.rarely().versions = versions
@@ -229,7 +230,7 @@ def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
     def guarded(context: Context, *grads: Tensor) -> Any:
         with no_grad():
             results = backward(context, *grads)
-        if not any(g is not None and g.requires_grad for g in grads) and not is_grad_enabled():
+        if not any(g is not None and g.requires_grad for g in grads):
             return results
         given = results if isinstance(results, tuple) else (results,)
         blocked = tuple([None if r is None else _Blocked.apply(r, *[g for g in grads if g is not None]) for r in given])
@@ -248,14 +249,18 @@ class _Blocked(Function):
         raise RuntimeError("trying to differentiate twice a function that was marked with @once_differentiable")
 
 
-class KernelOperation:
-    """A pair of array functions as an operation on tensors; made by `from_kernel`."""
+def _reads_inputs(g: Any, xs: Any) -> list[Any]:
+    """Declares to `Rule` that a kernel's vector–Jacobian product reads the inputs."""
+    raise NotImplementedError
+
+
+class KernelOperation(Rule):
+    """A pair of array functions as an operation on tensors, and its rule; made by `from_kernel`."""
 
     def __init__(self, forward: Callable[..., Any], vjp: Callable[..., Any] | None, name: str) -> None:
+        super().__init__(name, "*xs", joint=_reads_inputs)
         self.forward = forward
         self.vjp = vjp
-        self.name = name
-        self.rule = Rule(name, "*xs", joint=self._pull)
 
     def __call__(self, *inputs: Any) -> Any:
         tensors = [as_tensor(x) for x in inputs]
@@ -268,35 +273,39 @@ class KernelOperation:
             "input_shapes": [t.shape for t in tensors],
         }
         if several:
-            return tuple(record_many(self.rule, tensors, arrays, **args))
-        return record(self.rule, tensors, arrays[0], **args)
+            return tuple(record_many(self, tensors, arrays, **args))
+        return record(self, tensors, arrays[0], **args)
 
-    def _pull(self, g: Any, xs: list[Any], shapes: Any, dtypes: Any, input_shapes: Any) -> list[Any]:
+    def raw(self, node: Node, g: Any, edges: Sequence[Any]) -> list[Any]:
         if self.vjp is None:
-            raise RuntimeError(f"{self.name} has no vector-Jacobian product: give from_kernel one to differentiate it")
+            raise RuntimeError(f"{self.title} has no vector-Jacobian product: give from_kernel one to differentiate it")
         given = list(g) if isinstance(g, list) else [g]
-        lead = next(p.ndim - len(s) for p, s in zip(given, shapes, strict=True) if p is not None)
-        adjoints = [np.zeros(s, d) if p is None else p for p, s, d in zip(given, shapes, dtypes, strict=True)]
-        on_tape = any(isinstance(part, Tensor) for part in [*adjoints, *xs])
+        on_tape = any(isinstance(part, Tensor) for part in given)
         if on_tape and not isinstance(self.vjp, KernelOperation):
             raise RuntimeError(
-                f"{self.name} can be differentiated once: its vector-Jacobian product is a plain function. "
-                "Wrap that in from_kernel, "
-                "with a vector-Jacobian product of its own, to differentiate again"
+                f"{self.title} can be differentiated once: its vector-Jacobian product is a plain function. Wrap that "
+                "in from_kernel, with a vector-Jacobian product of its own, to differentiate again"
             )
-        function = self.vjp if on_tape or not isinstance(self.vjp, KernelOperation) else self.vjp.forward
+        xs = (lifted(node) if on_tape else plain(node))[:-1]
+        shapes, dtypes = node.args["shapes"], node.args["dtypes"]
+        front = next(p.shape[: p.ndim - len(s)] for p, s in zip(given, shapes, strict=True) if p is not None)
+        adjoints = [np.zeros(front + s, d) if p is None else p for p, s, d in zip(given, shapes, dtypes, strict=True)]
+        function = self.vjp.forward if isinstance(self.vjp, KernelOperation) and not on_tape else self.vjp
         results = function(*xs, *adjoints)
         results = list(results) if isinstance(results, (tuple, list)) else [results]
         if len(results) != len(xs):
             raise ArgumentError(
-                f"the vector-Jacobian product of {self.name} must return {len(xs)} adjoints, got {len(results)}"
+                f"the vector-Jacobian product of {self.title} must return {len(xs)} adjoints, got {len(results)}"
             )
-        return [
-            r
-            if isinstance(r, Tensor) and r.shape == s
-            else sum_to(r if isinstance(r, Tensor) else np.asarray(r), s, lead)
-            for r, s in zip(results, input_shapes, strict=True)
-        ]
+        return [_fitted(r, s, front) for r, s in zip(results, node.args["input_shapes"], strict=True)]
+
+
+def _fitted(result: Any, shape: tuple[int, ...], front: tuple[int, ...]) -> Any:
+    """An adjoint with the leading axes `front`, summed over the axes along which the kernel broadcast its input."""
+    result = result if isinstance(result, Tensor) else np.asarray(result)
+    if result.ndim < len(front) + len(shape):  # it does not depend on the seed
+        return np.broadcast_to(result, front + shape)
+    return sum_to(result, shape, len(front))
 
 
 def from_kernel(

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-next_order = itertools.count().__next__
+next_order = itertools.count(0, -1).__next__
 
 
 class Rare:
@@ -40,7 +40,7 @@ class Node:
         freed by the sweep, which leaves None; the list `NOTHING` stays.
     args: the remaining parameters of the rule (axes, shapes, an index, …) by name; for elementwise operations with
         broadcasting the rank of the result and the shape of each input that differs from it.
-    order: grows with every node made, so decreasing order is an order for the reverse sweep.
+    order: falls with every node made, so increasing order is an order for the reverse sweep.
     """
 
     __slots__ = ("__weakref__", "args", "edges", "order", "rare", "rule", "saved")

@@ -25,7 +25,7 @@ NOTHING: list[None] = [None]  # what a node saves when its rule reads nothing: n
 
 def parameters(function: Callable[..., Any]) -> tuple[str, ...]:
     code = function.__code__
-    return code.co_varnames[: code.co_argcount]
+    return code.co_varnames[1 if hasattr(function, "__self__") else 0 : code.co_argcount]
 
 
 class Rule:

@@ -149,14 +149,10 @@ def swapaxes(x: Any, first: int, second: int) -> Tensor:
 
 
 def moveaxis(x: Any, source: Any, destination: Any) -> Tensor:
+    """The axes `source` moved to the places `destination`, the others in order."""
     x = as_tensor(x)
-    order = np.moveaxis(np.empty((1,) * x.ndim + (0,))[..., 0], source, destination)  # checks the arguments
-    del order
-    source, destination = ([a % x.ndim for a in np.atleast_1d(part)] for part in (source, destination))
-    axes = [a for a in range(x.ndim) if a not in source]
-    for to, a in sorted(zip(destination, source, strict=True)):
-        axes.insert(to, a)
-    return permute(x, *axes)
+    sizes = np.moveaxis(np.broadcast_to(0, tuple(range(1, x.ndim + 1))), source, destination).shape
+    return permute(x, *[n - 1 for n in sizes])
 
 
 def squeeze(x: Any, axis: Any = None) -> Tensor:
