@@ -309,7 +309,8 @@ class _Part:
             f"call {vector} @llvm.copysign.{self.body.suffix}({vector} {self.body.literal(real(1.0))}, {vector} {x})",
         )
         nonzero = f.let("nonzero", f"fcmp one {vector} {x}, zeroinitializer")
-        return f.let(f"sign.{number}", f"select {mask} {nonzero}, {vector} {one}, {vector} {x}")
+        rest = f.let("rest", f"fadd {vector} {x}, zeroinitializer")  # −0 gives +0, as in NumPy; NaN stays
+        return f.let(f"sign.{number}", f"select {mask} {nonzero}, {vector} {one}, {vector} {rest}")
 
     def truth(self, value: str) -> str:
         return self.body.literal(value, "i1")

@@ -19,12 +19,12 @@ The stages, in order:
 """
 
 from hybrid import operations, tape
+from hybrid.certificate import Certificate
 from hybrid.elementwise import *  # noqa: F403 - the elementwise functions are listed once, in elementwise.__all__
 from hybrid.errors import ArgumentError, HybridError, InputTypeError, ShapeError, UnsupportedError, VerificationError
 from hybrid.function import Function, function
 from hybrid.kernel import Kernel, compile
 from hybrid.sympy_bridge import symbols
-from hybrid.verify import Certificate
 
 __version__ = "0.1.0"
 

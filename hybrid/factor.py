@@ -34,8 +34,14 @@ def factor_sums(graph: Graph, roots: Sequence[int], kept: frozenset[int]) -> lis
             continue
         targets = tuple(new[arg] for arg in args)
         if op is ops.add and len(args) <= WIDEST_FACTORED:
-            fixed = [target for arg, target in zip(args, targets, strict=True) if rewriter.shared(arg) or target in kept]
-            loose = [target for arg, target in zip(args, targets, strict=True) if not (rewriter.shared(arg) or target in kept)]
+            fixed = [
+                target for arg, target in zip(args, targets, strict=True) if rewriter.shared(arg) or target in kept
+            ]
+            loose = [
+                target
+                for arg, target in zip(args, targets, strict=True)
+                if not (rewriter.shared(arg) or target in kept)
+            ]
             new[node] = Factoring(rewriter).run(loose, fixed)
         else:
             new[node] = graph.add_node(op, targets)
@@ -83,7 +89,10 @@ class Factoring:
             for _, atoms in group[1:]:
                 common &= atoms
             scale = self.common_scale([coefficient for coefficient, _ in group])
-            inner = [(reduced(Fraction(c) / scale if rational(c) and rational(scale) else c / scale), atoms - common) for c, atoms in group]
+            inner = [
+                (reduced(Fraction(c) / scale if rational(c) and rational(scale) else c / scale), atoms - common)
+                for c, atoms in group
+            ]
             total = self.factor(inner, [])
             coefficient, more = self.atoms(total)
             for atom, count in more.items():
@@ -116,12 +125,12 @@ class Factoring:
     @staticmethod
     def common_scale(coefficients: Sequence[Coefficient]) -> Coefficient:
         """A number to pull out: the magnitude all coefficients share, with the sign most of them have."""
-        size = abs(coefficients[0])
+        size: Any = abs(coefficients[0])
         sign = -1 if sum(1 if c > 0 else -1 for c in coefficients) < 0 else 1
         return sign * size if all(abs(c) == size for c in coefficients) else sign
 
     def finish(self, terms: Sequence[tuple[Coefficient, Atoms]], fixed: Sequence[int]) -> int:
-        scale = 1
+        scale: Coefficient = 1
         if not fixed and len(terms) > 1:
             scale = self.common_scale([coefficient for coefficient, _ in terms])
             if rational(scale) and all(rational(c) for c, _ in terms):
@@ -162,7 +171,11 @@ class Pairing:
     def run(self, roots: Sequence[int]) -> list[int]:
         order = self.graph.reach(roots)
         for node in order:
-            if self.graph.ops[node] is self.op and len(self.graph.args[node]) <= WIDEST_PAIRED and node not in self.kept:
+            if (
+                self.graph.ops[node] is self.op
+                and len(self.graph.args[node]) <= WIDEST_PAIRED
+                and node not in self.kept
+            ):
                 items = self.read(node)
                 if items is not None:
                     self.items[node] = items
@@ -287,8 +300,10 @@ class Pairing:
         """The rewritten form of an operand, also of one that `read` made by stripping a sign."""
         if node in new:
             return new[node]
-        built = self.graph.add_node(
-            self.graph.ops[node], tuple(self.current(arg, new) for arg in self.graph.args[node])
-        ) if self.graph.args[node] else node
+        built = (
+            self.graph.add_node(self.graph.ops[node], tuple(self.current(arg, new) for arg in self.graph.args[node]))
+            if self.graph.args[node]
+            else node
+        )
         new[node] = built
         return built

@@ -20,7 +20,8 @@ from hybrid.errors import ArgumentError, InputTypeError, ShapeError
 from hybrid.graph import Graph
 from hybrid.lower import Result, lower
 from hybrid.simplify import RULE_SETS, operations, simplify
-from hybrid.verify import Certificate, Subject, verify
+from hybrid.certificate import Certificate
+from hybrid.verify import Subject, verify
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ class Kernel:
         self,
         *args: ArrayLike,
         out: NDArray[Any] | Sequence[NDArray[Any] | None] | None = None,
-        dtype: DTypeLike = None,
+        dtype: DTypeLike | None = None,
         threads: int | None = None,
         **named: ArrayLike,
     ) -> Any:
@@ -75,6 +76,8 @@ class Kernel:
         InputTypeError for complex or non-numeric data.
         """
         arrays = [self._array(a, v) for a, v in zip(self.arguments, self._bind(args, named), strict=True)]
+        if threads is not None and threads < 1:
+            raise ArgumentError(f"{self.name}: threads must be at least 1, got {threads}")
         if self.packed:
             arrays = [self._pack(arrays)]
         outputs = self._outputs(out)
@@ -105,7 +108,7 @@ class Kernel:
 
     def _array(self, argument: Argument, value: Any) -> NDArray[Any]:
         try:
-            array = np.asanyarray(value)
+            array: NDArray[Any] = np.asanyarray(value)
         except ValueError as error:
             raise ShapeError(f"{self.name}: argument {argument.name} is not one array: {error}") from error
         if array.dtype.kind not in "fiub":
@@ -281,8 +284,12 @@ def merge(functions: Sequence[Formula]) -> tuple[Graph, tuple[Argument, ...], li
                     f"{function.name}; rename one of them"
                 )
         same = function.graph is graph
-        roots += function.nodes if same else graph.copy_from(function.graph, function.nodes, mapping(function, arguments))
-        keep += function.primal if same else graph.copy_from(function.graph, function.primal, mapping(function, arguments))
+        roots += (
+            function.nodes if same else graph.copy_from(function.graph, function.nodes, mapping(function, arguments))
+        )
+        keep += (
+            function.primal if same else graph.copy_from(function.graph, function.primal, mapping(function, arguments))
+        )
     return graph, tuple(arguments.values()), roots, keep
 
 

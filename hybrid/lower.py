@@ -7,7 +7,7 @@ share one reciprocal. Equal instructions are emitted once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -18,8 +18,8 @@ from codegen.program import FREE, Array, Program
 from hybrid import operations as ops
 from hybrid.definition import Argument
 from hybrid.errors import ArgumentError
-from hybrid.graph import Graph, NamedConstant, float_value
-from hybrid.operations import CONSTANT, VARIABLE
+from hybrid.graph import Graph, float_value
+from hybrid.operations import CONSTANT, VARIABLE, NamedConstant
 
 LARGEST_CHAIN = 32  # x**n by products up to here: at most 8 multiplications; beyond, `pow` is more accurate and as fast
 LONGEST_RUN = 8  # longer sums are added in pairs of halves: error grows with log n, and the latency with it
@@ -276,7 +276,7 @@ class Lowering:
         return Signed(self.emit("select", self.emit("lt", x, zero), zero, above))
 
 
-RULES: dict[ops.Operation, Any] = {
+RULES: dict[ops.Operation, Callable[[Lowering, int, tuple[int, ...]], Signed]] = {
     ops.add: Lowering.lower_add,
     ops.sub: Lowering.lower_sub,
     ops.neg: Lowering.lower_neg,

@@ -34,6 +34,27 @@ UNIT: Interval = (-1.0, 1.0)
 ABOVE_ONE: Interval = (1.0, math.inf)
 
 
+@dataclass(frozen=True)
+class NamedConstant:
+    """A mathematical constant kept exact until a kernel rounds it once."""
+
+    name: str
+    value: float
+    latex: str
+    sympy: Any
+
+
+PI = NamedConstant("pi", math.pi, r"\pi", sp.pi)
+E = NamedConstant("E", math.e, "e", sp.E)
+NAMED_CONSTANTS: tuple[NamedConstant, ...] = (
+    PI,
+    E,
+    NamedConstant("EulerGamma", 0.5772156649015329, r"\gamma", sp.EulerGamma),
+    NamedConstant("Catalan", 0.915965594177219, "G", sp.Catalan),
+    NamedConstant("GoldenRatio", (1 + math.sqrt(5)) / 2, r"\varphi", sp.GoldenRatio),
+)
+
+
 @dataclass(frozen=True, eq=False)
 class Operation:
     """One elementary operation.
@@ -132,139 +153,118 @@ def power_exponent_partial(out: Any, x: Any, y: Any) -> Any:
 
 
 # --- leaves -----------------------------------------------------------------------------------------------------------
-VARIABLE = op("variable", lambda: None, (), "", (), variadic=True)
-CONSTANT = op("constant", lambda: None, (), "", (), variadic=True)
+VARIABLE: Operation = op("variable", lambda: None, (), "", (), variadic=True)
+CONSTANT: Operation = op("constant", lambda: None, (), "", (), variadic=True)
 
 # --- arithmetic: sums and products take any number of arguments -------------------------------------------------------
-add = op("add", lambda *xs: sum(xs[1:], xs[0]), lambda out, *xs: [1] * len(xs), "", (), sympy=sp.Add,
+add: Operation = op("add", lambda *xs: sum(xs[1:], xs[0]), lambda out, *xs: [1] * len(xs), "", (), sympy=sp.Add,
          instruction="add", variadic=True)  # fmt: skip
-mul = op("mul", lambda *xs: math.prod(xs[1:], start=xs[0]), product_partials, "", (), sympy=sp.Mul,
+mul: Operation = op("mul", lambda *xs: math.prod(xs[1:], start=xs[0]), product_partials, "", (), sympy=sp.Mul,
          instruction="mul", variadic=True)  # fmt: skip
 # fmt: off
-sub = op("sub", np.subtract, [lambda out, x, y: 1, lambda out, x, y: -1], "{0} - {1}", (LINE, LINE), instruction="sub")
-div = op("div", np.divide, [lambda out, x, y: 1 / y, lambda out, x, y: -(out / y)], r"\frac{{{0}}}{{{1}}}",
+sub: Operation = op("sub", np.subtract, [lambda out, x, y: 1, lambda out, x, y: -1], "{0} - {1}", (LINE, LINE), instruction="sub")
+div: Operation = op("div", np.divide, [lambda out, x, y: 1 / y, lambda out, x, y: -(out / y)], r"\frac{{{0}}}{{{1}}}",
          (LINE, NONZERO), instruction="div")
-neg = op("neg", np.negative, [lambda out, x: -1], "-{0}", instruction="neg")
-pow = op("pow", np.power, [power_base_partial, power_exponent_partial], "{{{0}}}^{{{1}}}", (POSITIVE, LINE),
+neg: Operation = op("neg", np.negative, [lambda out, x: -1], "-{0}", instruction="neg")
+pow: Operation = op("pow", np.power, [power_base_partial, power_exponent_partial], "{{{0}}}^{{{1}}}", (POSITIVE, LINE),
          sympy=sp.Pow, instruction="pow")
-sqrt = op("sqrt", np.sqrt, [lambda out, x: HALF / out], r"\sqrt{{{0}}}", POSITIVE, sympy=cfunctions.Sqrt,
+sqrt: Operation = op("sqrt", np.sqrt, [lambda out, x: HALF / out], r"\sqrt{{{0}}}", POSITIVE, sympy=cfunctions.Sqrt,
           instruction="sqrt")
-cbrt = op("cbrt", np.cbrt, [lambda out, x: 1 / (3 * (out * out))], r"\sqrt[3]{{{0}}}", NONZERO, sympy=cfunctions.Cbrt,
+cbrt: Operation = op("cbrt", np.cbrt, [lambda out, x: 1 / (3 * (out * out))], r"\sqrt[3]{{{0}}}", NONZERO, sympy=cfunctions.Cbrt,
           instruction="cbrt")
-hypot = op("hypot", np.hypot, [lambda out, x, y: x / out, lambda out, x, y: y / out],
+hypot: Operation = op("hypot", np.hypot, [lambda out, x, y: x / out, lambda out, x, y: y / out],
            r"\operatorname{{hypot}}\left({0}, {1}\right)", (LINE, NONZERO), sympy=cfunctions.hypot, instruction="hypot")
 
 # --- exponentials and logarithms --------------------------------------------------------------------------------------
-exp = op("exp", np.exp, [lambda out, x: out], r"e^{{{0}}}", sympy=sp.exp, instruction="exp")
-exp2 = op("exp2", np.exp2, [lambda out, x: out * log(x.graph.lift(2))], r"2^{{{0}}}", sympy=cfunctions.exp2,
+exp: Operation = op("exp", np.exp, [lambda out, x: out], r"e^{{{0}}}", sympy=sp.exp, instruction="exp")
+exp2: Operation = op("exp2", np.exp2, [lambda out, x: out * log(x.graph.lift(2))], r"2^{{{0}}}", sympy=cfunctions.exp2,
           instruction="exp2")
-expm1 = op("expm1", np.expm1, [lambda out, x: out + 1], r"\operatorname{{expm1}} {0}", sympy=cfunctions.expm1,
+expm1: Operation = op("expm1", np.expm1, [lambda out, x: out + 1], r"\operatorname{{expm1}} {0}", sympy=cfunctions.expm1,
            instruction="expm1")
-log = op("log", np.log, [lambda out, x: 1 / x], r"\log {0}", POSITIVE, sympy=sp.log, instruction="log")
-log2 = op("log2", np.log2, [lambda out, x: 1 / (x * log(x.graph.lift(2)))], r"\log_{{2}} {0}", POSITIVE,
+log: Operation = op("log", np.log, [lambda out, x: 1 / x], r"\log {0}", POSITIVE, sympy=sp.log, instruction="log")
+log2: Operation = op("log2", np.log2, [lambda out, x: 1 / (x * log(x.graph.lift(2)))], r"\log_{{2}} {0}", POSITIVE,
           sympy=cfunctions.log2, instruction="log2")
-log10 = op("log10", np.log10, [lambda out, x: 1 / (x * log(x.graph.lift(10)))], r"\log_{{10}} {0}", POSITIVE,
+log10: Operation = op("log10", np.log10, [lambda out, x: 1 / (x * log(x.graph.lift(10)))], r"\log_{{10}} {0}", POSITIVE,
            sympy=cfunctions.log10, instruction="log10")
-log1p = op("log1p", np.log1p, [lambda out, x: 1 / (1 + x)], r"\operatorname{{log1p}} {0}", (-1.0, math.inf),
+log1p: Operation = op("log1p", np.log1p, [lambda out, x: 1 / (1 + x)], r"\operatorname{{log1p}} {0}", (-1.0, math.inf),
            sympy=cfunctions.log1p, instruction="log1p")
 
 # --- trigonometric and hyperbolic -------------------------------------------------------------------------------------
-sin = op("sin", np.sin, [lambda out, x: cos(x)], r"\sin {0}", sympy=sp.sin, instruction="sin")
-cos = op("cos", np.cos, [lambda out, x: -sin(x)], r"\cos {0}", sympy=sp.cos, instruction="cos")
-tan = op("tan", np.tan, [lambda out, x: 1 + out * out], r"\tan {0}", (-math.pi / 2, math.pi / 2), sympy=sp.tan,
+sin: Operation = op("sin", np.sin, [lambda out, x: cos(x)], r"\sin {0}", sympy=sp.sin, instruction="sin")
+cos: Operation = op("cos", np.cos, [lambda out, x: -sin(x)], r"\cos {0}", sympy=sp.cos, instruction="cos")
+tan: Operation = op("tan", np.tan, [lambda out, x: 1 + out * out], r"\tan {0}", (-math.pi / 2, math.pi / 2), sympy=sp.tan,
          instruction="tan")
-asin = op("asin", np.arcsin, [lambda out, x: 1 / sqrt(1 - x * x)], r"\arcsin {0}", UNIT, sympy=sp.asin,
+asin: Operation = op("asin", np.arcsin, [lambda out, x: 1 / sqrt(1 - x * x)], r"\arcsin {0}", UNIT, sympy=sp.asin,
           instruction="asin")
-acos = op("acos", np.arccos, [lambda out, x: -(1 / sqrt(1 - x * x))], r"\arccos {0}", UNIT, sympy=sp.acos,
+acos: Operation = op("acos", np.arccos, [lambda out, x: -(1 / sqrt(1 - x * x))], r"\arccos {0}", UNIT, sympy=sp.acos,
           instruction="acos")
-atan = op("atan", np.arctan, [lambda out, x: 1 / (1 + x * x)], r"\arctan {0}", sympy=sp.atan, instruction="atan")
-atan2 = op("atan2", np.arctan2, [lambda out, y, x: x / (x * x + y * y), lambda out, y, x: -(y / (x * x + y * y))],
+atan: Operation = op("atan", np.arctan, [lambda out, x: 1 / (1 + x * x)], r"\arctan {0}", sympy=sp.atan, instruction="atan")
+atan2: Operation = op("atan2", np.arctan2, [lambda out, y, x: x / (x * x + y * y), lambda out, y, x: -(y / (x * x + y * y))],
            r"\operatorname{{atan2}}\left({0}, {1}\right)", (LINE, NONZERO), sympy=sp.atan2, instruction="atan2")
-sinh = op("sinh", np.sinh, [lambda out, x: cosh(x)], r"\sinh {0}", sympy=sp.sinh, instruction="sinh")
-cosh = op("cosh", np.cosh, [lambda out, x: sinh(x)], r"\cosh {0}", sympy=sp.cosh, instruction="cosh")
-tanh = op("tanh", np.tanh, [lambda out, x: 1 - out * out], r"\tanh {0}", sympy=sp.tanh, instruction="tanh")
-asinh = op("asinh", np.arcsinh, [lambda out, x: 1 / sqrt(1 + x * x)], r"\operatorname{{asinh}} {0}", sympy=sp.asinh,
+sinh: Operation = op("sinh", np.sinh, [lambda out, x: cosh(x)], r"\sinh {0}", sympy=sp.sinh, instruction="sinh")
+cosh: Operation = op("cosh", np.cosh, [lambda out, x: sinh(x)], r"\cosh {0}", sympy=sp.cosh, instruction="cosh")
+tanh: Operation = op("tanh", np.tanh, [lambda out, x: 1 - out * out], r"\tanh {0}", sympy=sp.tanh, instruction="tanh")
+asinh: Operation = op("asinh", np.arcsinh, [lambda out, x: 1 / sqrt(1 + x * x)], r"\operatorname{{asinh}} {0}", sympy=sp.asinh,
            instruction="asinh")
-acosh = op("acosh", np.arccosh, [lambda out, x: 1 / sqrt(x * x - 1)], r"\operatorname{{acosh}} {0}", ABOVE_ONE,
+acosh: Operation = op("acosh", np.arccosh, [lambda out, x: 1 / sqrt(x * x - 1)], r"\operatorname{{acosh}} {0}", ABOVE_ONE,
            sympy=sp.acosh, instruction="acosh")
-atanh = op("atanh", np.arctanh, [lambda out, x: 1 / (1 - x * x)], r"\operatorname{{atanh}} {0}", UNIT, sympy=sp.atanh,
+atanh: Operation = op("atanh", np.arctanh, [lambda out, x: 1 / (1 - x * x)], r"\operatorname{{atanh}} {0}", UNIT, sympy=sp.atanh,
            instruction="atanh")
 
 # --- error and gamma functions ----------------------------------------------------------------------------------------
-erf = op("erf", special.erf, [lambda out, x: 2 * exp(-(x * x)) / sqrt(x.graph.lift(PI))],
+erf: Operation = op("erf", special.erf, [lambda out, x: 2 * exp(-(x * x)) / sqrt(x.graph.lift(PI))],
          r"\operatorname{{erf}} {0}", sympy=sp.erf, instruction="erf")
-erfc = op("erfc", special.erfc, [lambda out, x: -(2 * exp(-(x * x)) / sqrt(x.graph.lift(PI)))],
+erfc: Operation = op("erfc", special.erfc, [lambda out, x: -(2 * exp(-(x * x)) / sqrt(x.graph.lift(PI)))],
           r"\operatorname{{erfc}} {0}", sympy=sp.erfc, instruction="erfc")
-gamma = op("gamma", special.gamma, [lambda out, x: out * digamma(x)], r"\Gamma\left({0}\right)", POSITIVE,
+gamma: Operation = op("gamma", special.gamma, [lambda out, x: out * digamma(x)], r"\Gamma\left({0}\right)", POSITIVE,
            sympy=sp.gamma, instruction="gamma")
-loggamma = op("loggamma", special.loggamma, [lambda out, x: digamma(x)], r"\log\Gamma\left({0}\right)", POSITIVE,
+loggamma: Operation = op("loggamma", special.loggamma, [lambda out, x: digamma(x)], r"\log\Gamma\left({0}\right)", POSITIVE,
               sympy=sp.loggamma, instruction="loggamma")
-digamma = op("digamma", special.digamma, [lambda out, x: polygamma(1, x)], r"\psi\left({0}\right)", POSITIVE,
+digamma: Operation = op("digamma", special.digamma, [lambda out, x: polygamma(1, x)], r"\psi\left({0}\right)", POSITIVE,
              sympy=sp.digamma, instruction="digamma")
-polygamma = op("polygamma", special.polygamma, [None, lambda out, n, x: polygamma(n.constant + 1, x)],
+polygamma: Operation = op("polygamma", special.polygamma, [None, lambda out, n, x: polygamma(n.constant + 1, x)],
                r"\psi^{{\left({0}\right)}}\left({1}\right)", ((1.0, 5.0), POSITIVE), sympy=sp.polygamma,
                instruction="polygamma")
 
 # --- kinks and steps: the guards say which argument decides -----------------------------------------------------------
-abs_ = op("abs", np.abs, [lambda out, x: sign(x)], r"\left|{0}\right|", NONZERO, sympy=sp.Abs, instruction="abs")
-sign = op("sign", np.sign, [None], r"\operatorname{{sign}} {0}", NONZERO, sympy=sp.sign, instruction="sign")
-minimum = op("minimum", np.minimum,
+abs_: Operation = op("abs", np.abs, [lambda out, x: sign(x)], r"\left|{0}\right|", NONZERO, sympy=sp.Abs, instruction="abs")
+sign: Operation = op("sign", np.sign, [None], r"\operatorname{{sign}} {0}", NONZERO, sympy=sp.sign, instruction="sign")
+minimum: Operation = op("minimum", np.minimum,
              [lambda out, x, y: where(eq(x, y), HALF, 1), lambda out, x, y: where(eq(x, y), HALF, 1)],
              r"\min\left({0}, {1}\right)", (LINE, LINE), instruction="minimum",
              guards=(lambda x, y: le(x, y), lambda x, y: logical_not(lt(x, y))))
-maximum = op("maximum", np.maximum,
+maximum: Operation = op("maximum", np.maximum,
              [lambda out, x, y: where(eq(x, y), HALF, 1), lambda out, x, y: where(eq(x, y), HALF, 1)],
              r"\max\left({0}, {1}\right)", (LINE, LINE), instruction="maximum",
              guards=(lambda x, y: ge(x, y), lambda x, y: logical_not(gt(x, y))))
-floor = op("floor", np.floor, [None], r"\left\lfloor {0} \right\rfloor", sympy=sp.floor, instruction="floor")
-ceil = op("ceil", np.ceil, [None], r"\left\lceil {0} \right\rceil", sympy=sp.ceiling, instruction="ceil")
-trunc = op("trunc", np.trunc, [None], r"\operatorname{{trunc}} {0}", instruction="trunc")
-rint = op("rint", np.rint, [None], r"\operatorname{{round}} {0}", instruction="rint")
-mod = op("mod", np.mod, [lambda out, x, y: 1, lambda out, x, y: -floor(x / y)], r"{0} \bmod {1}", (LINE, NONZERO),
+floor: Operation = op("floor", np.floor, [None], r"\left\lfloor {0} \right\rfloor", sympy=sp.floor, instruction="floor")
+ceil: Operation = op("ceil", np.ceil, [None], r"\left\lceil {0} \right\rceil", sympy=sp.ceiling, instruction="ceil")
+trunc: Operation = op("trunc", np.trunc, [None], r"\operatorname{{trunc}} {0}", instruction="trunc")
+rint: Operation = op("rint", np.rint, [None], r"\operatorname{{round}} {0}", instruction="rint")
+mod: Operation = op("mod", np.mod, [lambda out, x, y: 1, lambda out, x, y: -floor(x / y)], r"{0} \bmod {1}", (LINE, NONZERO),
          sympy=sp.Mod, instruction="mod")
-fmod = op("fmod", np.fmod, [lambda out, x, y: 1, lambda out, x, y: -trunc(x / y)],
+fmod: Operation = op("fmod", np.fmod, [lambda out, x, y: 1, lambda out, x, y: -trunc(x / y)],
           r"\operatorname{{fmod}}\left({0}, {1}\right)", (LINE, NONZERO), instruction="fmod")
-copysign = op("copysign", np.copysign, [lambda out, x, y: sign(x) * copysign(1, y), None],
+copysign: Operation = op("copysign", np.copysign, [lambda out, x, y: sign(x) * copysign(1, y), None],
               r"\operatorname{{copysign}}\left({0}, {1}\right)", (NONZERO, NONZERO), instruction="copysign")
-heaviside = op("heaviside", np.heaviside, [None, None], r"\theta\left({0}\right)", (NONZERO, LINE), sympy=sp.Heaviside)
+heaviside: Operation = op("heaviside", np.heaviside, [None, None], r"\theta\left({0}\right)", (NONZERO, LINE), sympy=sp.Heaviside)
 
 # --- comparison, logic, selection -------------------------------------------------------------------------------------
 _compare: dict[str, Any] = {"domain": (LINE, LINE), "result": MASK}
-lt = op("lt", np.less, (), "{0} < {1}", sympy=sp.StrictLessThan, instruction="lt", **_compare)
-le = op("le", np.less_equal, (), r"{0} \leq {1}", sympy=sp.LessThan, instruction="le", **_compare)
-gt = op("gt", np.greater, (), "{0} > {1}", sympy=sp.StrictGreaterThan, instruction="gt", **_compare)
-ge = op("ge", np.greater_equal, (), r"{0} \geq {1}", sympy=sp.GreaterThan, instruction="ge", **_compare)
-eq = op("eq", np.equal, (), "{0} = {1}", sympy=sp.Eq, instruction="eq", **_compare)
-ne = op("ne", np.not_equal, (), r"{0} \neq {1}", sympy=sp.Ne, instruction="ne", **_compare)
+lt: Operation = op("lt", np.less, (), "{0} < {1}", sympy=sp.StrictLessThan, instruction="lt", **_compare)
+le: Operation = op("le", np.less_equal, (), r"{0} \leq {1}", sympy=sp.LessThan, instruction="le", **_compare)
+gt: Operation = op("gt", np.greater, (), "{0} > {1}", sympy=sp.StrictGreaterThan, instruction="gt", **_compare)
+ge: Operation = op("ge", np.greater_equal, (), r"{0} \geq {1}", sympy=sp.GreaterThan, instruction="ge", **_compare)
+eq: Operation = op("eq", np.equal, (), "{0} = {1}", sympy=sp.Eq, instruction="eq", **_compare)
+ne: Operation = op("ne", np.not_equal, (), r"{0} \neq {1}", sympy=sp.Ne, instruction="ne", **_compare)
 _logic: dict[str, Any] = {"domain": (LINE, LINE), "result": MASK, "operands": (MASK, MASK)}
-logical_and = op("and", np.logical_and, (), r"{0} \wedge {1}", sympy=sp.And, instruction="and", **_logic)
-logical_or = op("or", np.logical_or, (), r"{0} \vee {1}", sympy=sp.Or, instruction="or", **_logic)
-logical_xor = op("xor", np.logical_xor, (), r"{0} \veebar {1}", sympy=sp.Xor, instruction="xor", **_logic)
-logical_not = op("not", np.logical_not, (), r"\neg {0}", LINE, sympy=sp.Not, instruction="not", operands=(MASK,),
+logical_and: Operation = op("and", np.logical_and, (), r"{0} \wedge {1}", sympy=sp.And, instruction="and", **_logic)
+logical_or: Operation = op("or", np.logical_or, (), r"{0} \vee {1}", sympy=sp.Or, instruction="or", **_logic)
+logical_xor: Operation = op("xor", np.logical_xor, (), r"{0} \veebar {1}", sympy=sp.Xor, instruction="xor", **_logic)
+logical_not: Operation = op("not", np.logical_not, (), r"\neg {0}", LINE, sympy=sp.Not, instruction="not", operands=(MASK,),
                  result=MASK)
-where = op("select", np.where, [None, lambda out, c, x, y: 1, lambda out, c, x, y: 1],
+where: Operation = op("select", np.where, [None, lambda out, c, x, y: 1, lambda out, c, x, y: 1],
            r"\begin{{cases}} {1} & {0} \\ {2} & \text{{otherwise}} \end{{cases}}", (LINE, LINE, LINE),
            instruction="select", operands=(MASK, REAL, REAL),
            guards=(None, lambda c, x, y: c, lambda c, x, y: logical_not(c)))
 # fmt: on
-
-
-@dataclass(frozen=True)
-class NamedConstant:
-    """A mathematical constant kept exact until a kernel rounds it once."""
-
-    name: str
-    value: float
-    latex: str
-    sympy: Any
-
-
-PI = NamedConstant("pi", math.pi, r"\pi", sp.pi)
-E = NamedConstant("E", math.e, "e", sp.E)
-NAMED_CONSTANTS: tuple[NamedConstant, ...] = (
-    PI,
-    E,
-    NamedConstant("EulerGamma", 0.5772156649015329, r"\gamma", sp.EulerGamma),
-    NamedConstant("Catalan", 0.915965594177219, "G", sp.Catalan),
-    NamedConstant("GoldenRatio", (1 + math.sqrt(5)) / 2, r"\varphi", sp.GoldenRatio),
-)

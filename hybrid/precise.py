@@ -11,8 +11,8 @@ from typing import Any
 
 import mpmath
 
-from hybrid.graph import Graph, NamedConstant
-from hybrid.operations import CONSTANT, VARIABLE
+from hybrid.graph import Graph
+from hybrid.operations import CONSTANT, VARIABLE, NamedConstant
 
 mp = mpmath.mp
 NAN = mpmath.nan

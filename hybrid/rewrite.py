@@ -15,8 +15,8 @@ from fractions import Fraction
 from typing import Any
 
 from hybrid import operations as ops
-from hybrid.graph import Graph, NamedConstant
-from hybrid.operations import CONSTANT, VARIABLE, Operation
+from hybrid.graph import Graph
+from hybrid.operations import CONSTANT, VARIABLE, NamedConstant, Operation
 
 Exponent = int | Fraction
 Coefficient = int | Fraction | float
@@ -323,7 +323,7 @@ class Rewriter:
         if not terms:
             return self.graph.constant(0)
         one = self.graph.constant(1)
-        nodes = []
+        nodes: list[int] = []
         for monomial, coefficient in sorted(terms.items()):
             if monomial == one:
                 nodes.insert(0, self.graph.constant(coefficient))

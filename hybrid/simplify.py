@@ -42,6 +42,8 @@ RULE_SETS: dict[str, Rules] = {rules.name: rules for rules in (BITWISE, REAL)}
 def simplify(graph: Graph, roots: Sequence[int], rules: Rules = REAL, keep: Collection[int] = ()) -> list[int]:
     """Equal expressions with at most as many operations. Nodes in `keep`, and all they need, stay as they are."""
     kept = frozenset(graph.reach(keep))
+    if kept.issuperset(roots):
+        return list(roots)
     best = [*bitwise(graph, roots, kept)]
     if rules is BITWISE:
         return best
@@ -185,7 +187,9 @@ RULES: dict[Operation, Callable[[Rewriter, Operation, Targets, Sequence[bool]], 
 }
 
 INVERSES: dict[Operation, Operation] = {ops.exp: ops.log, ops.log: ops.exp}  # both defined where the inner one is
-ODD = frozenset({ops.sin, ops.tan, ops.asin, ops.atan, ops.sinh, ops.tanh, ops.asinh, ops.atanh, ops.erf, ops.cbrt, ops.sign})  # fmt: skip
+ODD = frozenset(
+    {ops.sin, ops.tan, ops.asin, ops.atan, ops.sinh, ops.tanh, ops.asinh, ops.atanh, ops.erf, ops.cbrt, ops.sign}
+)
 EVEN = frozenset({ops.cos, ops.cosh, ops.abs_})
 AT_ZERO: dict[Operation, int] = {ops.exp: 1, ops.cos: 1, ops.cosh: 1, ops.erfc: 1, ops.exp2: 1} | dict.fromkeys(
     ODD | {ops.expm1, ops.log1p, ops.abs_}, 0

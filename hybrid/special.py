@@ -182,6 +182,8 @@ def _polygamma(n: int, x: Values) -> Values:
     offset = np.pi * (x - np.rint(x))
     cotangent = np.polynomial.polynomial.polyval(np.cos(offset) / np.sin(offset), _cotangent_derivative(n))
     result = np.where(negative, -sign * result - np.pi ** (n + 1) * cotangent, result)
+    near_zero = np.abs(x) < 1e-30  # one term of the recurrence is all of it; the reflection would meet ∞ − ∞
+    result = np.where(near_zero, sign * math.factorial(n) * np.where(near_zero, x, 1.0) ** (-n - 1.0), result)
     at_pole = np.full_like(x, np.inf) if n % 2 else np.where(x == 0, np.copysign(np.inf, -x), np.nan)
     result = np.where(pole, at_pole, result)
     result = np.where(x == np.inf, np.inf if n == 0 else sign * 0.0, result)

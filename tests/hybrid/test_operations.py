@@ -123,8 +123,10 @@ KINKS = [
     ("x**2", lambda x: x**2, 0.0, 0.0),
     ("0**x", lambda x: 0**x, 2.0, 0.0),
     ("where", lambda x: ops.where(ops.gt(x, 0), ops.sqrt(x), x * x), -1.0, -2.0),
-    ("nested where", lambda x: ops.where(ops.gt(x, 1), ops.log(x - 1), ops.where(ops.lt(x, -1), ops.sqrt(-1 - x), 3 * x)), 0.0, 3.0),
-    ("shared singular", lambda x: ops.where(ops.gt(x, 0), ops.sqrt(x) * x, 1) + ops.where(ops.gt(x, 1), ops.sqrt(x), 2), -4.0, 0.0),
+    ("nested where", lambda x: ops.where(ops.gt(x, 1), ops.log(x - 1),
+                                         ops.where(ops.lt(x, -1), ops.sqrt(-1 - x), 3 * x)), 0.0, 3.0),
+    ("shared singular", lambda x: ops.where(ops.gt(x, 0), ops.sqrt(x) * x, 1)
+                                  + ops.where(ops.gt(x, 1), ops.sqrt(x), 2), -4.0, 0.0),
     ("max hides a pole", lambda x: ops.maximum(2 * x, ops.where(ops.gt(x, 0), -ops.sqrt(x), -1)), 0.0, 2.0),
 ]  # fmt: skip
 

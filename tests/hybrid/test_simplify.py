@@ -5,6 +5,7 @@ from fractions import Fraction
 import mpmath
 import numpy as np
 import pytest
+from random_expressions import Maker, points
 
 from hybrid import operations as ops
 from hybrid.differentiate import hessian_forward, hessian_reverse, jacobian_forward, jacobian_reverse
@@ -13,8 +14,6 @@ from hybrid.graph import Graph, Term
 from hybrid.identities import merge_equal
 from hybrid.precise import evaluate_precise
 from hybrid.simplify import BITWISE, REAL, operations, simplify
-
-from random_expressions import Maker, points
 
 
 def graph_of(*names: str) -> tuple[Graph, list[Term]]:
@@ -108,7 +107,7 @@ def test_bitwise_keeps_every_bit(seed: int) -> None:
     [
         (lambda x: x * 1, True),
         (lambda x: x / 1, True),
-        (lambda x: -(-x), True),
+        (lambda x: ops.neg(ops.neg(x)), True),
         (lambda x: ops.where(ops.gt(x, 0), x, x), True),
         (lambda x: x + 0, False),
         (lambda x: x * 0, False),
