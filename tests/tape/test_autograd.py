@@ -126,7 +126,7 @@ def test_freed_and_kept_graphs():
     y = (x * x).sum()
     y.backward(retain_graph=True)
     y.backward()
-    with pytest.raises(RuntimeError, match="Trying to backward through the graph a second time.*retain_graph=True"):
+    with pytest.raises(RuntimeError, match=r"Trying to backward through the graph a second time.*retain_graph=True"):
         y.backward()
     z = (x + 1).sum()  # saves nothing, so nothing is freed
     z.backward()
@@ -136,16 +136,16 @@ def test_freed_and_kept_graphs():
 
 MISUSE = [
     (lambda x: (x * 2).backward(), r"implicitly created only for scalar outputs; output 0 has shape \(2,\)"),
-    (lambda x: tape.tensor([1.0]).sum().backward(), "element 0 of tensors does not require grad and does not have a grad_fn"),
+    (lambda x: tape.tensor([1.0]).sum().backward(), "element 0 of tensors does not require grad"),
     (lambda x: (x * 2).backward(tape.ones(3)), r"Mismatch in shape: grad_output\[0\] has a shape of \(3,\).*\(2,\)"),
     (lambda x: tape.grad([x.sum(), x.sum()], x, [None]), "got 2 tensors and 1 gradients"),
-    (lambda x: x.numpy(), r"Can't call numpy\(\) on Tensor that requires grad. Use tensor.detach\(\).numpy\(\) instead"),
+    (lambda x: x.numpy(), r"Can't call numpy\(\) on Tensor that requires grad. Use tensor.detach\(\).numpy\(\)"),
     (lambda x: np.asarray(x), r"Use tensor.detach\(\).numpy\(\)"),
-    (lambda x: tape.tensor([1, 2], requires_grad=True), "only Tensors of floating point dtype can require gradients, got int64"),
+    (lambda x: tape.tensor([1, 2], requires_grad=True), "only Tensors of floating point dtype can require.*got int64"),
     (lambda x: (x * 2).requires_grad_(False), "you can only change requires_grad flags of leaf variables"),
     (lambda x: x.detach().retain_grad(), "can't retain_grad on Tensor that has requires_grad=False"),
     (lambda x: x.detach().register_hook(print), "cannot register a hook on a tensor that doesn't require gradient"),
-    (lambda x: setattr(x, "grad", tape.ones(3)), r"assigned grad has data of a different size: got shape \(3,\), expected \(2,\)"),
+    (lambda x: setattr(x, "grad", tape.ones(3)), r"a different size: got shape \(3,\), expected \(2,\)"),
     (lambda x: setattr(x, "grad", tape.ones(2, dtype=np.float32)), "different type: got float32, expected float64"),
 ]  # fmt: skip
 
@@ -325,8 +325,8 @@ def test_data_in_and_out():
 def test_arrays_and_numbers_on_the_left_stay_on_the_tape():
     x = leaf()
     array = np.array([3.0, 4.0])
-    for result in (array * x, array + x, array - x, array / x, array**x, array % x, np.float64(2) * x, 2 * x, [1.0, 1.0] * x,
-                   np.maximum(array, x), np.sin(x), np.where(array > 3, array, x)):  # fmt: skip
+    for result in (array * x, array + x, array - x, array / x, array**x, array % x, np.float64(2) * x, 2 * x,
+                   [1.0, 1.0] * x, np.maximum(array, x), np.sin(x), np.where(array > 3, array, x)):  # fmt: skip
         assert isinstance(result, tape.Tensor)
         assert result.requires_grad
     assert (np.ones((3, 2)) @ x).shape == (3,)

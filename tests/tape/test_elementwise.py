@@ -1,4 +1,4 @@
-"""Every row of the elementwise table: its value, its derivatives against multiple precision, kinks and special values."""
+"""Every row of the elementwise table: value, derivatives against multiple precision, kinks, special values."""
 
 import mpmath
 import numpy as np
@@ -123,8 +123,8 @@ def test_polygamma(order):
             tape.polygamma(wrong, x)
 
 
-NUMPY_NAME = {"neg": "negative", "sub": "subtract", "mul": "multiply", "div": "divide", "asin": "arcsin", "acos": "arccos",
-              "atan": "arctan", "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh", "atan2": "arctan2",
+NUMPY_NAME = {"neg": "negative", "sub": "subtract", "mul": "multiply", "div": "divide", "asin": "arcsin",
+              "acos": "arccos",               "atan": "arctan", "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh", "atan2": "arctan2",
               "pow": "power"}  # fmt: skip
 
 
@@ -205,7 +205,8 @@ def test_conventions_at_kinks_of_one_argument(name):
 
 
 BINARY_KINKS = {
-    "maximum": ([2.0, 2.0, -0.0, NAN, 1.0], [2.0, 1.0, 0.0, 1.0, NAN], [0.5, 1.0, 0.5, 1.0, 1.0], [0.5, 0.0, 0.5, 1.0, 1.0]),
+    "maximum": ([2.0, 2.0, -0.0, NAN, 1.0], [2.0, 1.0, 0.0, 1.0, NAN],
+                [0.5, 1.0, 0.5, 1.0, 1.0], [0.5, 0.0, 0.5, 1.0, 1.0]),
     "minimum": ([2.0, 2.0, 1.0], [2.0, 1.0, INF], [0.5, 0.0, 1.0], [0.5, 1.0, 0.0]),
     "mod": ([5.5, -5.5, 4.0], [2.0, 2.0, 2.0], [1.0, 1.0, 1.0], [-2.0, 3.0, -2.0]),
     "fmod": ([5.5, -5.5], [2.0, 2.0], [1.0, 1.0], [-2.0, 2.0]),

@@ -117,11 +117,11 @@ def test_saved_tensors_are_checked_and_freed():
     y = x * 1.0
     z = Cube.apply(y, 3)
     y += 1
-    with pytest.raises(RuntimeError, match="modified by an inplace operation: input 0 .* of CubeBackward"):
+    with pytest.raises(RuntimeError, match=r"modified by an inplace operation: input 0 .* of CubeBackward"):
         z.sum().backward()
     z = Exponential.apply(x)
     z.mul_(2)
-    with pytest.raises(RuntimeError, match="its own result of ExponentialBackward|modified by an inplace"):
+    with pytest.raises(RuntimeError, match="its own result of ExponentialBackward"):
         z.sum().backward()
     z = Cube.apply(x, 3).sum()
     z.backward()

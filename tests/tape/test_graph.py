@@ -156,7 +156,7 @@ def test_wide_and_diamond_graphs():
 
 
 def test_random_programs_agree_with_differences_in_every_mode():
-    """Random graphs of all the smooth operations: gradient against differences, Hessian against differences of the gradient."""
+    """Gradient against differences, and Hessian against differences of the gradient."""
     random = np.random.default_rng(5)
     unary = [
         tape.sin,

@@ -1,4 +1,4 @@
-"""In-place operations and views: write-through, history, and version checks (PyTorch's behaviour is compared elsewhere)."""
+"""In-place operations and views: write-through, history, version checks."""
 
 import numpy as np
 import pytest
@@ -177,7 +177,7 @@ def broken(change):
 )
 def test_a_saved_value_that_changed_is_an_error(change):
     with pytest.raises(
-        RuntimeError, match="modified by an inplace operation: input 0 of shape .* of SinBackward; it is at version 1"
+        RuntimeError, match=r"modified by an inplace operation: input 0 of shape .* of SinBackward; it is at version 1"
     ):
         broken(change)
 

@@ -1,4 +1,4 @@
-"""Reductions, shapes, indexing, products and linear algebra: one function on arrays and on tensors, all derivatives checked."""
+"""Reductions, shapes, indexing, products, linear algebra: one function on arrays and tensors, derivatives checked."""
 
 import numpy as np
 import pytest
@@ -87,7 +87,8 @@ NUMPY_CASES = {
     "take_along_axis": (lambda a: np.take_along_axis(a, np.array([[0, 0], [1, 2]]), 1), (2, 3)),
     "where": (lambda a, b: np.where(WHERE, a, b), (2, 3), (3,)), "clip": (lambda a: np.clip(a, 0.8, 1.5), (4, 2)),
     "copy": (np.copy, (2,)),
-    "add.reduce": (lambda a: np.add.reduce(a, axis=1), (2, 3)), "multiply.outer": (np.multiply.outer, (2,), (2, 3)), "maximum.reduce": (np.maximum.reduce, (3, 2)),
+    "add.reduce": (lambda a: np.add.reduce(a, axis=1), (2, 3)),
+    "multiply.outer": (np.multiply.outer, (2,), (2, 3)), "maximum.reduce": (np.maximum.reduce, (3, 2)),
     "cross terms": (lambda a, b: np.exp(a) * b - b / a + a**b, (2, 3), (3,)),
 }  # fmt: skip
 TAPE_CASES = {
