@@ -1,9 +1,9 @@
 """Derivatives by accumulation on the shared graph: reverse and forward sweeps with structural zeros.
 
 A sweep visits each node once. An adjoint or tangent that is absent is zero and makes no node. Selections (`where`,
-`minimum`, `maximum`) are followed by *guards*: what flows into a branch carries the condition under which that branch is
-taken, and the condition is applied where flows meet again, after all products. So 0 · inf never arises from a branch
-that is not taken, however singular its partials are there.
+`minimum`, `maximum`) are followed by *guards*: what flows into a branch carries the condition under which that branch
+is taken, and the condition is applied where flows meet again, after all products. So 0 · inf never arises from a
+branch that is not taken, however singular its partials are there.
 
 Sources: Griewank & Walther, Evaluating Derivatives, 2nd ed., ch. 3 (sweeps) and ch. 7 (Hessians).
 """

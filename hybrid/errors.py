@@ -22,7 +22,7 @@ class UnsupportedError(HybridError, ValueError):
 
 
 class VerificationError(HybridError, ArithmeticError):
-    """A compiled kernel disagrees with the numeric tape; the kernel is not returned. `certificate` holds the evidence."""
+    """A kernel disagrees with the numeric tape and is not returned. `certificate` holds the evidence."""
 
     def __init__(self, message: str, certificate: object = None) -> None:
         super().__init__(message)

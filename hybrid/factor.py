@@ -52,7 +52,7 @@ Atoms = Counter[int]  # the factors of a term: a power x**3 counts as x three ti
 
 
 class Factoring:
-    """Pulls common factors out of one sum. Terms that are needed elsewhere as they are cost nothing here and are left."""
+    """Pulls common factors out of one sum. Terms that are needed elsewhere anyway cost nothing here and are left."""
 
     def __init__(self, rewriter: Rewriter) -> None:
         self.r = rewriter

@@ -140,7 +140,10 @@ class Function(Formula):
         return self._derived("hessian", positions, nodes, self.shape + axis + axis)
 
     def jvp(self, wrt: Wrt = None) -> Function:
-        """Jacobian times vector: an extra argument `<name>_dot` per argument carries the direction. Shape: the output's."""
+        """Jacobian times vector: an extra argument `<name>_dot` per argument carries the direction.
+
+        Shape: that of the output.
+        """
         positions = self._positions(wrt)
         with self.graph.lock:
             tangents = self._twins(positions)

@@ -1,11 +1,11 @@
 """Identities that no rule finds: nodes with equal values at random points to 50 digits are one node.
 
-Derivatives are full of differences that vanish for reasons far away: in the Black–Scholes delta, S·φ(d₁) − K·e^(−rT)·φ(d₂)
-is zero, which takes expanding a logarithm to see. Analytic expressions that agree at a random point agree wherever that
-point can be reached without leaving the domain, with probability one [for polynomials: Schwartz, Fast Probabilistic
-Algorithms for Verification of Polynomial Identities, J. ACM 27 (1980)]. So float64 values at sampled points of many sign
-patterns propose candidates, and 50-digit values confirm them. Nodes that depend on a kink, a step or a selection take
-no part: they may agree on one side only.
+Derivatives are full of differences that vanish for reasons far away: in the Black–Scholes delta,
+S·φ(d₁) − K·e^(−rT)·φ(d₂) is zero, which takes expanding a logarithm to see. Analytic expressions that agree at a random
+point agree wherever that point can be reached without leaving the domain, with probability one [for polynomials:
+Schwartz, Fast Probabilistic Algorithms for Verification of Polynomial Identities, J. ACM 27 (1980)]. So float64 values
+at sampled points of many sign patterns propose candidates, and 50-digit values confirm them. Nodes that depend on a
+kink, a step or a selection take no part: they may agree on one side only.
 """
 
 from __future__ import annotations

@@ -15,12 +15,12 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 import codegen
 from codegen import export as files
 from codegen.binding import MAX_OPERANDS
+from hybrid.certificate import Certificate
 from hybrid.definition import Argument, Formula
 from hybrid.errors import ArgumentError, InputTypeError, ShapeError
 from hybrid.graph import Graph
 from hybrid.lower import Result, lower
 from hybrid.simplify import RULE_SETS, operations, simplify
-from hybrid.certificate import Certificate
 from hybrid.verify import Subject, verify
 
 log = logging.getLogger(__name__)
@@ -123,7 +123,7 @@ class Kernel:
     def _pack(self, arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
         """All arguments side by side on one last axis, for kernels with more operands than NumPy allows."""
         flat = [
-            array.reshape(array.shape[: array.ndim - len(argument.shape)] + (argument.size,))
+            array.reshape((*array.shape[: array.ndim - len(argument.shape)], argument.size))
             for array, argument in zip(arrays, self.arguments, strict=True)
         ]
         try:

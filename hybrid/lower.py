@@ -88,7 +88,7 @@ class Lowering:
         places = {n: (a, e) for a, argument in enumerate(self.arguments) for e, n in enumerate(argument.nodes)}
         needed = self.graph.reach(roots)
         self.fold(needed)
-        needed = [node for node in self.graph.reach_below(roots, self.folded)]
+        needed = self.graph.reach_below(roots, self.folded)
         self.uses = self.graph.uses(needed, roots)
         for node in needed:
             op = self.graph.ops[node]
@@ -129,7 +129,7 @@ class Lowering:
         return self.negate(value.value) if value.negative else value.value
 
     def negate(self, value: int) -> int:
-        """−value; of a product or quotient with a constant, that constant is negated: as cheap, and often for nothing."""
+        """−value. In a product or quotient with a constant the constant is negated: as cheap, and often for nothing."""
         name, *operands = self.body[value]
         if name in ("mul", "div"):
             for position, operand in enumerate(operands):
