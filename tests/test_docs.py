@@ -1,0 +1,124 @@
+"""The documentation is true: its Python runs, prints what is shown, its commands work, its links lead somewhere."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from hybrid.cli import main
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SHOWN = ("text", "math")  # what a block of Python printed, if it comes right after one
+
+
+@dataclass(frozen=True)
+class Block:
+    language: str
+    text: str
+    line: int
+
+
+def blocks(page: Path) -> list[Block]:
+    text = page.read_text()
+    return [Block(m[1], m[2], text[: m.start(2)].count("\n")) for m in FENCE.finditer(text)]
+
+
+def script(page: Path) -> str:
+    """All Python of a page as one program, each line at the number it has on the page."""
+    lines: list[str] = []
+    for block in blocks(page):
+        if block.language == "python":
+            lines += [""] * (block.line - len(lines)) + block.text.splitlines()
+    return "\n".join(lines) + "\n"
+
+
+def promised(page: Path) -> list[str]:
+    return [
+        after.text
+        for before, after in pairwise(blocks(page))
+        if before.language == "python" and after.language in SHOWN
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_on_the_page_runs_and_prints_what_is_shown(page: Path, tmp_path) -> None:
+    if not any(block.language == "python" for block in blocks(page)):
+        return
+    program = tmp_path / f"{page.stem}.py"
+    program.write_text(script(page))
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", program],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{page.name}, at the line numbers of the page:\n{done.stderr}"
+    rest = done.stdout
+    for shown in promised(page):
+        assert shown in rest, f"{page.name} shows\n{shown}\nwhich is not in what was printed:\n{rest}"
+        rest = rest.partition(shown)[2]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_on_the_page_work(page: Path, tmp_path, monkeypatch) -> None:
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    monkeypatch.chdir(tmp_path)
+    for block, after in pairwise([*blocks(page), Block("", "", 0)]):
+        lines = [line for line in block.text.splitlines() if block.language == "bash" and line.startswith("hybrid ")]
+        printed = "".join(output(line) for line in lines if not line.startswith("hybrid tour"))
+        if lines and after.language == "text":
+            assert printed == after.text
+
+
+def output(line: str) -> str:
+    result = CliRunner().invoke(main, shlex.split(line, comments=True)[1:])
+    assert result.exit_code == 0, f"{line}\n{result.output}"
+    return result.stdout
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), target
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = (ROOT / "docs" / "index.md").read_text()
+    assert not [page.name for page in PAGES[1:] if page.name != "index.md" and f"({page.name})" not in index]
+
+
+def test_the_readme_has_one_test_command_for_ci() -> None:
+    found = re.findall(r"<!-- test command[^>]*-->\n```bash\n(.*)\n```", (ROOT / "README.md").read_text())
+    assert found == ["python3 -m venv .venv && .venv/bin/pip install -q '.[test]' && .venv/bin/pytest"]
+
+
+def test_examples_run(tmp_path) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    for example in sorted((ROOT / "examples").glob("*.py")):
+        done = subprocess.run(
+            [sys.executable, "-W", "error", example],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "verified" in done.stdout
