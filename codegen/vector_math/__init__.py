@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from codegen.vector_math.ir import FORMATS, Module, Vector, write_function
+from codegen.vector_math.ir import FORMATS, Module, write_function
 from codegen.vector_math.polygamma_functions import MAX_ORDER, polygamma
 from codegen.vector_math.table import FUNCTIONS, VectorFunction
 

@@ -150,7 +150,7 @@ def cbrt_guess() -> Numbers:
             found.append(guess * a ** (1 / 3) - 1)
         return found
 
-    low, high = 0x54000000, 0x56000000
+    low, high = float(0x54000000), float(0x56000000)
     for _ in range(40):
         middle = (low + high) / 2
         found = errors(middle)

@@ -49,7 +49,8 @@ def multiply_add(a: Vector, b: Vector, c: Vector) -> Pair:
 
 
 def split(a: Vector) -> Pair:
-    """a as two floats of half the bits each, whose products are exact; by bits, not by Veltkamp's products: no overflow."""
+    """a as two floats of half the bits each, whose products are exact; by bits, not by Veltkamp's products: no
+    overflow."""
     half = (a.body.module.format.fraction_bits + 2) // 2
     rounded = a.bits + (1 << (half - 1))
     high = (rounded & -(1 << half)).real

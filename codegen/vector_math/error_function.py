@@ -16,7 +16,8 @@ ERFC_POLE, ERFC_NEAR_POLE = 3.5, 0.4375
 
 
 def erf(x: Vector) -> Vector:
-    """erf x = x + x P(x² - 0.72) below 1.2, 1 - e^(-x²) t Q(t) with t = 1/(x + 3) above; minimax polynomials ERF_SMALL, ERF_LARGE."""
+    """erf x = x + x P(x² - 0.72) below 1.2, 1 - e^(-x²) t Q(t) with t = 1/(x + 3) above; minimax polynomials
+    ERF_SMALL, ERF_LARGE."""
     y = at_most(abs(x), ERF_END)
     square = two_prod(y, y)
     z = square.hi
@@ -37,9 +38,9 @@ def erf(x: Vector) -> Vector:
 def erfc(x: Vector) -> Vector:
     """erfc x with small relative error up to 26.54, where it becomes subnormal; 0 above 27.23.
 
-    Beyond 1/2 it is e^(-x²) c (1 + t Q(t))/(x + a), t = (x - k)/(x + k), with the minimax polynomial ERFC_LARGE [the variable
-    is that of Shepherd and Laframboise 1981; with this a the rest is nearly constant]; x² and c/(x + a) in two floats.
-    2 - erfc(-x) on the other side, 1 - erf x between.
+    Beyond 1/2 it is e^(-x²) c (1 + t Q(t))/(x + a), t = (x - k)/(x + k), with the minimax polynomial ERFC_LARGE [the
+    variable is that of Shepherd and Laframboise 1981; with this a the rest is nearly constant]; x² and c/(x + a) in
+    two floats. 2 - erfc(-x) on the other side, 1 - erf x between.
     """
     y = at_most(abs(x), ERFC_END)
     square = two_prod(y, y)

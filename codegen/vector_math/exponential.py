@@ -19,7 +19,8 @@ def shifter(x: Vector, offset: int = 0) -> float:
 
 
 def round_to_integer(x: Vector, offset: int = 0) -> tuple[Vector, Vector]:
-    """x rounded to an integer n (ties to even), and a float whose low bits are n + offset; |n| < 2^(fraction bits − 1)."""
+    """x rounded to an integer n (ties to even), and a float whose low bits are n + offset; |n| < 2^(fraction bits −
+    1)."""
     shifted = x + shifter(x, offset)
     return shifted - shifter(x, offset), shifted
 
@@ -69,11 +70,14 @@ def exp2(x: Vector) -> Vector:
 
 
 def exp_of_pair(x: Pair) -> Vector:
-    """e^(x.hi + x.lo), |x.lo| at most some ulps of x.hi; overflow, underflow and nan as `exp` for x.hi."""
-    hi = at_least(at_most(x.hi, 710.0), -746.0)
+    """e^(x.hi + x.lo), |x.lo| <= 1/4; overflow, underflow and nan as `exp` for x.hi; little above half an ulp."""
+    hi = at_least(at_most(x.hi, 711.0), -746.0)
     n, shifted = round_to_integer(hi * LOG2_E, 2 * hi.body.module.format.bias)
-    r = reduce(hi, n)
-    return scale_by_power(exp_reduced(fast_two_sum(r.hi, r.lo + x.lo)), shifted)
+    reduced = reduce(hi, n)
+    r = fast_two_sum(reduced.hi, reduced.lo + x.lo)
+    one = fast_two_sum(1.0, r.hi)
+    curved = fma(r.hi * r.hi, estrin(r.hi, c.EXP), r.lo)
+    return scale_by_power(one.hi + (one.lo + curved), shifted)
 
 
 # expm1 rounds x/ln 2 - EXPM1_SHIFT, so that r lies in [-0.251, 0.4423]: then 2^n e^r - 1 cancels little at n = 1; and
@@ -112,8 +116,8 @@ class Hyperbolic(NamedTuple):
 def half_hyperbolic(x: Vector) -> Hyperbolic:
     """sinh(x)/2 and cosh(x)/2 for 0 <= x <= 711, each to about 2^-60.
 
-    With x = n ln 2 + r, S = (2^n - 2^-n)/4 and C = (2^n + 2^-n)/4 it is S cosh r + C sinh r and C cosh r + S sinh r, with one
-    minimax polynomial in r² for each of sinh r and cosh r.
+    With x = n ln 2 + r, S = (2^n - 2^-n)/4 and C = (2^n + 2^-n)/4 it is S cosh r + C sinh r and C cosh r + S sinh r,
+    with one minimax polynomial in r² for each of sinh r and cosh r.
     """
     format = x.body.module.format
     n, shifted = round_to_integer(x * LOG2_E, format.bias - 2)

@@ -73,7 +73,8 @@ class Stirling(NamedTuple):
 def stirling(x: Vector) -> Stirling:
     """For 0 < x < 200, to about 2^-58: ln Γ(w) = (w - 1/2) ln w - w + ln(2 π)/2 + S(1/w²)/w [DLMF 5.11.1].
 
-    Below ASYMPTOTIC, w = x + 8 and Γ(x) = Γ(w)/(x (x + 1) … (x + 7)), with u = x² + 7 x the product u (u + 6) (u + 10) (u + 12).
+    Below ASYMPTOTIC, w = x + 8 and Γ(x) = Γ(w)/(x (x + 1) … (x + 7)), with u = x² + 7 x the product u (u + 6) (u +
+    10) (u + 12).
     """
     body = x.body
     small = x < ASYMPTOTIC
@@ -144,7 +145,8 @@ def loggamma(x: Vector) -> Vector:
 def loggamma_positive(x: Vector) -> Pair:
     """Stirling's series from ASYMPTOTIC on; below, ln Γ(2 + t) = t (1 + t) P(t), |t| <= 1/2, and the recurrence.
 
-    Unrounded: the sum of the pair is ln Γ(x). The steps of the recurrence give one product, whose logarithm is added (x > 5/2) or taken off (x < 3/2).
+    Unrounded: the sum of the pair is ln Γ(x). The steps of the recurrence give one product, whose logarithm is added
+    (x > 5/2) or taken off (x < 3/2).
     """
     asymptotic = x >= ASYMPTOTIC
     below, far_below = x < 1.5, x < 0.5

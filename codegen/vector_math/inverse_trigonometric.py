@@ -112,7 +112,8 @@ def asin(x: Vector) -> Vector:
 
 
 def acos(x: Vector) -> Vector:
-    """acos x = π/2 - asin x, 2 asin √((1 - x)/2) for x > 1/2, π - 2 asin √((1 + x)/2) for x < -1/2; nan outside [-1, 1]."""
+    """acos x = π/2 - asin x, 2 asin √((1 - x)/2) for x > 1/2, π - 2 asin √((1 + x)/2) for x < -1/2; nan outside [-1,
+    1]."""
     y = abs(x)
     s, e, p = half_angle(y)
     outer, negative = y > 0.5, x < 0.0

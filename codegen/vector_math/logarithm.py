@@ -83,7 +83,8 @@ def log_fraction(m: Vector) -> Pair:
 
 
 def log_sum(x: Vector) -> Pair:
-    """ln x to about 2^-59 of the larger of 1 and itself, for positive finite x; lo can reach 2^-33, k of ln 2's parts."""
+    """ln x to about 2^-59 of the larger of 1 and itself, for positive finite x; lo can reach 2^-33, k of ln 2's
+    parts."""
     k, m, _ = positive_parts(x)
     fraction = log_fraction(m)
     total = fast_two_sum(k * c.LN2[0], fraction.hi)
@@ -118,8 +119,9 @@ def log1p_pair(a: Pair, exponent: Vector | None = None) -> Vector:
     format = a.hi.body.module.format
     u = two_sum(a.hi.body.real(1.0), a.hi)
     k, m, field = exponent_and_fraction(u.hi)
-    shrink = ((2 * format.bias - field) << format.fraction_bits).real
-    f, g = fast_two_sum(m - 1.0, (u.lo + a.lo) * shrink)
+    # 2^-k in two factors: 2^-1024 is subnormal
+    shrink = ((2 * format.bias + 1 - field) << format.fraction_bits).real
+    f, g = fast_two_sum(m - 1.0, (u.lo + a.lo) * 0.5 * shrink)
     if exponent is not None:
         k = k + exponent
     s = f / (f + 2.0)

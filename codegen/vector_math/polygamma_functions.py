@@ -131,7 +131,8 @@ def cotangent_derivative(order: int) -> list[int]:
 
 
 def polygamma(order: int) -> Callable[[Vector], Vector]:
-    """The builder of ψ⁽ⁿ⁾(x), n = `order`: at poles inf for odd n; for even n ∓inf at ±0 and nan at negative integers."""
+    """The builder of ψ⁽ⁿ⁾(x), n = `order`: at poles inf for odd n; for even n ∓inf at ±0 and nan at negative
+    integers."""
     if order == 0:
         return digamma
 

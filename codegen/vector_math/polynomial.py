@@ -17,10 +17,10 @@ def horner(x: Vector, coefficients: Sequence[float | Vector]) -> Vector:
 
 def estrin(x: Vector, coefficients: Sequence[float | Vector]) -> Vector:
     """Σ c_k x^k by pairs: a few more multiplications than `horner`, but a chain only log₂ as long [Estrin 1960]."""
-    terms = list(coefficients)
+    terms: Sequence[float | Vector] = coefficients
     while len(terms) > 1:
-        paired = [fma(high, x, low) for low, high in zip(terms[::2], terms[1::2], strict=False)]
-        terms = paired + terms[2 * len(paired) :]
+        paired: list[float | Vector] = [fma(high, x, low) for low, high in zip(terms[::2], terms[1::2], strict=False)]
+        terms = [*paired, *terms[2 * len(paired) :]]
         if len(terms) > 1:
             x = x * x
     (total,) = terms

@@ -17,8 +17,8 @@ UNUSUAL_SYMBOL = "@hy.pow_unusual"
 def log_pair(x: Vector) -> Pair:
     """ln x to about 2^-65 of itself, for positive finite x.
 
-    x = 2^k (1 + f), s = f/(2 + f) to twice the precision, ln(1 + f) = 2 s + s z (2/3 + z R(z)), z = s², with the minimax
-    polynomial LOG_PAIR.
+    x = 2^k (1 + f), s = f/(2 + f) to twice the precision, ln(1 + f) = 2 s + s z (2/3 + z R(z)), z = s², with the
+    minimax polynomial LOG_PAIR.
     """
     body = x.body
     k, m, _ = positive_parts(x)

@@ -16,8 +16,14 @@ STEPS = range(2050, -1, -50)  # 2^2050 times the least float64 is within 2^50 of
 def remainder_near(x: Vector, y: Vector) -> Vector:
     """x - floor(x / y) y exactly, for x >= 0, y > 0 and x/y <= NEAR."""
     n, _ = round_to_integer(x / y)
-    rest = -excess(n, y, x)
-    return select(rest < 0.0, rest + y, rest)
+    if x.body.module.fma:
+        rest = -excess(n, y, x)
+    else:
+        # the steps of an exact product could overflow
+        large = x > 2.0**960
+        factor = select(large, 2.0**-60, 1.0)
+        rest = -excess(n, y * factor, x * factor) * select(large, 2.0**60, 1.0)
+    return select(x < y, x, select(rest < 0.0, rest + y, rest))
 
 
 def is_far(a: Vector, b: Vector) -> Mask:
@@ -42,8 +48,7 @@ def fmod(x: Vector, y: Vector) -> Vector:
     symbol = FAR_SYMBOL
     module.define(symbol, lambda: write_function(module, symbol, 3, remainder_far, "cold noinline nounwind"))
     a, b = abs(x), abs(y)
-    near = select(b.equals(inf), a, remainder_near(a, b))
-    (rest,) = rare(is_far(a, b), symbol, [x, y], [near])
+    (rest,) = rare(is_far(a, b), symbol, [x, y], [remainder_near(a, b)])
     return copysign(rest, x)
 
 

@@ -25,7 +25,7 @@ class Problem:
     def __init__(self, f: Function, interval: tuple[mpf, mpf], powers: list[int], weight: Function) -> None:
         a, b = mpf(interval[0]), mpf(interval[1])
         count = GRID_PER_TERM * (len(powers) + 1)
-        self.points = [(a + b) / 2 - (b - a) / 2 * mp.cos(mp.pi * (i + mpf(1) / 2) / count) for i in range(count)]
+        self.points = [(a + b) / 2 - (b - a) / 2 * mp.cos(mp.pi * i / (count - 1)) for i in range(count)]
         self.values = [f(x) for x in self.points]
         self.weights = [weight(x) for x in self.points]
         self.powers = powers

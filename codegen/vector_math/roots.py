@@ -24,8 +24,8 @@ def inverse_cube_root_guess(a: Vector) -> Vector:
 def cbrt(x: Vector) -> Vector:
     """x^(1/3) with the sign of x; ±0, ±inf and nan are kept.
 
-    r = a^(-1/3): a guess, then r · P(1 - a r³) with the minimax polynomial CBRT, then one Newton step; y = a r², corrected
-    by the exact residual a - y³. No division.
+    r = a^(-1/3): a guess, then r · P(1 - a r³) with the minimax polynomial CBRT, then one Newton step; y = a r²,
+    corrected by the exact residual a - y³. No division.
     """
     size = abs(x)
     tiny = size < 2.0**-900

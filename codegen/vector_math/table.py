@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from codegen.program import INSTRUCTIONS, REAL
 from codegen.vector_math import (
@@ -18,8 +19,6 @@ from codegen.vector_math import (
     roots,
     trigonometric,
 )
-from codegen.vector_math.fallback import c_library
-from codegen.vector_math.ir import Vector
 
 # instructions of a program that are LLVM instructions or intrinsics
 PLAIN_INSTRUCTIONS = frozenset(
@@ -43,14 +42,15 @@ PLAIN_INSTRUCTIONS = frozenset(
         "select",
     ]
 )
-Builder = Callable[..., Vector | tuple[Vector, ...]]
+Builder = Callable[..., Any]  # vectors to a vector or a tuple of them; of polygamma, the order to such a builder
 
 
 @dataclass(frozen=True)
 class VectorFunction:
     """One row: name, number of arguments, largest error in ulp, where it is defined, what writes its body.
 
-    `vector` is false while the C library is called lane by lane.
+    `ulp` is a bound for finite results; where `conditioned`, it is for each unit of the condition number |x
+    f'(x)/f(x)|, at least one, which is without bound next to a zero of the function.
     """
 
     name: str
@@ -59,7 +59,7 @@ class VectorFunction:
     domain: str
     build: Builder
     results: int = 1
-    vector: bool = True
+    conditioned: bool = False
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
@@ -72,10 +72,6 @@ class VectorFunction:
             )
 
 
-def _library(name: str, arity: int, domain: str, symbol: str | None = None) -> VectorFunction:
-    return VectorFunction(name, arity, 5, domain, c_library(symbol or name), vector=False)
-
-
 ROWS = [
     VectorFunction("exp", 1, 1, "all reals", exponential.exp),
     VectorFunction("exp2", 1, 1, "all reals", exponential.exp2),
@@ -85,7 +81,7 @@ ROWS = [
     VectorFunction("log10", 1, 1, "x >= 0", logarithm.log10),
     VectorFunction("log1p", 1, 1, "x >= -1", logarithm.log1p),
     VectorFunction("cbrt", 1, 1, "all reals", roots.cbrt),
-    VectorFunction("pow", 2, 1, "x >= 0, or y an integer", power.pow),
+    VectorFunction("pow", 2, 1.5, "x >= 0, or y an integer", power.pow),
     VectorFunction("sin", 1, 1, "finite", trigonometric.sin),
     VectorFunction("cos", 1, 1, "finite", trigonometric.cos),
     VectorFunction("sincos", 1, 1, "finite", trigonometric.sincos, results=2),
@@ -101,12 +97,14 @@ ROWS = [
     VectorFunction("acosh", 1, 1, "x >= 1", logarithm.acosh),
     VectorFunction("atanh", 1, 1, "-1 <= x <= 1", logarithm.atanh),
     VectorFunction("hypot", 2, 1.5, "all reals", roots.hypot),
-    VectorFunction("erf", 1, 1, "all reals", error_function.erf),
+    VectorFunction("erf", 1, 1.5, "all reals", error_function.erf),
     VectorFunction("erfc", 1, 2, "all reals", error_function.erfc),
     VectorFunction("gamma", 1, 1, "not 0, -1, -2, …", gamma_functions.gamma),
-    VectorFunction("loggamma", 1, 5, "not 0, -1, -2, …", gamma_functions.loggamma),
-    VectorFunction("digamma", 1, 5, "not 0, -1, -2, …", polygamma_functions.digamma),
-    VectorFunction("polygamma", 2, 5, "order 0, 1, …, MAX_ORDER; not 0, -1, -2, …", polygamma_functions.polygamma),
+    VectorFunction("loggamma", 1, 5, "not 0, -1, -2, …", gamma_functions.loggamma, conditioned=True),
+    VectorFunction("digamma", 1, 5, "not 0, -1, -2, …", polygamma_functions.digamma, conditioned=True),
+    VectorFunction(
+        "polygamma", 2, 5, "order 0, 1, …, MAX_ORDER; not 0, -1, -2, …", polygamma_functions.polygamma, conditioned=True
+    ),
     VectorFunction("fmod", 2, 0.5, "x finite, y not 0", remainders.fmod),
     VectorFunction("mod", 2, 0.5, "x finite, y not 0", remainders.mod),
 ]

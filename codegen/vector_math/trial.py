@@ -1,48 +1,52 @@
-"""Runs one vector function over arrays, in this process: for tests, benchmarks and derivations."""
+"""Runs vector functions over arrays, in this process: for tests and benchmarks."""
 
 from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import llvmlite.binding as llvm
 import numpy as np
 from numpy.typing import NDArray
 
+from codegen.target import Target, host
 from codegen.vector_math import FUNCTIONS, define
 from codegen.vector_math.ir import FORMATS
 
 Array = NDArray[np.floating]
 
 
-def loop(name: str, width: int, dtype: str = "float64") -> str:
+def shape_of(name: str) -> tuple[int, int]:
+    """How many arguments and results a function has; polygamma of one order ("polygamma.2") has one argument."""
+    row = FUNCTIONS[name.partition(".")[0]]
+    return (1 if "." in name else row.arity), row.results
+
+
+def loop(name: str, target: Target, dtype: str = "float64") -> str:
     """IR of `void @loop_NAME(i64 n, ptr x0, …, ptr r0, …)` over contiguous arrays, n a positive multiple of the
     width."""
-    row = FUNCTIONS[name.partition(".")[0]]
-    arity = 1 if name.startswith("polygamma.") else row.arity
-    scalar = FORMATS[dtype].real
-    typ = scalar if width == 1 else f"<{width} x {scalar}>"
-    result = typ if row.results == 1 else "{ " + ", ".join([typ] * row.results) + " }"
-    pointers = [f"%x{i}" for i in range(arity)] + [f"%r{i}" for i in range(row.results)]
+    arity, results = shape_of(name)
+    scalar, align = FORMATS[dtype].real, FORMATS[dtype].bits // 8
+    typ = scalar if target.width == 1 else f"<{target.width} x {scalar}>"
+    result = typ if results == 1 else "{ " + ", ".join([typ] * results) + " }"
+    pointers = [f"x{i}" for i in range(arity)] + [f"r{i}" for i in range(results)]
     lines = [
-        f"define void @loop_{name}(i64 %n, {', '.join(f'ptr noalias {p}' for p in pointers)}) {{",
+        f"define void @loop_{name}(i64 %n, {', '.join(f'ptr noalias %{p}' for p in pointers)}) {target.attributes} {{",
         "entry:\n  br label %body",
-        "body:\n  %i = phi i64 [ 0, %entry ], [ %next, %body.end ]",
+        "body:\n  %i = phi i64 [ 0, %entry ], [ %next, %end ]",
     ]
-    for p in pointers:
-        lines.append(f"  %p.{p[1:]} = getelementptr {scalar}, ptr {p}, i64 %i")
-    for i in range(arity):
-        lines.append(f"  %a{i} = load {typ}, ptr %p.x{i}, align {FORMATS[dtype].bits // 8}")
+    lines += [f"  %p.{p} = getelementptr {scalar}, ptr %{p}, i64 %i" for p in pointers]
+    lines += [f"  %a{i} = load {typ}, ptr %p.x{i}, align {align}" for i in range(arity)]
     lines.append(f"  %y = call {result} @hy.{name}({', '.join(f'{typ} %a{i}' for i in range(arity))})")
-    for i in range(row.results):
-        value = "%y"
-        if row.results > 1:
-            value = f"%y{i}"
-            lines.append(f"  {value} = extractvalue {result} %y, {i}")
-        lines.append(f"  store {typ} {value}, ptr %p.r{i}, align {FORMATS[dtype].bits // 8}")
+    if results == 1:
+        lines.append(f"  store {typ} %y, ptr %p.r0, align {align}")
+    else:
+        for i in range(results):
+            lines += [f"  %y{i} = extractvalue {result} %y, {i}", f"  store {typ} %y{i}, ptr %p.r{i}, align {align}"]
     lines += [
-        "  br label %body.end\nbody.end:",
-        f"  %next = add i64 %i, {width}",
+        "  br label %end\nend:",
+        f"  %next = add i64 %i, {target.width}",
         "  %more = icmp ult i64 %next, %n",
         "  br i1 %more, label %body, label %done",
         "done:\n  ret void\n}\n",
@@ -51,41 +55,46 @@ def loop(name: str, width: int, dtype: str = "float64") -> str:
 
 
 class Trial:
-    """Compiled array loops of some vector functions; `trial(name, x, …)` gives the result array (or the arrays)."""
+    """Compiled array loops of some vector functions; `trial(name, x, …)` gives the result array, or a tuple of them.
+
+    `width` and `fma` replace those of the target, by default this machine.
+    """
 
     def __init__(
-        self, names: Iterable[str], width: int, *, fma: bool, dtype: str = "float64", cpu: str | None = None
+        self,
+        names: Iterable[str],
+        *,
+        target: Target | None = None,
+        width: int | None = None,
+        fma: bool | None = None,
+        dtype: str = "float64",
     ) -> None:
-        llvm.initialize_native_target()
-        llvm.initialize_native_asmprinter()
-        self.width, self.dtype = width, np.dtype(dtype)
+        base = target or host()
+        self.target = replace(base, width=base.width if width is None else width, fma=base.fma if fma is None else fma)
+        self.dtype = np.dtype(dtype)
         names = list(names)
-        self.ir = define(names, width=width, fma=fma, dtype=dtype) + "".join(loop(name, width, dtype) for name in names)
+        self.ir = define(names, width=self.target.width, fma=self.target.fma, dtype=dtype)
+        self.ir += "".join(loop(name, self.target, dtype) for name in names)
         module = llvm.parse_assembly(self.ir)
         module.verify()
-        target = llvm.Target.from_default_triple()
-        features = llvm.get_host_cpu_features().flatten() if cpu is None else ""
-        machine = target.create_target_machine(cpu=cpu or llvm.get_host_cpu_name(), features=features, opt=3, jit=True)
-        options = llvm.create_pipeline_tuning_options(speed_level=2)
-        passes = llvm.create_pass_builder(machine, options)
+        machine = self.target.machine(opt=3)
+        passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=2))
         passes.getModulePassManager().run(module, passes)
         self.assembly = machine.emit_assembly(module)
         self._engine = llvm.create_mcjit_compiler(module, machine)
         self._engine.finalize_object()
 
     def function(self, name: str) -> Callable[..., None]:
-        """The native loop: takes n and the addresses of arguments and results."""
-        row = FUNCTIONS[name.partition(".")[0]]
-        arity = 1 if name.startswith("polygamma.") else row.arity
-        pointers = [ctypes.c_void_p] * (arity + row.results)
+        """The native loop: takes n and the addresses of the arguments and results."""
+        pointers = [ctypes.c_void_p] * sum(shape_of(name))
         prototype = ctypes.CFUNCTYPE(None, ctypes.c_int64, *pointers)
         return prototype(self._engine.get_function_address(f"loop_{name}"))
 
     def __call__(self, name: str, *arguments: Array) -> Array | tuple[Array, ...]:
         size = arguments[0].size
-        padded = -(-size // self.width) * self.width
+        padded = -(-size // self.target.width) * self.target.width
         inputs = [np.resize(np.ascontiguousarray(a, dtype=self.dtype), padded) for a in arguments]
-        outputs = [np.empty(padded, dtype=self.dtype) for _ in range(FUNCTIONS[name.partition(".")[0]].results)]
+        outputs = [np.empty(padded, dtype=self.dtype) for _ in range(shape_of(name)[1])]
         self.function(name)(padded, *(a.ctypes.data for a in [*inputs, *outputs]))
         shaped = tuple(output[:size].reshape(arguments[0].shape) for output in outputs)
         return shaped[0] if len(shaped) == 1 else shaped

@@ -125,7 +125,8 @@ def sin_terms(r: Vector, t: Vector) -> tuple[Vector, Vector]:
 
 
 def cos_terms(r: Vector, t: Vector) -> tuple[Vector, Vector]:
-    """cos(r + t) = a + b for |r| <= π/4, |t| below an ulp of r, a = 1 - r²/2 rounded, with the minimax polynomial COS."""
+    """cos(r + t) = a + b for |r| <= π/4, |t| below an ulp of r, a = 1 - r²/2 rounded, with the minimax polynomial
+    COS."""
     z = r * r
     half = z * 0.5
     a = 1.0 - half
