@@ -24,7 +24,9 @@ from hybrid.definition import Argument, Definition, SymPySource
 from hybrid.errors import ArgumentError, InputTypeError, ShapeError, UnsupportedError
 from hybrid.graph import Graph, Term
 from hybrid.operations import MASK
-from hybrid.sympy_reader import Reader, SurvivingImaginary, children_of, describe
+from hybrid.sympy_reader import Reader
+from hybrid.sympy_rules import SurvivingImaginary, real_form
+from hybrid.sympy_walk import describe
 from hybrid.sympy_writer import sympy_expression, to_sympy
 
 __all__ = ["define", "shaped", "symbols", "sympy_expression", "to_sympy"]
@@ -266,23 +268,28 @@ def convert_all(graph: Graph, leaves: Mapping[Any, int], expressions: list[Any])
 
 
 def convert_output(reader: Reader, expression: Any) -> int:
-    try:
-        node = reader.convert(expression)
-    except SurvivingImaginary:
-        node = convert_real_form(reader, expression)
-    if reader.graph.kind(node) == MASK:
-        return ops.where(Term(reader.graph, node), 1, 0).node  # type: ignore[no-any-return]  # a term of the graph
+    node = convert_real(reader, expression)
+    if reader.context.graph.kind(node) == MASK:
+        return ops.where(Term(reader.context.graph, node), 1, 0).node  # type: ignore[no-any-return]  # a term
     return node
 
 
-def convert_real_form(reader: Reader, expression: Any) -> int:
+def convert_real(reader: Reader, expression: Any) -> int:
+    """As it stands; where an imaginary unit is met, with parts taken; at last as the real part if that is all."""
     try:
-        return reader.convert(reader.real_form(expression))
+        return reader.convert(expression)
     except SurvivingImaginary:
-        units = sum(node is sp.I for node in children_of(expression))
+        reader.context.imaginary = True
+    try:
+        return reader.convert(expression)
+    except SurvivingImaginary:
+        pass
+    try:
+        return reader.convert(real_form(expression))
+    except SurvivingImaginary:
         raise UnsupportedError(
-            f"the imaginary unit does not cancel in {describe(expression)} ({units} left); outputs are real: give "
-            "sp.re(...) and sp.im(...) of it, expanded with expr.as_real_imag()"
+            f"the imaginary unit does not cancel in {describe(expression)}; outputs are real: give sp.re(...) and "
+            "sp.im(...) of it, expanded with expr.as_real_imag()"
         ) from None
 
 

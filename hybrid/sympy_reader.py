@@ -1,81 +1,57 @@
-"""SymPy expressions → graph nodes: one walk without recursion, and one rule per class of SymPy node.
+"""SymPy expressions → graph nodes: one walk without recursion.
 
-The walk knows nothing of any class. `plan` says what a node needs: the SymPy children to convert first, and how their
-terms combine. Most classes stand in the table of operations or in `FUNCTIONS` (a formula over terms); a class with
-structure of its own has a rule in `RULES`, which may also hand back another expression to convert in its place.
-Nothing is simplified; symbols are real numbers, so `re`, `conjugate` and the like of them are themselves.
+The walk knows no SymPy class but sums and products over an index; what every other node needs and becomes is said by
+`sympy_rules`. Subexpressions are told apart by identity, because equality of deep SymPy trees recurses; the graph makes
+equal ones one node anyway.
 """
 
 from __future__ import annotations
 
 import functools
-import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from fractions import Fraction
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import sympy as sp
-from sympy.codegen import cfunctions
-from sympy.core.function import AppliedUndef
-from sympy.functions.elementary.piecewise import ExprCondPair
-from sympy.matrices.expressions.matexpr import MatrixElement
 
-from hybrid import operations as ops
-from hybrid.errors import InputTypeError, UnsupportedError
+from hybrid.errors import UnsupportedError
 from hybrid.graph import Graph, Term
-from hybrid.operations import MASK, NAMED_CONSTANTS, OPERATIONS, PI
+from hybrid.sympy_rules import (
+    FUNCTIONS,
+    Context,
+    Plan,
+    apply_formula,
+    combine_sum,
+    instead,
+    product,
+    refuse,
+    structure_rule,
+)
+from hybrid.sympy_walk import postorder
 
-NAN, INFINITY = float("nan"), float("inf")
-FALLING_FACTORIAL_LIMIT = 64  # binomial(n, k) is a polynomial in n up to this k
+__all__ = ["Reader"]
 
-
-class Plan(NamedTuple):
-    """What a SymPy node becomes: `combine`, called with the terms of `children`."""
-
-    children: Sequence[Any]
-    combine: Callable[..., Term]
-
-
-class SurvivingImaginary(Exception):
-    """An imaginary unit was met where a real number is needed."""
-
-
-def describe(expression: Any, limit: int = 40) -> str:
-    """The expression as text if it is small, else its class and that it is large: printing SymPy trees recurses."""
-    stack, count = [expression], 0
-    while stack:
-        count += 1
-        if count > limit:
-            return f"a large {type(expression).__name__} expression"
-        stack.extend(getattr(stack.pop(), "args", ()))
-    return str(expression)
-
-
-def children_of(expression: Any) -> Iterator[Any]:
-    """Every distinct object in an expression, without recursion."""
-    stack, seen = [expression], {id(expression)}
-    while stack:
-        node = stack.pop()
-        yield node
-        for arg in getattr(node, "args", ()):
-            if id(arg) not in seen:
-                seen.add(id(arg))
-                stack.append(arg)
+# Nodes that may be walked with an index standing for a number; in others SymPy puts the number in.
+TRANSPARENT = frozenset({sp.Add, sp.Mul, sp.Pow, sp.Piecewise, *FUNCTIONS})
 
 
 class Reader:
     """Converts SymPy expressions onto one graph. `leaves` maps the input symbols to their variable nodes."""
 
     def __init__(self, graph: Graph, leaves: Mapping[Any, int]) -> None:
-        self.graph = graph
-        self.leaves = leaves
-        self.unknown: dict[Any, None] = {}
-        # Keyed by identity: equality of deep SymPy trees recurses. `alive` keeps the identities from being reused.
+        self.context = Context(graph, leaves)
+        self.bindings: dict[Any, Any] = {}
         self.nodes: dict[int, int] = {}
-        self.alive: list[Any] = []
+        self.alive: list[Any] = []  # keeps the identities in `nodes` from being used again
+
+    @property
+    def unknown(self) -> Sequence[Any]:
+        """Symbols met that are no inputs."""
+        return list(self.context.unknown)
 
     def convert(self, root: Any) -> int:
         """The node of a SymPy expression. Symbols that are not inputs are collected in `unknown`."""
+        graph, leaves = self.context.graph, self.context.leaves
         nodes, plans = self.nodes, dict[int, Plan]()
         self.alive.append(root)
         stack = [root]
@@ -87,221 +63,46 @@ class Reader:
                 continue
             plan = plans.get(key)
             if plan is None:
+                if not expression.args and (leaf := leaves.get(expression)) is not None:
+                    nodes[key] = leaf
+                    stack.pop()
+                    continue
                 plan = plans[key] = self.plan(expression)
                 self.alive.append(plan.children)
                 waiting = [child for child in plan.children if id(child) not in nodes]
                 if waiting:
                     stack.extend(waiting)
                     continue
-            terms = [Term(self.graph, nodes[id(child)]) for child in plan.children]
-            nodes[key] = self.graph.lift(plan.combine(*terms)).node
+            terms = [Term(graph, nodes[id(child)]) for child in plan.children]
+            nodes[key] = graph.lift(plan.combine(*terms)).node
             del plans[key]
             stack.pop()
         return nodes[id(root)]
 
     def plan(self, expression: Any) -> Plan:
+        """The children an expression needs and how their terms combine."""
+        if id(expression) in self.context.substituted:
+            return instead(expression.xreplace(self.bindings))
         cls = type(expression)
+        if cls is sp.Sum:
+            return self.plan_over_index(expression, combine_sum, lambda term: -term, 0)
+        if cls is sp.Product:
+            return self.plan_over_index(expression, lambda *terms: product(terms), lambda term: 1 / term, 1)
         rule = structure_rule(cls)
         if rule is not None:
-            return rule(self, expression)
+            return rule(self.context, expression)
         formula = FUNCTIONS.get(cls)
         if formula is not None:
             return Plan(expression.args, functools.partial(apply_formula, expression, formula))
         return refuse(expression)
 
-    def leaf(self, expression: Any) -> Plan:
-        """An input; anything else that looks like one is collected as unknown."""
-        node = self.leaves.get(expression)
-        if node is None:
-            self.unknown[expression] = None
-            return Plan((), lambda: self.graph.lift(NAN))
-        return Plan((), lambda: Term(self.graph, node))
+    def plan_over_index(
+        self, expression: Any, combine: Callable[..., Any], invert: Callable[[Term], Any], empty: int
+    ) -> Plan:
+        """A `Sum` or `Product` with concrete limits, written out; limits the wrong way round as SymPy has them.
 
-    def number(self, value: Any) -> Plan:
-        return Plan((), lambda: self.graph.lift(value))
-
-    def real_form(self, expression: Any) -> Any:
-        """The real part of an expression in which i cancels, as another expression; the inputs are real numbers.
-
-        Raises InputTypeError if the imaginary part is not zero for sure.
+        What does not depend on the index is converted once, what depends on nothing else is computed exactly.
         """
-        real, imaginary = self.parts(expression)
-        if sp.simplify(imaginary) != 0:
-            raise InputTypeError(
-                f"the expression is complex: its imaginary part is {describe(imaginary)}; outputs are real, "
-                "so give sp.re(...) and sp.im(...) as two outputs"
-            )
-        return real
-
-    def parts(self, expression: Any) -> tuple[Any, Any]:
-        """Real and imaginary part, with every input taken as a real number."""
-        symbols = {s: sp.Dummy(s.name, real=True) for s in expression.free_symbols if s.is_real is not True}
-        back = {dummy: symbol for symbol, dummy in symbols.items()}
-        parts = expression.xreplace(symbols).as_real_imag()
-        return tuple(part.xreplace(back) for part in parts)  # type: ignore[return-value]  # always two
-
-
-def apply_formula(expression: Any, formula: Callable[..., Any], *terms: Term) -> Any:
-    """Call a table row or a formula on terms; a truth value as a number, or the reverse, is refused."""
-    operands = getattr(formula, "operands", ())
-    for index, term in enumerate(terms):
-        wanted = operands[index] if index < len(operands) else ops.REAL
-        if term.graph.kind(term.node) != wanted:
-            have, use = ("a number", "sp.Ne(x, 0)") if wanted == MASK else ("a truth value", "sp.Piecewise")
-            raise UnsupportedError(
-                f"{type(expression).__name__} got {have} as its argument {index + 1} in {describe(expression)}; "
-                f"use {use} to turn it into what is needed"
-            )
-    return formula(*terms)
-
-
-def refuse(expression: Any) -> Plan:
-    """Raise the error for a SymPy node without a meaning here."""
-    name = type(expression).__name__
-    hint = next((REFUSED[c] for c in type(expression).__mro__ if c in REFUSED), None)
-    if hint is None:
-        hint = "rewrite it through elementary functions (expr.rewrite(...), expr.doit()) or write it out"
-    raise UnsupportedError(f"SymPy's {name} is not supported here, got {describe(expression)}; {hint}")
-
-
-@functools.cache
-def structure_rule(cls: type) -> Callable[[Reader, Any], Plan] | None:
-    """The rule of a class or of its nearest base; a class with a formula or a refusal of its own has none."""
-    for base in cls.__mro__:
-        if base in RULES:
-            return RULES[base]
-        if base in FUNCTIONS or base in REFUSED:
-            return None
-    return None
-
-
-def instead(expression: Any) -> Plan:
-    """Convert another expression in place of this one."""
-    return Plan((sp.sympify(expression),), lambda term: term)
-
-
-# --- sums, products and powers ----------------------------------------------------------------------------------------
-def opposite(term: Term) -> Term | None:
-    """−term where that costs nothing: a negation, a negative number, or a product that starts with one."""
-    graph, node = term.graph, term.node
-    op, args = graph.ops[node], graph.args[node]
-    value = term.constant
-    if value is not None:
-        return graph.lift(-value) if isinstance(value, int | float | Fraction) and value < 0 else None
-    if op is ops.neg:
-        return Term(graph, args[0])
-    if op is ops.mul or op is ops.div:
-        first = opposite(Term(graph, args[0]))
-        return None if first is None else op(first, *(Term(graph, arg) for arg in args[1:]))
-    return None
-
-
-def combine_sum(*terms: Term) -> Term:
-    """a + b − c − d as (a + b) − (c + d): SymPy has no subtraction, and a sum has no order to keep."""
-    plus, minus = [], []
-    for term in terms:
-        less = opposite(term)
-        if less is None:
-            plus.append(term)
-        else:
-            minus.append(less)
-    if not minus:
-        return total(plus)
-    if not plus:
-        keep = next((i for i, term in enumerate(terms) if term.graph.ops[term.node] is not ops.neg), None)
-        if keep is None:
-            return -total(minus)
-        plus.append(terms[keep])
-        del minus[keep]
-        if not minus:
-            return plus[0]
-    return total(plus) - total(minus)
-
-
-def total(terms: Sequence[Term]) -> Term:
-    return terms[0] if len(terms) == 1 else ops.add(*terms)
-
-
-def product(terms: Sequence[Term]) -> Term:
-    return terms[0] if len(terms) == 1 else ops.mul(*terms)
-
-
-def power(base: Term, exponent: Fraction) -> Term:
-    """base**exponent for a positive rational exponent."""
-    if exponent == 1:
-        return base
-    if exponent == ops.HALF:
-        return ops.sqrt(base)
-    return ops.pow(base, exponent)
-
-
-def rule_sum(reader: Reader, expression: Any) -> Plan:
-    return Plan(expression.args, combine_sum)
-
-
-def rule_product(reader: Reader, expression: Any) -> Plan:
-    """a·b·c⁻¹·d⁻² as (a·b)/(c·d²), −1·a as −a; a rational coefficient splits only if there is a denominator."""
-    above: list[Any] = []
-    below: list[Any] = []
-    exponents: list[Fraction] = []
-    coefficient = Fraction(1)
-    for factor in expression.args:
-        if factor.is_Rational:
-            coefficient *= Fraction(int(factor.p), int(factor.q))
-        elif isinstance(factor, sp.Pow) and factor.exp.is_Rational and factor.exp.is_negative:
-            below.append(factor.base)
-            exponents.append(Fraction(int(-factor.exp.p), int(factor.exp.q)))
-        else:
-            above.append(factor)
-
-    def combine(*terms: Term) -> Term:
-        graph = reader.graph
-        numerator, denominator = list(terms[: len(above)]), list(map(power, terms[len(above) :], exponents))
-        size = abs(coefficient)
-        if denominator:
-            if size.denominator != 1:
-                denominator.insert(0, graph.lift(size.denominator))
-            size = Fraction(size.numerator)
-        negate = coefficient == -size and coefficient != 0 and (size == 1 or not numerator)
-        if size != 1 or not numerator:
-            numerator.insert(0, graph.lift(size if negate or coefficient > 0 else -size))
-        result = product(numerator)
-        if denominator:
-            result = result / product(denominator)
-        return -result if negate else result
-
-    return Plan((*above, *below), combine)
-
-
-def rule_power(reader: Reader, expression: Any) -> Plan:
-    base, exponent = expression.args
-    if base is sp.S.Exp1:
-        return Plan((exponent,), ops.exp)
-    if exponent.is_Rational:
-        value = Fraction(int(exponent.p), int(exponent.q))
-        if value < 0:
-            return Plan((base,), lambda term: 1 / power(term, -value))
-        if value > 0:
-            return Plan((base,), lambda term: power(term, value))
-    return Plan((base, exponent), ops.pow)
-
-
-def rule_pairwise(op: ops.Operation) -> Callable[[Reader, Any], Plan]:
-    """A SymPy function of any number of arguments as a chain of a binary operation."""
-
-    def rule(reader: Reader, expression: Any) -> Plan:
-        def combine(*terms: Term) -> Term:
-            return functools.reduce(lambda x, y: apply_formula(expression, op, x, y), terms)
-
-        return Plan(expression.args, combine)
-
-    return rule
-
-
-def rule_sum_over(combine: Callable[..., Term], empty: int) -> Callable[[Reader, Any], Plan]:
-    """`Sum` and `Product` with concrete limits, written out; reversed limits as SymPy has them [Karr 1981]."""
-
-    def rule(reader: Reader, expression: Any) -> Plan:
         *inner, (index, lower, upper) = expression.limits
         if not (lower.is_Integer and upper.is_Integer):
             raise UnsupportedError(
@@ -310,283 +111,60 @@ def rule_sum_over(combine: Callable[..., Term], empty: int) -> Callable[[Reader,
             )
         body = expression.func(expression.function, *inner) if inner else expression.function
         low, high = int(lower), int(upper)
-        if high < low - 1:
-            flipped = [body.xreplace({index: sp.Integer(k)}) for k in range(high + 1, low)]
-            if empty == 0:
-                return Plan(flipped, lambda *terms: -combine(*terms))
-            return Plan(flipped, lambda *terms: 1 / combine(*terms))
-        terms = [body.xreplace({index: sp.Integer(k)}) for k in range(low, high + 1)]
-        return Plan(terms, combine) if terms else reader.number(empty)
-
-    return rule
-
-
-# --- selections and truth values --------------------------------------------------------------------------------------
-def rule_piecewise(reader: Reader, expression: Any) -> Plan:
-    """The first piece whose condition holds; NaN where none does."""
-    children = [part for pair in expression.args for part in pair.args]
-
-    def combine(*terms: Term) -> Term:
-        result = reader.graph.lift(NAN)
-        for i in reversed(range(0, len(terms), 2)):
-            value, condition = terms[i], terms[i + 1]
-            if condition.constant is True:
-                result = value
-            elif condition.constant is not False:
-                result = apply_formula(expression, ops.where, condition, value, result)
-        return result
-
-    return Plan(children, combine)
-
-
-def rule_equality(reader: Reader, expression: Any) -> Plan:
-    """Eq and Ne of numbers, and of truth values."""
-    row = ops.eq if isinstance(expression, sp.Eq) else ops.ne
-
-    def combine(x: Term, y: Term) -> Term:
-        if reader.graph.kind(x.node) == MASK and reader.graph.kind(y.node) == MASK:
-            differ = ops.logical_xor(x, y)
-            return differ if row is ops.ne else ops.logical_not(differ)
-        return apply_formula(expression, row, x, y)  # type: ignore[no-any-return]  # a term from terms
-
-    return Plan(expression.args, combine)
-
-
-def rule_contains(reader: Reader, expression: Any) -> Plan:
-    element, region = expression.args
-    return instead(region.as_relational(element))
-
-
-# --- things carried out -----------------------------------------------------------------------------------------------
-def rule_doit(reader: Reader, expression: Any) -> Plan:
-    """Derivatives and substitutions are carried out by SymPy; what stays undone is refused by name."""
-    try:
-        done = expression.doit()
-    except RecursionError:
-        raise UnsupportedError(
-            f"SymPy cannot carry out this {type(expression).__name__}: the expression is nested too deeply; "
-            "differentiate the Function instead (f.gradient(), f.jacobian())"
-        ) from None
-    return refuse(expression) if isinstance(done, type(expression)) else instead(done)
-
-
-def rule_rewrite(*targets: Any) -> Callable[[Reader, Any], Plan]:
-    def rule(reader: Reader, expression: Any) -> Plan:
-        new = expression.rewrite(*targets)
-        return refuse(expression) if isinstance(new, type(expression)) else instead(new)
-
-    return rule
-
-
-def rule_polygamma(reader: Reader, expression: Any) -> Plan:
-    order, x = expression.args
-    if not (order.is_Integer and order >= 0):
-        raise UnsupportedError(f"polygamma needs a non-negative integer order, got {describe(order)}; give a number")
-    if order == 0:
-        return Plan((x,), ops.digamma)
-    return Plan((order, x), ops.polygamma)
-
-
-def rule_binomial(reader: Reader, expression: Any) -> Plan:
-    """n(n−1)…(n−k+1)/k! for a small integer k, else Γ(n+1)/(Γ(k+1) Γ(n−k+1))."""
-    n, k = expression.args
-    if k.is_Integer and 0 <= k <= FALLING_FACTORIAL_LIMIT:
-        count = int(k)
-
-        def falling(x: Term) -> Any:
-            if count == 0:
-                return 1
-            return product([x, *(x - i for i in range(1, count))]) / int(sp.factorial(count))
-
-        return Plan((n,), falling)
-    return Plan((n, k), lambda a, b: ops.gamma(a + 1) / (ops.gamma(b + 1) * ops.gamma(a - b + 1)))
-
-
-def has_imaginary(expression: Any) -> bool:
-    return any(node is sp.I for node in children_of(expression))
-
-
-def rule_real_part(reader: Reader, expression: Any) -> Plan:
-    (x,) = expression.args
-    return instead(reader.parts(x)[0]) if has_imaginary(x) else instead(x)
-
-
-def rule_imaginary_part(reader: Reader, expression: Any) -> Plan:
-    (x,) = expression.args
-    return instead(reader.parts(x)[1]) if has_imaginary(x) else reader.number(0)
-
-
-def rule_abs(reader: Reader, expression: Any) -> Plan:
-    (x,) = expression.args
-    if not has_imaginary(x):
-        return Plan((x,), ops.abs_)
-    real, imaginary = reader.parts(x)
-    return Plan((real, imaginary), ops.hypot)
-
-
-def rule_same(reader: Reader, expression: Any) -> Plan:
-    """Conjugate, adjoint, transpose of a real number; UnevaluatedExpr."""
-    return instead(expression.args[0])
-
-
-def rule_imaginary(reader: Reader, expression: Any) -> Plan:
-    raise SurvivingImaginary
-
-
-def rule_matrix_element(reader: Reader, expression: Any) -> Plan:
-    if expression in reader.leaves or isinstance(expression.parent, sp.MatrixSymbol):
-        return reader.leaf(expression)
-    return instead(expression.parent.as_explicit()[expression.i, expression.j])
-
-
-def rule_trace(reader: Reader, expression: Any) -> Plan:
-    return instead(expression.arg.as_explicit().trace())
-
-
-def rule_determinant(reader: Reader, expression: Any) -> Plan:
-    return instead(expression.arg.as_explicit().det())
-
-
-def rule_float(reader: Reader, expression: Any) -> Plan:
-    try:
-        return reader.number(float(expression))
-    except OverflowError:
-        return reader.number(INFINITY if expression > 0 else -INFINITY)
-
-
-def rule_infinite(value: float) -> Callable[[Reader, Any], Plan]:
-    return lambda reader, expression: reader.number(value)
-
-
-def rule_named_constant(reader: Reader, expression: Any) -> Plan:
-    constant = next((c for c in NAMED_CONSTANTS if c.sympy is expression), None)
-    return reader.number(float(expression.evalf(20)) if constant is None else constant)
-
-
-def sinc(x: Term) -> Any:
-    return ops.where(ops.eq(x, 0), 1, ops.sin(x) / x)
-
-
-def exclusive(*terms: Term) -> Term:
-    return functools.reduce(ops.logical_xor, terms)
-
-
-def conjunction(*terms: Term) -> Term:
-    return functools.reduce(ops.logical_and, terms)
-
-
-def disjunction(*terms: Term) -> Term:
-    return functools.reduce(ops.logical_or, terms)
-
-
-def equivalent(*terms: Term) -> Term:
-    pairs = itertools.pairwise(terms)
-    return conjunction(*(ops.logical_not(ops.logical_xor(x, y)) for x, y in pairs))
-
-
-def logic(formula: Callable[..., Any]) -> Callable[[Reader, Any], Plan]:
-    """A rule for a Boolean function of any number of truth values."""
-
-    def rule(reader: Reader, expression: Any) -> Plan:
-        def combine(*terms: Term) -> Any:
-            for term in terms:
-                apply_formula(expression, ops.logical_not, term)  # refuses a number
-            return formula(*terms)
-
-        return Plan(expression.args, combine)
-
-    return rule
-
-
-FUNCTIONS: dict[Any, Callable[..., Any]] = {
-    **{row.sympy: row for row in OPERATIONS.values() if row.sympy is not None and not row.variadic},
-    sp.sec: lambda x: 1 / ops.cos(x),
-    sp.csc: lambda x: 1 / ops.sin(x),
-    sp.cot: lambda x: 1 / ops.tan(x),
-    sp.asec: lambda x: ops.acos(1 / x),
-    sp.acsc: lambda x: ops.asin(1 / x),
-    sp.acot: lambda x: ops.atan(1 / x),
-    sp.sech: lambda x: 1 / ops.cosh(x),
-    sp.csch: lambda x: 1 / ops.sinh(x),
-    sp.coth: lambda x: 1 / ops.tanh(x),
-    sp.asech: lambda x: ops.acosh(1 / x),
-    sp.acsch: lambda x: ops.asinh(1 / x),
-    sp.acoth: lambda x: ops.atanh(1 / x),
-    sp.sinc: sinc,
-    sp.frac: lambda x: x - ops.floor(x),
-    sp.arg: lambda x: ops.where(ops.lt(x, 0), PI, 0),
-    sp.erf2: lambda x, y: ops.erf(y) - ops.erf(x),
-    sp.factorial: lambda n: ops.gamma(n + 1),
-    sp.beta: lambda x, y: ops.gamma(x) * ops.gamma(y) / ops.gamma(x + y),
-    sp.trigamma: lambda x: ops.polygamma(1, x),
-    sp.KroneckerDelta: lambda i, j: ops.where(ops.eq(i, j), 1, 0),
-    cfunctions.fma: lambda x, y, z: x * y + z,
-}
-
-RULES: dict[Any, Callable[[Reader, Any], Plan]] = {
-    sp.Symbol: Reader.leaf,
-    sp.Indexed: Reader.leaf,
-    MatrixElement: rule_matrix_element,
-    sp.Integer: lambda reader, e: reader.number(int(e)),
-    sp.Rational: lambda reader, e: reader.number(Fraction(int(e.p), int(e.q))),
-    sp.Float: rule_float,
-    sp.core.numbers.NumberSymbol: rule_named_constant,
-    sp.core.numbers.NaN: rule_infinite(NAN),
-    sp.core.numbers.Infinity: rule_infinite(INFINITY),
-    sp.core.numbers.NegativeInfinity: rule_infinite(-INFINITY),
-    sp.core.numbers.ImaginaryUnit: rule_imaginary,
-    sp.logic.boolalg.BooleanTrue: lambda reader, e: reader.number(True),
-    sp.logic.boolalg.BooleanFalse: lambda reader, e: reader.number(False),
-    sp.Add: rule_sum,
-    sp.Mul: rule_product,
-    sp.Pow: rule_power,
-    sp.Min: rule_pairwise(ops.minimum),
-    sp.Max: rule_pairwise(ops.maximum),
-    sp.Sum: rule_sum_over(combine_sum, 0),
-    sp.Product: rule_sum_over(lambda *terms: product(terms), 1),
-    sp.Piecewise: rule_piecewise,
-    sp.Eq: rule_equality,
-    sp.Ne: rule_equality,
-    sp.And: logic(conjunction),
-    sp.Or: logic(disjunction),
-    sp.Xor: logic(exclusive),
-    sp.Equivalent: logic(equivalent),
-    sp.Implies: logic(lambda x, y: ops.logical_or(ops.logical_not(x), y)),
-    sp.ITE: logic(
-        lambda c, x, y: ops.logical_or(ops.logical_and(c, x), ops.logical_and(ops.logical_not(c), y)),
-    ),
-    sp.Contains: rule_contains,
-    sp.Derivative: rule_doit,
-    sp.Subs: rule_doit,
-    sp.polygamma: rule_polygamma,
-    sp.binomial: rule_binomial,
-    sp.FallingFactorial: rule_rewrite(sp.gamma),
-    sp.RisingFactorial: rule_rewrite(sp.gamma),
-    sp.factorial2: rule_rewrite(sp.gamma),
-    sp.catalan: rule_rewrite(sp.gamma),
-    sp.SingularityFunction: rule_rewrite(sp.Piecewise),
-    sp.re: rule_real_part,
-    sp.im: rule_imaginary_part,
-    sp.Abs: rule_abs,
-    sp.conjugate: rule_same,
-    sp.adjoint: rule_same,
-    sp.transpose: rule_same,
-    sp.UnevaluatedExpr: rule_same,
-    sp.Trace: rule_trace,
-    sp.Determinant: rule_determinant,
-}
-
-REFUSED: dict[Any, str] = {
-    sp.core.numbers.ComplexInfinity: "it is a division by zero: check the expression where it was built",
-    sp.Integral: "integrate first (expr.doit()), or sum over quadrature points",
-    sp.Limit: "take the limit first (expr.doit())",
-    sp.Order: "drop it with expr.removeO()",
-    sp.DiracDelta: "the derivative of a step counts as zero here: leave the term out",
-    sp.Lambda: "call it on its symbols first: fn(x)",
-    sp.erfi: "it has no real row yet: use a series, or sp.erf where the argument allows",
-    sp.LambertW: "it is defined implicitly: make its value an input and add the equation",
-    sp.Derivative: "it stays undone: the function inside is undefined; replace it by an expression or a symbol",
-    sp.Subs: "it stays undone: the function inside is undefined; replace it by an expression or a symbol",
-    AppliedUndef: "it is an undefined function: replace it by a symbol first, expr.subs(f(t), sp.Symbol('f'))",
-    ExprCondPair: "it belongs inside a Piecewise",
-}
+        reverse = high < low - 1  # [Karr, Summation in finite terms, 1981], as in SymPy
+        numbers = range(high + 1, low) if reverse else range(low, high + 1)
+        if not numbers:
+            return self.context.number(empty)
+        outside, substituted = split_body(body, index)
+        self.alive.append(body)
+
+        def written_out(*terms: Term) -> Any:
+            known = {id(part): term.node for part, term in zip(outside, terms, strict=True)}
+            nodes = [self.bound(index, number, substituted, known).convert(body) for number in numbers]
+            result = combine(*(Term(self.context.graph, node) for node in nodes))
+            return invert(result) if reverse else result
+
+        return Plan(outside, written_out)
+
+    def bound(self, index: Any, number: int, substituted: frozenset[int], known: Mapping[int, int]) -> Reader:
+        """A reader of a body in which the index is a number and some parts are known."""
+        reader = Reader(self.context.graph, self.context.leaves)
+        reader.context = replace(self.context, substituted=substituted)
+        reader.bindings = {index: sp.Integer(number)}
+        reader.nodes = dict(known)
+        return reader
+
+
+def split_body(body: Any, index: Any) -> tuple[list[Any], frozenset[int]]:
+    """The largest parts of a body without the index, and the identities of those that SymPy rewrites for each index."""
+    depends: dict[int, bool] = {}
+    only_index: dict[int, bool] = {}
+    order = list(postorder(body))
+    for part in order:
+        args = getattr(part, "args", ())
+        depends[id(part)] = part == index if not args else any(depends[id(arg)] for arg in args)
+        leaf = depends[id(part)] or bool(getattr(part, "is_number", False))
+        only_index[id(part)] = leaf if not args else all(only_index[id(arg)] for arg in args)
+    substituted = frozenset(
+        id(part)
+        for part in order
+        if depends[id(part)] and (only_index[id(part)] or not (type(part) in TRANSPARENT or is_part(part)))
+    )
+    outside: dict[int, Any] = {}
+    stack = [body]
+    visited: set[int] = set()
+    while stack:
+        part = stack.pop()
+        if id(part) in visited or id(part) in substituted:
+            continue
+        visited.add(id(part))
+        if depends[id(part)]:
+            stack.extend(part.args)
+        elif not is_part(part) and isinstance(part, sp.Expr | sp.logic.boolalg.Boolean):
+            outside[id(part)] = part
+    return list(outside.values()), substituted
+
+
+def is_part(expression: Any) -> bool:
+    """The (value, condition) pairs of a Piecewise are no expressions of their own."""
+    return isinstance(expression, sp.functions.elementary.piecewise.ExprCondPair)

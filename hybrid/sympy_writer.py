@@ -1,7 +1,7 @@
 """Graph nodes → SymPy expressions, without recursion.
 
-Shallow expressions go through SymPy's ordinary constructors, so they look as if the user had typed them. Beyond a depth
-where those constructors would recurse through the expression again and again, nodes are put together unevaluated.
+Expressions of ordinary size go through SymPy's constructors, so they look as if the user had typed them. Deep or large
+ones, through which those constructors would recurse or search again and again, are put together unevaluated.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from hybrid import operations as ops
 from hybrid.graph import Graph, Number, Variable
 from hybrid.operations import CONSTANT, OPERATIONS, VARIABLE, NamedConstant, Operation
 
-DEEP = 60
+# Beyond any of these SymPy's constructors, which walk expressions as trees again and again, are avoided.
+DEEP = 60  # levels
+LARGE = 5_000  # nodes in all
+HEAVY = 2_000  # nodes of an expression as a tree, where a shared part counts each time it is used
 HALF = sp.Rational(1, 2)
 
 
@@ -80,14 +83,15 @@ FORMULAS: dict[Operation, Callable[..., Any]] = {
     ops.where: select,
 }
 
+REPEATING = frozenset({ops.cbrt, ops.trunc, ops.rint, ops.fmod})  # formulas that use an argument twice
+
 
 def unevaluated(cls: Any, *args: Any) -> Any:
-    """A SymPy node as it stands. Sums, products and powers carry a flag of their own; the rest is its arguments."""
-    if cls in (sp.Add, sp.Mul):
-        return cls._from_args(args)  # public constructors inspect every argument again
-    if cls is sp.Pow:
-        return sp.Pow(*args, evaluate=False)
-    return sp.Basic.__new__(cls, *args)
+    """A SymPy node as it stands; SymPy's own constructors ask about every argument, through all that is below it."""
+    node = sp.Basic.__new__(cls, *args)
+    if cls in (sp.Add, sp.Mul, sp.Pow):
+        node.is_commutative = True  # these classes keep it as a field; everything here stands for real numbers
+    return node
 
 
 def negative(x: Any) -> Any:
@@ -183,18 +187,22 @@ def to_sympy(graph: Graph, roots: Sequence[int], symbols: Mapping[int, Any] | No
     nodes = graph.reach(roots)
     variables = [graph.leaves[node] for node in nodes if graph.ops[node] is VARIABLE]
     taken = {variable.name for variable in variables if not variable.index}
+    large = len(nodes) > LARGE
     known: dict[int, Any] = {}
     depth: dict[int, int] = {}
+    weight: dict[int, int] = {}
     for node in nodes:
         op, args = graph.ops[node], graph.args[node]
         depth[node] = 1 + max((depth[arg] for arg in args), default=0)
+        weight[node] = min(HEAVY + 1, 1 + sum(weight[arg] for arg in args) * (2 if op in REPEATING else 1))
         if op is CONSTANT:
             known[node] = sympy_number(graph.leaves[node])
         elif op is VARIABLE:
             given = symbols.get(node) if symbols else None
             known[node] = symbol_for(graph.leaves[node], taken) if given is None else given
         else:
-            form = (DEEP_FORMS if depth[node] > DEEP else SHALLOW_FORMS)[op]
+            plain = large or depth[node] > DEEP or weight[node] > HEAVY
+            form = (DEEP_FORMS if plain else SHALLOW_FORMS)[op]
             known[node] = form(*(known[arg] for arg in args))
             hash(known[node])  # kept by SymPy: computed from the leaves up it needs no recursion
     return [known[root] for root in roots]
