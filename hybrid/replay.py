@@ -281,7 +281,21 @@ UFUNCS: dict[str, str] = {name: name for name in SAME_IN_NUMPY.split()} | {
 }
 
 
-class Lane(np.lib.mixins.NDArrayOperatorsMixin):
+def _operator(name: str) -> Callable[[Any, Any], Any]:
+    def operate(self: Lane, other: Any) -> Any:
+        return NotImplemented if isinstance(other, np.ndarray) else _scalar(self.algebra, name, self, other)
+
+    return operate
+
+
+def _reflected(name: str) -> Callable[[Any, Any], Any]:
+    def operate(self: Lane, other: Any) -> Any:
+        return NotImplemented if isinstance(other, np.ndarray) else _scalar(self.algebra, name, other, self)
+
+    return operate
+
+
+class Lane:
     """One number of an algebra, opaque to NumPy: object arrays of it are ordinary arrays to a user's function."""
 
     __slots__ = ("algebra", "value")
@@ -289,6 +303,34 @@ class Lane(np.lib.mixins.NDArrayOperatorsMixin):
     def __init__(self, value: Any, algebra: Algebra) -> None:
         self.value = value
         self.algebra = algebra
+
+    __add__, __radd__ = _operator("add"), _reflected("add")
+    __sub__, __rsub__ = _operator("sub"), _reflected("sub")
+    __mul__, __rmul__ = _operator("mul"), _reflected("mul")
+    __truediv__, __rtruediv__ = _operator("div"), _reflected("div")
+    __mod__, __rmod__ = _operator("mod"), _reflected("mod")
+    __pow__, __rpow__ = _operator("pow"), _reflected("pow")
+    __and__, __rand__ = _operator("and"), _reflected("and")
+    __or__, __ror__ = _operator("or"), _reflected("or")
+    __xor__, __rxor__ = _operator("xor"), _reflected("xor")
+    __lt__, __le__, __gt__, __ge__ = _operator("lt"), _operator("le"), _operator("gt"), _operator("ge")
+    __eq__, __ne__ = _operator("eq"), _operator("ne")
+    __hash__ = object.__hash__
+
+    def __neg__(self) -> Lane:
+        return _scalar(self.algebra, "neg", self)
+
+    def __pos__(self) -> Lane:
+        return self
+
+    def __abs__(self) -> Lane:
+        return _scalar(self.algebra, "abs", self)
+
+    def __invert__(self) -> Lane:
+        return _scalar(self.algebra, "not", self)
+
+    def __bool__(self) -> bool:
+        return self.algebra.truth(self.value)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         return _apply_ufunc(self.algebra, ufunc, method, inputs, kwargs)
@@ -304,11 +346,6 @@ class Lane(np.lib.mixins.NDArrayOperatorsMixin):
         if name in UFUNCS and not name.startswith("__"):
             return lambda *others: _scalar(self.algebra, UFUNCS[name], self, *others)
         raise AttributeError(f"an element of the checked function has no attribute {name!r}")
-
-    def __bool__(self) -> bool:
-        return self.algebra.truth(self.value)
-
-    __hash__ = object.__hash__
 
 
 def _scalar(algebra: Algebra, name: str, *operands: Any) -> Lane:
@@ -350,6 +387,10 @@ def _apply_named(algebra: Algebra, name: str, args: Sequence[Any]) -> Any:
 
 
 def _apply_ufunc(algebra: Algebra, ufunc: np.ufunc, method: str, inputs: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    if method == "__call__" and not kwargs and not any(isinstance(x, np.ndarray | list | tuple) for x in inputs):
+        name = UFUNCS.get(ufunc.__name__)
+        if name is not None:
+            return _scalar(algebra, name, *inputs)
     plain = [_objects(x) for x in inputs]
     outputs = kwargs.pop("out", None)
     if ufunc is np.matmul:

@@ -8,6 +8,7 @@ and ill-conditioned steps included. [Monte Carlo arithmetic: Parker, UCLA CSD-97
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -24,7 +25,10 @@ EXACT = frozenset(
 )
 MAY_UNDERFLOW = frozenset({"mul", "div", "pow", "exp", "exp2", "erfc"})
 NORMAL, QUANTUM = 2.0**-1022, 2.0**-1073
-POOL = 4096  # random roundings are drawn once and read from random places
+POOL = 256  # random roundings are drawn once and used in random order
+DRAWS, FEW_DRAWS = 6, 2
+MANY = 1_000_000  # nodes × points from which on few draws must do
+MANY_NODES = 50_000
 
 
 def rounding_spread(
@@ -32,33 +36,34 @@ def rounding_spread(
     roots: Sequence[int],
     values: Mapping[int, NDArray[Any]],
     inexact_input: NDArray[Any],
-    runs: int,
     rng: np.random.Generator,
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The undisturbed value of each root and its largest change over `runs` draws, both of shape (points, roots).
+    """The undisturbed value of each root and its largest change over several draws, both of shape (points, roots).
 
     `values` gives every variable node at all points, shape (points,); where `inexact_input` is true the inputs are
     perturbed too. The change is zero where the undisturbed value is not finite, infinite where only a disturbed one
     is not.
     """
     points = inexact_input.shape[0]
-    pool = rng.uniform(-ULP, ULP, (runs + 1, POOL + points))
-    pool[0] = 0.0
-    offsets = rng.integers(0, POOL, 1024)
-    results = np.empty((runs + 1, points, len(roots)))
+    nodes = graph.reach(roots)
+    runs = DRAWS if (len(nodes) + len(roots)) * points < MANY else FEW_DRAWS
+    factors = rng.uniform(-ULP, ULP, (POOL, runs + 1, points))
+    factors[:, 0] = 0.0
+    factors = factors.reshape(POOL, -1)
+    drawn = rng.integers(0, POOL, len(nodes))
+    disturb = Disturbance(graph, values, np.tile(inexact_input, runs + 1), runs + 1, len(nodes) < MANY_NODES)
     places: dict[int, list[int]] = {}
     for place, root in enumerate(roots):
         places.setdefault(root, []).append(place)
-    nodes = graph.reach(roots)
+    results = np.empty((runs + 1, points, len(roots)))
     left = graph.uses(nodes)
     known: dict[int, Any] = {}
     with np.errstate(all="ignore"):
-        for count, node in enumerate(nodes):
-            offset = offsets[count & 1023]
-            factor = pool[:, offset : offset + points]
-            known[node] = _disturbed(graph, node, known, values, inexact_input, factor)
+        for node, draw in zip(nodes, drawn, strict=True):
+            known[node] = disturb(node, known, factors[draw])
             if node in places:
-                results[:, :, places[node]] = np.broadcast_to(known[node], (runs + 1, points))[:, :, None]
+                flat = np.broadcast_to(known[node], factors.shape[1:])
+                results[:, :, places[node]] = flat.reshape(runs + 1, points, 1)
             for arg in graph.args[node]:
                 left[arg] -= 1
                 if not left[arg]:
@@ -70,37 +75,46 @@ def rounding_spread(
     return results[0], spread
 
 
-def _disturbed(
-    graph: Graph,
-    node: int,
-    known: Mapping[int, Any],
-    values: Mapping[int, NDArray[Any]],
-    inexact_input: NDArray[Any],
-    factor: NDArray[Any],
-) -> Any:
-    op = graph.ops[node]
-    if op is CONSTANT:
-        number = graph.leaves[node]
-        value = float_value(number)
-        return value if isinstance(number, bool) or _is_float(number, value) else value + value * factor
-    if op is VARIABLE:
-        return values[node] + values[node] * np.where(inexact_input, 0.5 * factor, 0.0)
-    args = [known[arg] for arg in graph.args[node]]
-    value = op.numpy(*args)
-    if op.result == MASK or op.name in EXACT:
-        return value
-    if op.name in ("add", "sub"):
-        return value + factor * np.where(value == 0, 0.0, _sum_of_sizes(args))  # a tie stays a tie
-    if op.variadic:
-        factor = factor * (len(args) - 1)
-    disturbed = value + value * factor
-    if op.name in MAY_UNDERFLOW:
+@dataclass(frozen=True)
+class Disturbance:
+    """Values of nodes with a relative error each: all draws and points side by side, shape (copies × points,)."""
+
+    graph: Graph
+    values: Mapping[int, NDArray[Any]]
+    inexact_input: NDArray[Any]
+    copies: int
+    sees_underflow: bool
+
+    def __call__(self, node: int, known: Mapping[int, Any], factor: NDArray[Any]) -> Any:
+        op = self.graph.ops[node]
+        if op is CONSTANT:
+            number = self.graph.leaves[node]
+            value = float_value(number)
+            return value if isinstance(number, bool) or _is_float(number, value) else value + value * factor
+        if op is VARIABLE:
+            given = np.tile(self.values[node], self.copies)
+            return given + given * np.where(self.inexact_input, 0.5 * factor, 0.0)
+        args = [known[arg] for arg in self.graph.args[node]]
+        value = op.numpy(*args)
+        if op.result == MASK or op.name in EXACT:
+            return value
+        if op.name in ("add", "sub"):
+            return value + factor * (_sum_of_sizes(args) * (value != 0))  # a tie stays a tie
+        if op.variadic:
+            factor = factor * (len(args) - 1)
+        disturbed = value + value * factor
+        if self.sees_underflow and op.name in MAY_UNDERFLOW:
+            return self._underflow(op.name, args, disturbed, factor)
+        return disturbed
+
+    def _underflow(self, name: str, args: Sequence[Any], disturbed: Any, factor: NDArray[Any]) -> Any:
+        """With an absolute error where a result is too small for full precision."""
         small = np.abs(disturbed) < NORMAL
-        if small.any():
-            for arg in args[: 1 if op.name in ("div", "pow") else None]:
-                small &= np.not_equal(arg, 0)  # zero times something is exact
-            disturbed = disturbed + np.where(small, np.sign(factor) * QUANTUM, 0.0)
-    return disturbed
+        if not small.any():
+            return disturbed
+        for arg in args[: 1 if name in ("div", "pow") else None]:
+            small &= np.not_equal(arg, 0)  # zero times something is exact
+        return disturbed + np.where(small, np.sign(factor) * QUANTUM, 0.0)
 
 
 def _sum_of_sizes(args: Sequence[Any]) -> Any:
@@ -109,7 +123,10 @@ def _sum_of_sizes(args: Sequence[Any]) -> Any:
     Roundings of equal sign, as sums of many equal terms have, add up to a share of the number of terms.
     [Higham, Accuracy and Stability of Numerical Algorithms, ch. 4]
     """
-    return sum((np.abs(arg) for arg in args[1:]), np.abs(args[0])) * max(1.0, len(args) / 32)
+    size = np.abs(args[0])
+    for arg in args[1:]:
+        size = size + np.abs(arg)
+    return size if len(args) < 32 else size * (len(args) / 32)
 
 
 def _is_float(number: Any, value: float) -> bool:

@@ -116,6 +116,7 @@ class Sampler:
     columns: Mapping[str, range]
     elements: int
     rng: np.random.Generator
+    found: bool = False  # whether a sample had a point with a finite output
 
     def values(self, root: Formula, table: NDArray[Any]) -> dict[int, NDArray[Any]]:
         """Variable nodes of a function → their values at the candidates."""
@@ -125,13 +126,9 @@ class Sampler:
             for node, column in zip(argument.nodes, self.columns[argument.name], strict=True)
         }
 
-    def finite(self, table: NDArray[Any]) -> NDArray[Any]:
-        """The share of outputs that are finite at each candidate."""
-        return self.quality(table)[0]
-
     def quality(self, table: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         """The shares of finite outputs and finite steps, and whether powers of steps neither over- nor underflow."""
-        outputs, steps = [], []
+        finite, steps, count = np.zeros(len(table)), np.zeros(len(table)), 0
         tame = np.ones(len(table), dtype=bool)
         for root in self.roots:
             graph = root.graph
@@ -139,11 +136,14 @@ class Sampler:
             known = dict(zip(nodes, evaluate(graph, nodes, self.values(root, table)), strict=True))
             for node, value in known.items():
                 size = np.abs(value)
+                steps += np.isfinite(size)
                 smallest = -1.0 if graph.ops[node].name in NEVER_ZERO else 0.0
                 tame &= ~((size > LARGE) | ((size < 1 / LARGE) & (size > smallest)))
-                steps.append(np.broadcast_to(np.isfinite(size), len(table)))
-            outputs += [np.broadcast_to(np.isfinite(known[node]), len(table)) for node in root.nodes]
-        return np.mean(outputs, axis=0), np.mean(steps, axis=0), tame
+            for node in root.nodes:
+                finite += np.isfinite(known[node])
+            count += len(nodes)
+        outputs = sum(len(root.nodes) for root in self.roots)
+        return finite / outputs, steps / max(count, 1), tame
 
     def draw(self, count: int) -> NDArray[Any]:
         """Candidates from all ranges, the functions' own constants among them."""
@@ -163,6 +163,7 @@ class Sampler:
                 break
             order = np.argsort(-(score + steps), kind="stable")[:size]  # the best so far live on
             table = np.concatenate([table[order], breed(table, score + steps, size, self.rng)])
+        self.found = bool(score.max() > 0)
         best = score.max() if enough == 0 or enough >= min(wanted, 4) else 1.0
         good: NDArray[Any] = table[score >= best]
         return np.take(good, self._varied(good, wanted), axis=0)

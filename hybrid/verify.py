@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -29,6 +30,7 @@ from hybrid.witness import Request, Witness, axes_of, order_of, root_of
 LANES = 8  # every point is tried in this many positions of a vector
 REPEATED = 20_000  # entries × points that are tried in every lane
 FULL_BUDGET = 40_000  # tape operations for all entries of a formula; beyond, projections
+LARGE = 20_000  # nodes of a function that is run no more often than needed
 MOST_ENTRIES = 4_000_000  # entries × points held at once
 ARBITRATION_BUDGET = 400_000  # operations in multiple precision
 SAMPLED_ROWS = 3
@@ -110,16 +112,15 @@ class Check:
     # --- points -------------------------------------------------------------------------------------------------------
     def points(self, wanted: int | Mapping[str, Any] | None) -> Points:
         if isinstance(wanted, Mapping):
-            points = self.given(wanted)
-            for witness in self.witnesses.values():
-                self.values(witness, points.values[:1])  # finds out how the source can be run
-            return points
+            return self.given(wanted)
         elements = sum(argument.size for argument in self.subject.arguments)
         sampler = Sampler([w.root for w in self.witnesses.values()], self.columns, elements, self.rng)
-        table = np.concatenate(
-            [sampler.sample(self.affordable() if wanted is None else wanted), self.overlooked(sampler)]
-        )
-        if not np.any(sampler.finite(table) > 0):
+        table = sampler.sample(self.affordable() if wanted is None else wanted)
+        overlooked = table[:0]
+        if sum(witness.operations for witness in self.witnesses.values()) < LARGE:
+            overlooked = self.overlooked(sampler)
+        table = np.concatenate([table, overlooked])
+        if not sampler.found and not len(overlooked):
             self.notes.append("no point was found where the function is finite: pass points= with some of yours")
         special = sampler.special(table)
         return Points(np.concatenate([table, special]), len(special))
@@ -137,17 +138,24 @@ class Check:
         finite = np.ones(len(table), dtype=bool)
         for witness in self.witnesses.values():
             finite &= np.isfinite(self.values(witness, table)).all(axis=1)
-        return table[finite & (sampler.finite(table) < 1)]
+        return table[finite & (sampler.quality(table)[0] < 1)]
 
     def values(self, witness: Witness, table: NDArray[Any]) -> NDArray[Any]:
-        """The user's function on the tape; point by point, then through its graph, where it cannot take all at once."""
-        root, arrays = witness.root, self.arrays(table)
+        """The user's function on the tape, without derivatives."""
+        return self.attempt(witness, lambda: [witness.values(self.arrays(table))], len(table))[0]
+
+    def attempt(self, witness: Witness, run: Callable[[], list[NDArray[Any]]], points: int) -> list[NDArray[Any]]:
+        """Run the witness: point by point, then through the graph, where the source cannot take all points at once.
+
+        The first of the arrays that `run` gives are the values of the user's function.
+        """
+        root = witness.root
         while True:
             try:
-                values = witness.values(arrays)
-                if values.shape == (len(table), len(root.nodes)):
-                    return values
-                reason = f"it gave {values.shape[1]} numbers instead of {len(root.nodes)}"
+                results = run()
+                if results[0].shape == (points, len(root.nodes)):
+                    return results
+                reason = f"it gave {results[0].shape[1]} numbers instead of {len(root.nodes)}"
             except Exception as error:  # a user's function may refuse tensors in any way
                 reason = f"{type(error).__name__}: {error}"
             if witness.source == "graph":
@@ -181,11 +189,12 @@ class Check:
         copies = self.kernel(points)
         requests = self.requests(copies)
         arrays = self.arrays(points.values)
-        self.primal = [witness.values(arrays) for witness in self.witnesses.values()]
         tapes: dict[int, NDArray[Any]] = {}
         for key, witness in self.witnesses.items():
             own = [n for n, (_, (formula, _)) in enumerate(requests) if id(root_of(formula).source) == key]
-            answers = witness.answers([requests[n][1] for n in own], arrays)
+            asked: list[Request] = [(witness.root, None), *(requests[n][1] for n in own)]
+            primal, *answers = self.attempt(witness, partial(witness.answers, asked, arrays), len(points.values))
+            self.primal.append(primal)
             tapes.update(zip(own, answers, strict=True))
         spreads = self.spreads(points)
         comparisons = []
@@ -291,9 +300,7 @@ class Check:
                 for argument in self.subject.formulas[i].arguments
                 for node, column in zip(argument.nodes, self.columns[argument.name], strict=True)
             }
-            work = len(roots) + len(graph.reach(roots))
-            runs = 6 if work * len(table) < 1_000_000 else 2
-            reference, spread = rounding_spread(graph, roots, values, points.regular, runs, self.rng)
+            reference, spread = rounding_spread(graph, roots, values, points.regular, self.rng)
             at = 0
             for i in own:
                 size = len(self.subject.formulas[i].nodes)
