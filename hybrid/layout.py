@@ -54,7 +54,7 @@ UNLIMITED = Limit(*[2**62] * 7)
 
 # Weights count symbols on paper. A repeated part is named when it is not SHORT; with where="auto" only when that also
 # saves SAVING symbols over the whole. A part is named though used once when it is LONG or nested DEEP: unreadable.
-SHORT, SAVING, LONG, DEEP, HUGE = 4, 14, 120, 12, 10**9
+SHORT, SAVING, LONG, DEEP, HUGE = 4, 10, 120, 12, 10**9
 
 
 SUMS = (ops.add, ops.sub)
@@ -152,7 +152,8 @@ class Layout:
             args = [arg for arg in self.shown_args(node) if arg in explored]
             op = graph.ops[node]
             below = [2 if arg in self.named else self.weight[arg] for arg in args]
-            self.weight[node] = weight = min(self._own_weight(node) + sum(below), HUGE)
+            own = self._own_weight(node) if len(args) == len(graph.args[node]) else 0
+            self.weight[node] = weight = min(own + sum(below), HUGE)
             absorbed = self._absorbed(node, parent.get(node))
             nested = max((0 if arg in self.named else depth[arg] for arg in args), default=0)
             depth[node] = nested + (0 if absorbed or is_transparent(graph, node) else 1)

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from hybrid.errors import ArgumentError
 from hybrid.graph import Variable
-from hybrid.operations import NAMED_CONSTANTS
 
 GREEK = {
     "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ϵ", "zeta": "ζ", "eta": "η", "theta": "θ",
@@ -57,11 +57,11 @@ def typesettable(character: str) -> bool:
 
 def literal(name: str) -> str:
     """The name letter by letter, when it has no mathematical reading or that reading is taken."""
-    return rf"\mathtt{{{escape(name)}}}" if name.isascii() and " " not in name else rf"\text{{{escape(name)}}}"
+    return rf"\texttt{{{escape(name)}}}" if name.isascii() and " " not in name else rf"\text{{{escape(name)}}}"
 
 
-def letters(text: str, upright: str = "mathrm") -> str | None:
-    """A letter, a Greek letter or an upright word; None if the text is none of these."""
+def letters(text: str, upright: str = "mathrm") -> str:
+    """A letter, a Greek letter or an upright word."""
     if text in LETTERS:
         return f"\\{text}"
     if not text.isascii():
@@ -69,8 +69,25 @@ def letters(text: str, upright: str = "mathrm") -> str | None:
     return text if len(text) == 1 else rf"\{upright}{{{text}}}"
 
 
-def read_name(name: str, upright: str = "mathrm") -> tuple[str, list[str]] | None:
-    """Base (accents included) and subscripts of a name in LaTeX, or None if the name does not follow the grammar."""
+@dataclass(frozen=True)
+class Reading:
+    """A name as mathematics reads it: a letter or word, accents from the inside out, subscripts."""
+
+    base: str
+    accents: tuple[str, ...]
+    subscripts: tuple[str, ...]
+
+    def latex(self, index: Iterable[str] = (), bold: bool = False) -> str:
+        text = self.base
+        if bold:
+            text = text.replace(r"\mathrm", r"\mathbf") if r"\mathrm" in text else rf"\boldsymbol{{{text}}}"
+        for accent in self.accents:
+            text = f"{accent}{{{text}}}"
+        return subscripted(text, (*self.subscripts, *index))
+
+
+def read_name(name: str, upright: str = "mathrm") -> Reading | None:
+    """How a name is read, or None if it does not follow the grammar."""
     name = unicodedata.normalize("NFKC", name)
     name = BRACED.sub(lambda match: "_" + match[1].replace(",", "_").replace(" ", ""), name)
     for letter, spelled in SPELLED.items():
@@ -78,32 +95,17 @@ def read_name(name: str, upright: str = "mathrm") -> tuple[str, list[str]] | Non
     name = name[1:] if name.startswith("\\") and name[1:].split("_")[0] in LETTERS else name
     first, *rest = name.removesuffix("_").split("_")
     match = BASE.fullmatch(first)
-    if match is None:
+    if match is None or not all(part in ACCENTS or SUBSCRIPT.fullmatch(part) for part in rest):
         return None
-    base = letters(match["letters"], upright)
     subscripts = [match["digits"]] if match["digits"] else []
-    for part in rest:
-        if part in ACCENTS:
-            base = f"{ACCENTS[part]}{{{base}}}"
-        elif SUBSCRIPT.fullmatch(part):
-            subscripts.append(part if part.isdecimal() else letters(part) or "")
-        else:
-            return None
-    return (base, subscripts) if base else None
+    subscripts += [part if part.isdecimal() else letters(part) for part in rest if part not in ACCENTS]
+    accents = tuple(ACCENTS[part] for part in rest if part in ACCENTS)
+    return Reading(letters(match["letters"], upright), accents, tuple(subscripts))
 
 
 def subscripted(base: str, subscripts: Iterable[str]) -> str:
     joined = ",".join(subscripts)
     return f"{base}_{{{joined}}}" if joined else base
-
-
-class Names(Protocol):
-    """Writes variables, arguments and temporaries in one notation."""
-
-    def variable(self, variable: Variable) -> str: ...
-    def argument(self, name: str, shape: tuple[int, ...]) -> str: ...
-    def function(self, name: str) -> str: ...
-    def temporary(self, number: int) -> str: ...
 
 
 class LaTeXNames:
@@ -147,7 +149,7 @@ class LaTeXNames:
             text = subscripted(self.own[variable.name], index)
         else:
             parts = read_name(variable.name)
-            text = subscripted(parts[0], parts[1] + index) if parts else subscripted(literal(variable.name), index)
+            text = parts.latex(index) if parts else subscripted(literal(variable.name), index)
         if text in self.taken:
             text = subscripted(literal(variable.name), index)
         while text in self.taken:
@@ -160,18 +162,17 @@ class LaTeXNames:
             return self.variable(Variable(name))
         if name in self.own:
             return self.own[name]
-        parts = read_name(name, "mathbf")
-        if parts is None:
-            return literal(name)
-        base, subscripts = parts
-        return subscripted(base if r"\mathbf" in base else rf"\boldsymbol{{{base}}}", subscripts)
+        parts = read_name(name)
+        return parts.latex(bold=True) if parts else literal(name)
 
     def function(self, name: str) -> str:
         """A function's own name: a letter as it is, a word as an operator."""
         if name in self.own:
             return self.own[name]
         parts = read_name(name, "operatorname") if len(name.split("_")[0]) <= 2 or name in LETTERS else None
-        return subscripted(*parts) if parts else rf"\operatorname{{{escape(name)}}}"
+        if parts:
+            return parts.latex()
+        return rf"\operatorname{{{escape(name) if name.isidentifier() and name.isascii() else literal(name)}}}"
 
     def temporary(self, number: int) -> str:
         return f"{self.letter}_{{{number}}}"
@@ -179,7 +180,7 @@ class LaTeXNames:
 
 def base_of(name: str) -> str:
     parts = read_name(name)
-    return parts[0] if parts else name
+    return parts.base if parts else name
 
 
 def checked(name: str, latex: str) -> str:
@@ -207,14 +208,9 @@ class TextNames:
     def variable(self, variable: Variable) -> str:
         return str(Variable(self.names.get(variable.name, variable.name), variable.index))
 
-    def argument(self, name: str, shape: tuple[int, ...]) -> str:
-        return self.names.get(name, name)
-
-    def function(self, name: str) -> str:
-        return name
+    def arguments(self, names: Sequence[str]) -> str:
+        shown = [self.names.get(name, name) for name in names]
+        return ", ".join(shown if len(shown) <= 8 else [*shown[:3], "…", shown[-1]])
 
     def temporary(self, number: int) -> str:
         return f"{self.letter}{number}"
-
-
-CONSTANT_LATEX = {constant.name: constant.latex for constant in NAMED_CONSTANTS}

@@ -91,7 +91,7 @@ class PlainText(Notation):
             text = f"{left}{texts[0]}{right}"
         else:
             text = f"{SHORT_NAMES.get(op.name, op.name)}({', '.join(texts)})"
-        return Piece(text, rank=Rank.FUNCTION)
+        return Piece(text, rank=Rank.POWER if op in (ops.exp, ops.exp2) else Rank.FUNCTION)
 
     def _mask(self, op: Operation, args: Sequence[Piece], omitted: int) -> Piece:
         if op is ops.logical_not:
@@ -157,7 +157,7 @@ def left_side(function: Printable, index: tuple[int, ...], names: TextNames) -> 
     place = f"[{', '.join(map(str, index))}]" if index else ""
     steps = len(ancestry(base)) - 1
     if steps or not variables:
-        return f"{base.name}({', '.join(argument.name for argument in base.arguments[:8])}){place}"
+        return f"{base.name}({names.arguments([argument.name for argument in base.arguments])}){place}"
     order = str(len(variables)).translate(SUPERSCRIPTS) if len(variables) > 1 else ""
     counted = {variable: variables.count(variable) for variable in variables}
     below = "".join(

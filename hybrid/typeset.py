@@ -225,7 +225,7 @@ class Typesetter:
         if self.graph.ops[node] is not CONSTANT:
             text = self.notation.variable(value)
             key: SymbolKey = (natural_key(value.name), value.index)
-            upright = text.startswith(("\\mathrm", "\\mathtt", "\\text"))
+            upright = text.startswith(("\\mathrm", "\\text"))
             return Piece(text, rank=Rank.SYMBOL, key=key, monomial=((key, -1),), upright=upright)
         if isinstance(value, bool):
             return Piece(self.notation.truth(value))
@@ -331,7 +331,7 @@ class Typesetter:
             return factors[0]
         held = [
             factor
-            if factor.level > Level.PRODUCT or (not i and factor.level == Level.PRODUCT)
+            if holds(factor, first=not i)
             else replace(factor, text=self.notation.parens(factor), level=Level.ATOM)
             for i, factor in enumerate(factors)
         ]
@@ -370,8 +370,13 @@ class Typesetter:
         return base.text if base.full_level == Level.ATOM else self.notation.parens(base)
 
 
+def holds(factor: Piece, first: bool) -> bool:
+    """Whether a factor needs no parentheses beside others: 2½ is no product, so a fraction may only stand first."""
+    return factor.level >= Level.PRODUCT if first else factor.level > Level.PRODUCT and factor.level != Level.FRACTION
+
+
 def factor_order(piece: Piece) -> tuple[Any, ...]:
-    return (piece.rank, piece.key, piece.text)
+    return (piece.rank, piece.key, len(piece.text), piece.text)
 
 
 def merged(factors: Sequence[Piece]) -> Monomial | None:

@@ -221,7 +221,7 @@ class Reader:
 
     def symbol(self):
         name = self.take()
-        if name in (r"\dot", r"\bar", r"\mathrm", r"\mathtt", r"\text"):
+        if name in (r"\dot", r"\bar", r"\mathrm", r"\texttt", r"\text"):
             name += "{" + "".join(self.raw()) + "}"
         if self.accept("_"):
             name += "_{" + "".join(self.raw()) + "}"
@@ -417,7 +417,18 @@ def well_conditioned(function, random):
     nearby = {node: value * (1 + 1e-13) for node, value in values.items()}
     nodes = function.graph.reach(function.nodes)
     here, there = (np.array(evaluate(function.graph, nodes, v), dtype=float) for v in (values, nearby))
-    return np.all(np.isfinite(here)) and np.allclose(here, there, rtol=1e-9) and np.max(np.abs(here)) < 1e9
+    if not np.all(np.isfinite(here)) or not np.allclose(here, there, rtol=1e-9) or np.max(np.abs(here)) > 1e9:
+        return False
+    at = dict(zip(nodes, here, strict=True))
+    return not any(near_a_jump(function.graph.ops[n], [at[arg] for arg in function.graph.args[n]]) for n in nodes)
+
+
+def near_a_jump(op, args):
+    if op in (ops.floor, ops.ceil, ops.sign):
+        return abs(args[0] - round(args[0])) < 1e-9
+    if op is ops.mod:
+        return abs(args[0] / args[1] - round(args[0] / args[1])) < 1e-9
+    return op in (ops.lt, ops.ge) and abs(args[0] - args[1]) < 1e-9
 
 
 def roundtrip(seed):

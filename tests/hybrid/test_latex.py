@@ -1,0 +1,586 @@
+"""LaTeX and plain text: typography of expressions, names, matrices, options, big things, KaTeX, goldens.
+
+Set UPDATE_GOLDENS=1 to write the goldens anew; review the difference. Set KATEX_HOME to a folder with
+node_modules/katex (npm install katex) to have every string read by KaTeX in strict mode.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hybrid import operations as ops
+from hybrid.definition import Argument, Derivation, Formula, PythonSource
+from hybrid.differentiate import hessian_reverse, jacobian_reverse
+from hybrid.errors import ArgumentError
+from hybrid.graph import Graph, Term
+from hybrid.latex import Limit, latex, text
+from hybrid.naming import LaTeXNames, Variable, natural_key
+from hybrid.operations import MASK, NAMED_CONSTANTS, OPERATIONS
+
+GOLDENS = Path(__file__).parent / "goldens" / "latex.json"
+
+
+class Printed(Formula):
+    def __init__(self, graph, arguments, nodes, shape, name="f", derivation=None):
+        self.graph, self.arguments, self.nodes, self.shape, self.name = graph, arguments, tuple(nodes), shape, name
+        self.source, self.derivation, self.primal = PythonSource(None), derivation, ()
+
+
+def function(build, name="f", **shapes):
+    """A function traced by hand: `build` gets terms (arrays of them) and returns a term or nested lists of terms."""
+    graph = Graph()
+    arguments, values = [], []
+    for key, shape in shapes.items():
+        nodes = tuple(graph.variable(key, index) for index in np.ndindex(*shape))
+        arguments.append(Argument(key, shape, nodes))
+        terms = np.array([Term(graph, node) for node in nodes], dtype=object).reshape(shape)
+        values.append(terms if shape else terms.item())
+    results = np.array(build(*values), dtype=object)
+    return Printed(graph, tuple(arguments), [graph.lift(t).node for t in results.ravel()], results.shape, name)
+
+
+def derive(f, kind, wrt=None):
+    positions = tuple(range(len(f.arguments))) if wrt is None else wrt
+    chosen = [f.arguments[i] for i in positions]
+    variables = [node for argument in chosen for node in argument.nodes]
+    axis = chosen[0].shape if len(chosen) == 1 else (len(variables),)
+    zero, n = f.graph.constant(0), len(variables)
+    nodes = []
+    for row, root in enumerate(f.nodes):
+        if kind == "hessian":
+            found = hessian_reverse(f.graph, root, variables)
+            nodes += [found.get((i, j), zero) for i in range(n) for j in range(n)]
+        elif not row:
+            found = jacobian_reverse(f.graph, f.nodes, variables)
+            nodes = [found.get((i, j), zero) for i in range(len(f.nodes)) for j in range(n)]
+    shape = f.shape + axis + (axis if kind == "hessian" else ())
+    return Printed(f.graph, f.arguments, nodes, shape, f"{f.name}_{kind}", Derivation(kind, f, positions))
+
+
+def expression(build, **options):
+    """LaTeX of a scalar expression in x, y, z, without a left-hand side."""
+    return latex(function(build, x=(), y=(), z=()), **{"lhs": False, "where": False, **options})
+
+
+def plain(build):
+    return text(function(build, x=(), y=(), z=())).removeprefix("f(x, y, z) = ")
+
+
+both, either = ops.logical_and, ops.logical_or
+
+# --- how people write: expression, LaTeX, plain text ------------------------------------------------------------------
+WRITTEN = {
+    "a number before symbols before functions": (
+        lambda x, y, z: ops.sin(y) * x**2 * 3, r"3 x^{2} \sin y", "3·x²·sin(y)"),
+    "symbols alphabetically": (lambda x, y, z: z * y * x, "x y z", "x·y·z"),
+    "constants first": (lambda x, y, z: x * NAMED_CONSTANTS[0] * 2, r"2 \pi x", "2·π·x"),
+    "sums before functions": (lambda x, y, z: ops.cos(x) * (y + 1), r"(y + 1) \cos x", "(y + 1)·cos(x)"),
+    "sums before powers of e": (lambda x, y, z: ops.exp(-x) * (y + 1), "(y + 1) e^{-x}", "(y + 1)·exp(-x)"),
+    "repeated factors": (lambda x, y, z: x * x * ops.sin(y) * ops.sin(y), r"x^{2} \sin^{2} y", "x²·sin(y)²"),
+    "minus one as a sign": (lambda x, y, z: x * -1, "-x", "-x"),
+    "signs multiply": (lambda x, y, z: (-x) * (-y) * -2, "-2 x y", "-2·x·y"),
+    "falling degree": (lambda x, y, z: 1 + x + x**3 + x**2, "x^{3} + x^{2} + x + 1", "x³ + x² + x + 1"),
+    "one degree alphabetically": (
+        lambda x, y, z: y**2 + 2 * x * y + x**2, "x^{2} + 2 x y + y^{2}", "x² + 2·x·y + y²"),
+    "a positive term first": (lambda x, y, z: 1 - x**2, "1 - x^{2}", "1 - x²"),
+    "polynomial terms before others": (
+        lambda x, y, z: ops.sin(x) - y + x**2, r"x^{2} - y + \sin x", "x² - y + sin(x)"),
+    "all negative": (lambda x, y, z: -x - ops.sin(y), r"-x - \sin y", "-x - sin(y)"),
+    "a difference of sums": (lambda x, y, z: x - (y + z), "x - (y + z)", "x - (y + z)"),
+    "nested sums": (lambda x, y, z: x + (y - z), "x + y - z", "x + y - z"),
+    "minus a difference": (lambda x, y, z: -(x - y), "y - x", "y - x"),
+    "a sign into the parentheses": (lambda x, y, z: -2 * x * (y - z), "2 x (z - y)", "2·x·(z - y)"),
+    "negative powers below": (lambda x, y, z: x * y**-1 * z**-2, r"\frac{x}{y z^{2}}", "x/(y·z²)"),
+    "quotients flatten": (lambda x, y, z: x / (y / z), r"\frac{x z}{y}", "x·z/y"),
+    "rational coefficients": (lambda x, y, z: Fraction(3, 4) * x, r"\frac{3 x}{4}", "3·x/4"),
+    "a long product behind its coefficient": (
+        lambda x, y, z: Fraction(1, 2) * ops.exp(x / y) * ops.erf(x / y),
+        r"\frac{1}{2} e^{x/y} \operatorname{erf}\left(\frac{x}{y}\right)", "exp(x/y)·erf(x/y)/2"),
+    "a rational": (lambda x, y, z: x + Fraction(-2, 3), r"x - \frac{2}{3}", "x - 2/3"),
+    "roots": (lambda x, y, z: x ** Fraction(1, 2) * ops.sqrt(y + 1), r"\sqrt{x} \sqrt{y + 1}", "√x·√(y + 1)"),
+    "a root below": (lambda x, y, z: x ** Fraction(-1, 2), r"\frac{1}{\sqrt{x}}", "1/√x"),
+    "a root twice": (lambda x, y, z: y / (ops.sqrt(x) * ops.sqrt(x)), r"\frac{y}{x}", "y/x"),
+    "roots of constants": (
+        lambda x, y, z: ops.sqrt(x.graph.lift(2)) * x / (2 * ops.sqrt(x.graph.lift(NAMED_CONSTANTS[0]))),
+        r"\frac{x}{\sqrt{2 \pi}}", "x/√(2·π)"),
+    "square factors leave a root": (lambda x, y, z: x * ops.sqrt(x.graph.lift(8)), r"2 \sqrt{2} x", "2·√2·x"),
+    "other rational powers": (lambda x, y, z: x ** Fraction(3, 2), "x^{3/2}", "x^(3/2)"),
+    "a cube root is not a power of 1/3": (lambda x, y, z: ops.cbrt(x), r"\sqrt[3]{x}", "cbrt(x)"),
+    "a power of a power": (lambda x, y, z: (x**y) ** 2, "(x^{y})^{2}", "(x^y)²"),
+    "a power of a sum": (lambda x, y, z: (x + y) ** 2, "(x + y)^{2}", "(x + y)²"),
+    "a power of a negative": (lambda x, y, z: (-x) ** 2, "x^{2}", "x²"),
+    "a power of a fraction": (lambda x, y, z: (x / y) ** 2, r"\left(\frac{x}{y}\right)^{2}", "(x/y)²"),
+    "an expression as exponent": (lambda x, y, z: x ** (y / 2 + 1), "x^{y/2 + 1}", "x^(y/2 + 1)"),
+    "exponents with a solidus": (
+        lambda x, y, z: ops.exp(-(x**2) / (2 * y)), "e^{-x^{2}/(2 y)}", "exp(-x²/(2·y))"),
+    "a function of an atom": (lambda x, y, z: ops.sin(x), r"\sin x", "sin(x)"),
+    "a function of a fraction": (lambda x, y, z: ops.log(x / y), r"\log \frac{x}{y}", "log(x/y)"),
+    "a function of a product": (lambda x, y, z: ops.sin(x * y), r"\sin(x y)", "sin(x·y)"),
+    "a function of a tall sum": (
+        lambda x, y, z: ops.cos(x / y + 1), r"\cos\left(1 + \frac{x}{y}\right)", "cos(1 + x/y)"),
+    "an operator keeps its parentheses": (lambda x, y, z: ops.erf(x), r"\operatorname{erf}(x)", "erf(x)"),
+    "one over a function is no inverse": (lambda x, y, z: ops.sin(x) ** -1, r"\frac{1}{\sin x}", "1/sin(x)"),
+    "absolute value": (lambda x, y, z: ops.abs_(x - y), r"\left|x - y\right|", "|x - y|"),
+    "floor": (lambda x, y, z: ops.floor(x) + ops.ceil(y),
+              r"\lceil y \rceil + \lfloor x \rfloor", "⌈y⌉ + ⌊x⌋"),
+    "minimum of many": (lambda x, y, z: ops.minimum(ops.minimum(x, y), z), r"\min(x, y, z)", "min(x, y, z)"),
+    "gamma and its kin": (lambda x, y, z: ops.gamma(x) * ops.polygamma(1, y), r"\psi^{(1)}(y) \Gamma(x)",
+                          "gamma(x)·polygamma(1, y)"),
+    "remainder": (lambda x, y, z: ops.mod(x + 1, y) * z, r"z ((x + 1) \bmod y)", "z·mod(x + 1, y)"),
+    "floats": (lambda x, y, z: 0.5 * x + 1e-5 * y + 2.5e-7 * z,
+               r"0.5 x + 10^{-5} y + 2.5 \cdot 10^{-7} z", "0.5·x + 1e-05·y + 2.5e-07·z"),
+    "whole floats": (lambda x, y, z: 2.0 * x, "2 x", "2·x"),
+    "a number before a number": (lambda x, y, z: 3 * x.graph.lift(2) ** x, r"3 \cdot 2^{x}", "3·2^x"),
+    "infinity": (lambda x, y, z: ops.minimum(x, float("inf")), r"\min(x, \infty)", "min(x, ∞)"),
+    "cases": (lambda x, y, z: ops.where(ops.lt(x, 0), -x, ops.where(ops.ge(x, 1), y, 2)),
+              r"\begin{cases} -x & \text{if } x < 0 \\ y & \text{if } x \geq 1 \\ 2 & \text{otherwise} \end{cases}",
+              "-x if x < 0 else y if x ≥ 1 else 2"),
+    "logic": (lambda x, y, z: ops.where(either(both(ops.lt(x, y), ops.lt(y, z)), ops.eq(x, z)), 1, 0),
+              r"\begin{cases} 1 & \text{if } (x < y \wedge y < z) \vee x = z \\ 0 & \text{otherwise} \end{cases}",
+              "1 if (x < y ∧ y < z) ∨ x = z else 0"),
+    "cases in a product": (
+        lambda x, y, z: 2 * ops.where(ops.lt(x, 0), x, y),
+        r"2 \left(\begin{cases} x & \text{if } x < 0 \\ y & \text{otherwise} \end{cases}\right)",
+        "2·(x if x < 0 else y)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WRITTEN)
+def test_written_as_people_write(case):
+    build, expected, expected_text = WRITTEN[case]
+    assert expression(build) == expected
+    assert plain(build) == expected_text
+
+
+# --- names ------------------------------------------------------------------------------------------------------------
+NAMES = {
+    "x": "x", "x1": "x_{1}", "x_12": "x_{12}", "alpha": r"\alpha", "sigma2": r"\sigma_{2}", "Omega": r"\Omega",
+    "lambda_": r"\lambda", "q_dot": r"\dot{q}", "q1_ddot": r"\ddot{q}_{1}", "f_bar": r"\bar{f}",
+    "theta_dot": r"\dot{\theta}", "x_i": "x_{i}", "x_i_j": "x_{i,j}", "T_max": r"T_{\mathrm{max}}",
+    "k_alpha": r"k_{\alpha}", "rate": r"\mathrm{rate}", "T_max_dot": r"\dot{T}_{\mathrm{max}}",
+    "vol_2": r"\mathrm{vol}_{2}", "x_{3}": "x_{3}", r"\beta": r"\beta", "σ": r"\sigma", "x₁": "x_{1}", "é": r"\text{é}",
+    "_x": r"\texttt{\_x}", "a__b": r"\texttt{a\_\_b}", "100%": r"\texttt{100\%}", "a b": r"\text{a b}",
+    r"\input{x}": r"\texttt{\textbackslash input\{x\}}", "x^2": r"\texttt{x\textasciicircum 2}", "$": r"\texttt{\$}",
+    "x1y": r"\texttt{x1y}", "😀": r"\text{U+1F600}", "hbar": r"\hbar", "a~b#c&d": r"\texttt{a\textasciitilde b\#c\&d}",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names(name):
+    assert LaTeXNames([(name, ())]).variable(Variable(name)) == NAMES[name]
+
+
+def test_names_that_look_alike_stay_apart():
+    names = LaTeXNames([("x_1", ()), ("x1", ()), ("x", (2,)), ("π", ()), ("pi", ())], constants=[r"\pi"])
+    written = [names.variable(v) for v in map(Variable, ("x_1", "x1", "pi", "π"))] + [
+        names.variable(Variable("x", (0,)))
+    ]
+    assert written[0] == "x_{1}"
+    assert written[1] == r"\texttt{x1}"
+    assert len(set(written)) == len(written)
+    assert r"\pi" not in written
+
+
+def test_elements_count_from_one_unless_asked():
+    f = function(lambda q, A: q[0] * A[0, 1], q=(2,), A=(2, 2))
+    assert latex(f) == r"f(\boldsymbol{q}, \boldsymbol{A}) = A_{1,2} q_{1}"
+    assert latex(f, first_index=0, lhs=False) == "A_{0,1} q_{0}"
+    assert text(f) == "f(q, A) = A[0, 1]·q[0]"
+
+
+def test_own_names():
+    f = function(lambda q, s: q[0] * s + q[1], q=(2,), s=())
+    own = {"q": r"\theta", "q[1]": "w", "s": r"s_\star"}
+    assert latex(f, symbol_names=own, lhs=False) == r"\theta_{1} s_\star + w"
+    with pytest.raises(ArgumentError, match=r"symbol_names\['s'\] is '\{s': expected LaTeX with balanced braces"):
+        latex(f, symbol_names={"s": "{s"})
+
+
+def test_names_of_parts_never_meet_the_users():
+    def build(t, u, x):
+        part = ops.sin(t * u * x + 1) * 3
+        return part**2 + part
+
+    printed = latex(function(build, t=(), u=(), x=()), where=True)
+    assert r"\text{where} \quad w_{1} &=" in printed
+    shadowed = function(lambda t1, u_2, x: build(t1, u_2, x), t1=(), u_2=(), x=())
+    assert r"\text{where} \quad w_{1} &=" in latex(shadowed, where=True)
+    assert "where w1 = " in text(shadowed, where=True)
+
+
+def test_a_variable_e_is_not_the_constant():
+    f = function(lambda e, x: ops.exp(x) * e + NAMED_CONSTANTS[1] * ops.exp(e), e=(), x=())
+    assert latex(f, lhs=False) == r"\mathrm{e} \exp e + e \exp x"
+
+
+def test_natural_order():
+    assert sorted(["x10", "x2", "B", "a"], key=natural_key) == ["a", "B", "x2", "x10"]
+
+
+# --- matrices and left-hand sides -------------------------------------------------------------------------------------
+def waves():
+    return function(lambda x, y: x * ops.sin(y), x=(), y=())
+
+
+def pair():
+    return function(lambda x, y: [x * y, ops.sin(x)], x=(), y=())
+
+
+def test_gradient_jacobian_hessian():
+    f, g = waves(), pair()
+    assert latex(derive(f, "gradient")) == r"\nabla f(x, y) = \begin{bmatrix} \sin y \\ x \cos y \end{bmatrix}"
+    row = latex(derive(f, "gradient"), gradient="row", matrix="pmatrix", lhs=False)
+    assert row == r"\begin{pmatrix} \sin y & x \cos y \end{pmatrix}"
+    assert latex(derive(f, "hessian")) == (
+        r"\nabla^{2} f(x, y) = \begin{bmatrix} 0 & \cos y \\ \cos y & -x \sin y \end{bmatrix}"
+    )
+    assert latex(derive(g, "jacobian")) == r"J_{f}(x, y) = \begin{bmatrix} y & x \\ \cos x & 0 \end{bmatrix}"
+    assert latex(derive(derive(f, "gradient"), "jacobian")).startswith(r"J_{\nabla f}(x, y) = ")
+    assert latex(derive(f, "gradient", wrt=(1,))).startswith(r"\nabla_{y} f(x, y) = ")
+    assert latex(derive(g, "jacobian", wrt=(0,))).startswith(r"\partial_{x} f(x, y) = ")
+
+
+def test_left_hand_sides():
+    f, g = waves(), pair()
+    assert latex(derive(f, "hessian"), lhs="H").startswith(r"H = \begin{bmatrix}")
+    assert latex(derive(f, "gradient"), lhs="partial").startswith(r"\frac{\partial f}{\partial (x, y)} = ")
+    assert latex(derive(g, "jacobian"), lhs="partial").startswith(r"\frac{\partial (f_{1}, f_{2})}{\partial (x, y)} = ")
+    assert latex(derive(f, "hessian"), lhs="partial").startswith(r"\frac{\partial^{2} f}{\partial (x, y)^{2}} = ")
+    many = function(lambda *xs: xs[0], **{f"x{i}": () for i in range(20)})
+    assert latex(many) == r"f(x_{0}, x_{1}, x_{2}, \ldots, x_{19}) = x_{0}"
+    energy = function(lambda q: q[0], name="energy", q=(1,))
+    assert latex(energy) == r"\operatorname{energy}(\boldsymbol{q}) = q_{1}"
+    snake = function(lambda x: x, name="black_scholes", x=())
+    assert latex(snake) == r"\operatorname{black\_scholes}(x) = x"
+
+
+def directional(kind, extra):
+    f = waves()
+    shown = Printed(f.graph, (*f.arguments, *extra), f.nodes, (), f"f_{kind}", Derivation(kind, f, (0, 1)))
+    return latex(shown).partition(" = ")[0]
+
+
+def test_directional_left_hand_sides():
+    f = waves()
+    tangents = tuple(Argument(f"{v}_dot", (), (f.graph.variable(f"{v}_dot"),)) for v in "xy")
+    assert directional("jvp", tangents) == r"\mathrm{D} f(x, y)[\dot{x}, \dot{y}]"
+    assert directional("hvp", tangents) == r"\nabla^{2} f(x, y)[\dot{x}, \dot{y}]"
+    cotangent = (Argument("f_bar", (), (f.graph.variable("f_bar"),)),)
+    assert directional("vjp", cotangent) == r"J_{f}^{\mathsf{T}}(x, y) \, \bar{f}"
+
+
+def test_entries_named_by_partials():
+    lines = latex(derive(waves(), "hessian"), form="entries").splitlines()
+    assert lines[1] == r"\frac{\partial^{2} f}{\partial x \, \partial y} &= \cos y \\[4pt]"
+    assert lines[-2] == r"\frac{\partial^{2} f}{\partial y^{2}} &= -x \sin y"
+    assert len(lines) == 5
+    third = derive(derive(waves(), "hessian"), "jacobian")
+    assert r"\frac{\partial^{3} f}{\partial y^{3}} &= -x \cos y" in latex(third, form="entries")
+    matrix = function(lambda A: A @ A, A=(2, 2))
+    assert r"\frac{\partial f_{2,1}}{\partial A_{2,2}} &= A_{2,1}" in latex(derive(matrix, "jacobian"), form="entries")
+    assert text(derive(waves(), "hessian")).splitlines() == [
+        "∂²f/∂x∂y = cos(y)", "∂²f/∂y∂x = cos(y)", "∂²f/∂y² = -x·sin(y)", "1 output is 0"]  # fmt: skip
+
+
+def test_blocks_of_blocks():
+    matrix = function(lambda A: A @ A, A=(2, 2))
+    printed = latex(derive(matrix, "jacobian"))
+    assert printed.count(r"\begin{bmatrix}") == 5
+    assert printed.startswith(
+        r"J_{f}(\boldsymbol{A}) = \begin{bmatrix} \begin{bmatrix} A_{1,1} + A_{1,1} & A_{2,1} \\ "
+    )
+    rank_three = derive(pair(), "hessian")
+    assert latex(rank_three).count(r"\begin{bmatrix}") == 3
+
+
+def test_empty_outputs():
+    empty = Printed(Graph(), (), (), (0, 3))
+    assert latex(empty) == r"f = \left[\,\right]_{0 \times 3}"
+    assert text(empty) == ""
+
+
+def test_wide_matrices_fit_amsmath():
+    f = function(lambda q: [q * 2], q=(12,))
+    assert r"\left[\begin{array}{cccccccccccc}" in latex(f)
+    assert r"\left(\begin{array}" in latex(f, matrix="pmatrix")
+    assert r"\begin{bmatrix}" in latex(function(lambda q: [q * 2], q=(10,)))
+
+
+# --- where blocks and lines -------------------------------------------------------------------------------------------
+def repeated(x, y, z):
+    part = ops.exp(x * y) + ops.sin(x)
+    return part * z + ops.log(part) + part**2 * ops.cos(y)
+
+
+def test_where_names_repeated_parts_once():
+    everything = expression(repeated, where=False)
+    assert everything.count(r"\sin x") == 3
+    for where in ("auto", True):
+        named = expression(repeated, where=where)
+        assert named.count(r"\sin x") == 1
+        assert r"\text{where} \quad t_{1} &= e^{x y} + \sin x" in named
+    assert "where" not in expression(lambda x, y, z: ops.sin(x) * y + ops.sin(x), where=True)
+
+
+def test_definitions_come_before_their_use():
+    def build(x, y, z):
+        first = ops.sin(x * y * z + 1)
+        second = ops.cos(first * x + first * first + y)
+        return second**2 + second * x * y + second
+
+    printed = expression(build, where=True).partition(r"\text{where}")[2].replace("&=", "=")
+    defined = []
+    for definition in re.split(r", \\quad|\\\\(?:\[4pt\])?\n", printed.removesuffix("\n\\end{aligned}")):
+        name, value = definition.replace(r"\quad", "").split("=")
+        assert set(re.findall(r"t_\{\d+\}", value)) <= set(defined)
+        defined.append(name.strip())
+    assert defined == ["t_{1}", "t_{2}"]
+
+
+def test_long_sums_break():
+    f = function(lambda q: sum(q[1:] ** 2, q[0] ** 2), q=(30,))
+    lines = latex(f, width=60).splitlines()
+    assert lines[0] == r"\begin{aligned}"
+    assert all(line.startswith(r"&\quad + ") for line in lines[2:-1])
+    assert len(lines) > 4
+    assert latex(f, width=None).count("\n") == 0
+
+
+def test_styles():
+    f = waves()
+    assert latex(f, style="equation", label="eq:f") == (
+        "\\begin{equation}\\label{eq:f}\nf(x, y) = x \\sin y\n\\end{equation}"
+    )
+    aligned = latex(derive(f, "hessian"), form="entries", style="align", label="eq:h").splitlines()
+    assert aligned[0] == r"\begin{align}"
+    assert aligned[1].endswith(r"\label{eq:h} \\[4pt]")
+    assert all(r"\notag" in line for line in aligned[2:-1])
+
+
+def test_number_format():
+    assert expression(lambda x, y, z: x * 0.123456789, number_format=3) == "0.123 x"
+    assert expression(lambda x, y, z: x * 0.5, number_format=lambda value: rf"\mathbf{{{value}}}") == r"\mathbf{0.5} x"
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("matrix", "brackets", "matrix is 'brackets': expected one of 'bmatrix', 'pmatrix'"),
+        ("style", "tikz", "style is 'tikz': expected one of 'plain', 'equation', 'align'"),
+        ("where", "always", "where is 'always': expected one of True, False, 'auto'"),
+        ("form", 3, "form is 3: expected one of 'matrix', 'entries'"),
+        ("gradient", "both", "gradient is 'both': expected one of 'column', 'row'"),
+        ("label", "eq:1", "label is 'eq:1' without a numbered style"),
+    ],
+)
+def test_options_are_checked(option, value, message):
+    with pytest.raises(ArgumentError, match=re.escape(message)):
+        latex(waves(), **{option: value})
+
+
+# --- big things -------------------------------------------------------------------------------------------------------
+BIG = 100_000
+MANY = 20_000
+
+
+def binary_sum(q):
+    total = q[0]
+    for x in q[1:]:
+        total = total + ops.sin(x)
+    return total
+
+
+def chain(x):
+    for _ in range(BIG):
+        x = ops.sin(x) + 1
+    return x
+
+
+def shared(x):
+    for _ in range(MANY):
+        x = ops.sin(x) * x
+    return x
+
+
+def nested_cases(x):
+    result = x
+    for i in range(MANY):
+        result = ops.where(ops.lt(x, i), x * i, result)
+    return result
+
+
+def masks(x):
+    mask = ops.lt(x, 0)
+    for _ in range(MANY):
+        mask = ops.logical_xor(mask, ops.logical_not(mask))
+    return ops.where(mask, x, 1)
+
+
+HUGE = {
+    "sum": (lambda q: q[0].graph.apply(ops.add, *(q * q)), (BIG,), r"\underbrace{\cdots}_{99\,960 \text{ more terms}}"),
+    "binary sum": (binary_sum, (MANY,), r"\underbrace{\cdots}_{19\,960 \text{ more terms}} + \sin q_{20000}"),
+    "product": (lambda q: q[0].graph.apply(ops.mul, *q), (MANY,), r"19\,960 \text{ more factors}"),
+    "chain": (chain, (), r"\vdots"),
+    "shared": (shared, (), r"\vdots"),
+    "cases": (nested_cases, (), r"19\,960 \text{ more cases}"),
+    "masks": (masks, (), r"\vdots"),
+}
+
+
+@pytest.mark.parametrize("name", HUGE)
+def test_huge_things_print_in_part_and_fast(name):
+    build, shape, expected = HUGE[name]
+    f = function(build, q=shape)
+    start = time.process_time()
+    printed, in_text, all_in_place = latex(f), text(f), latex(f, where=False)
+    assert time.process_time() - start < 15
+    assert expected in printed
+    assert re.search(r"\\text\{\(\d+(\\,\d+)* operations in all", printed)
+    assert re.search(r"\([\d,]+ operations in all\)", in_text)
+    assert max(map(len, (printed, in_text, all_in_place))) < 60_000
+    assert balanced(printed)
+    assert balanced(all_in_place)
+
+
+def test_big_matrices_show_a_corner():
+    f = derive(function(lambda q: q * q, q=(200,)), "jacobian")
+    printed = latex(f)
+    assert printed.count(r"\ddots") == 1
+    assert r"_{200 \times 200}" in printed
+    assert r"\cdot & \cdot" in printed
+    assert "0 & 0" in latex(f, zero="0")
+    assert r"\vdots" in latex(function(lambda q: q * 2, q=(50,)))
+    assert latex(function(lambda q: q * 2, q=(50,)), limit=None).count(r"\\") == 49
+    assert "… 176 more outputs" in text(f)
+    assert latex(f, limit=Limit(rows=4, columns=4)).count("&") == 12
+
+
+def test_big_integers_show_their_size():
+    printed = expression(lambda x, y, z: x + 10**5000 // 7)
+    assert r"1.428571428\ldots \cdot 10^{4999}" in printed
+
+
+# --- every row, every string ------------------------------------------------------------------------------------------
+def balanced(printed):
+    depth = 0
+    for brace in re.findall(r"(?<!\\)[{}]", printed):
+        depth += 1 if brace == "{" else -1
+        assert depth >= 0
+    lefts, rights = (len(re.findall(rf"\\{side}(?![a-z])", printed)) for side in ("left", "right"))
+    begins, ends = (re.findall(rf"\\{side}\{{(\w+)\}}", printed) for side in ("begin", "end"))
+    return depth == 0 and lefts == rights and sorted(begins) == sorted(ends)
+
+
+def of_row(name):
+    op, graph = OPERATIONS[name], Graph()
+    x, y, z = (Term(graph, graph.variable(v)) for v in "xyz")
+    operands = [
+        ops.lt(a, b) if kind == MASK else a + b for kind, a, b in zip(op.operands, (x, y, z), (y, z, x), strict=False)
+    ]
+    if op is ops.polygamma:
+        operands[0] = graph.lift(2)
+    result = op(*operands)
+    arguments = tuple(Argument(v, (), (graph.variable(v),)) for v in "xyz")
+    nodes = [result.node] if op.result == MASK else [(result**2 * x).node, (1 / result).node, (result - 1).node]
+    return Printed(graph, arguments, nodes, (len(nodes),))
+
+
+ROWS = [name for name, op in OPERATIONS.items() if not op.variadic]
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_every_row_prints(name):
+    f = of_row(name)
+    printed = latex(f)
+    assert balanced(printed)
+    assert printed.count(r"\begin{bmatrix}") == 1
+    assert text(f).startswith("f(x, y, z)[0] = ")
+
+
+def examples():
+    """What KaTeX reads: rows, conventions, names, matrices, styles, big things."""
+    found = [latex(of_row(name)) for name in ROWS] + [expression(build) for build, _, _ in WRITTEN.values()]
+    found += [LaTeXNames([(name, ())]).variable(Variable(name)) for name in NAMES]
+    found += [LaTeXNames([(name, (2,))]).argument(name, (2,)) for name in NAMES]
+    found += [LaTeXNames([]).function(name) for name in NAMES]
+    scalar, vector = waves(), pair()
+    for f in (scalar, vector, derive(scalar, "gradient"), derive(scalar, "hessian"), derive(vector, "jacobian")):
+        found += [latex(f, **options) for options in ({}, {"lhs": "partial"}, {"form": "entries"}, {"style": "align"})]
+    found += [expression(repeated, where=where, style="equation") for where in (True, False)]
+    found += [latex(derive(function(lambda A: A @ A, A=(2, 2)), "jacobian")), latex(Printed(Graph(), (), (), (0, 3)))]
+    found += [latex(derive(function(lambda q: q * q, q=(200,)), "jacobian"), matrix=m) for m in ("bmatrix", "Vmatrix")]
+    found += [latex(function(HUGE[name][0], q=HUGE[name][1])) for name in ("binary sum", "product", "cases")]
+    return found
+
+
+CHECK = """
+const katex = require(process.argv[1]);
+const failed = [];
+for (const text of JSON.parse(require('fs').readFileSync(0))) {
+  try { katex.renderToString(text, {displayMode: true, strict: 'error', throwOnError: true}); }
+  catch (error) { failed.push([text, error.message]); }
+}
+console.log(JSON.stringify(failed));
+"""
+
+
+def test_katex_reads_everything_in_strict_mode():
+    home = os.environ.get("KATEX_HOME")
+    package = Path(home or ".") / "node_modules" / "katex"
+    if home is None or not package.is_dir() or shutil.which("node") is None:
+        pytest.skip("needs node, and KATEX_HOME naming a folder with node_modules/katex")
+    strings = examples()
+    done = subprocess.run(
+        ["node", "-e", CHECK, str(package)], input=json.dumps(strings), capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout) == []
+    assert len(strings) > 200
+
+
+# --- goldens ----------------------------------------------------------------------------------------------------------
+def black_scholes():
+    def price(S, K, T, r, sigma):
+        def normal(d):
+            return Fraction(1, 2) * (1 + ops.erf(d / ops.sqrt(S.graph.lift(2))))
+
+        deviation = sigma * ops.sqrt(T)
+        d1 = (ops.log(S / K) + (r + sigma**2 / 2) * T) / deviation
+        return S * normal(d1) - K * ops.exp(-r * T) * normal(d1 - deviation)
+
+    return function(price, name="C", S=(), K=(), T=(), r=(), sigma=())
+
+
+def pendulum():
+    def energy(q, q_dot, m, g):
+        return m * (q_dot[0] ** 2 / 2 + g * (1 - ops.cos(q[0])) + ops.maximum(q[1], 0) * q_dot[1] ** 2)
+
+    return function(energy, name="H", q=(2,), q_dot=(2,), m=(), g=())
+
+
+def goldens():
+    price, energy = black_scholes(), pendulum()
+    named = {
+        "price": price, "price gradient": derive(price, "gradient"), "energy": energy,
+        "energy gradient by q": derive(energy, "gradient", wrt=(0,)), "energy hessian": derive(energy, "hessian"),
+    }  # fmt: skip
+    found = {}
+    for key, f in named.items():
+        found[key] = {"latex": latex(f).splitlines(), "text": text(f).splitlines()}
+    found["price gradient, entries"] = {"latex": latex(derive(price, "gradient"), form="entries").splitlines()}
+    return found
+
+
+def test_goldens():
+    found = goldens()
+    if os.environ.get("UPDATE_GOLDENS"):
+        GOLDENS.parent.mkdir(exist_ok=True)
+        GOLDENS.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    assert found == json.loads(GOLDENS.read_text(encoding="utf-8"))
