@@ -7,8 +7,8 @@ place, without a row. Every path, tails and single points included, runs the sam
 vector is padded by repeating its last point, and only live lanes are stored, so results never depend on the path.
 
 Result rows leave by the cheapest of four ways, chosen once per call: in place; transposed in registers straight into
-C-ordered points; transposed into a staging block that is then copied, past the cache when the call's output would not
-fit in it; or element by element for arbitrary strides.
+C-ordered points; put together in a staging area and then copied, past the cache when the call's output would not fit
+in it (streams.py); or element by element for arbitrary strides.
 
 All this is the same for every program of a target: what differs is read from a table of numbers, the *description*,
 so that a process generates the driver's code once.

@@ -4,6 +4,7 @@ import ctypes
 import dataclasses
 import gc
 import itertools
+import mmap
 import os
 import subprocess
 import sys
@@ -360,3 +361,39 @@ def test_other_widths_move_the_same_bits(width, mixed, sample):
         for result, same, expected in zip(other(*arguments), other(*strided), ufunc(*arguments), strict=True):
             assert same_bits(result, expected)
             assert same_bits(same, expected)
+
+
+@pytest.fixture
+def cliff():
+    """Arrays that end where memory ends: reading or writing one byte further kills the process."""
+    if sys.platform != "linux":
+        pytest.skip("needs mprotect")
+    library, page = ctypes.CDLL(None, use_errno=True), mmap.PAGESIZE
+    kept = []
+
+    def place(array: np.ndarray) -> np.ndarray:
+        size = -(-max(array.nbytes, 1) // page) * page
+        memory = mmap.mmap(-1, size + page)
+        start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+        assert library.mprotect(ctypes.c_void_p(start + size), page, 0) == 0
+        copy = np.frombuffer(memory, np.uint8)[size - array.nbytes : size].view(array.dtype).reshape(array.shape)
+        copy[...] = array
+        kept.append((memory, start + size))
+        return copy
+
+    yield place
+    for _, end in kept:
+        library.mprotect(ctypes.c_void_p(end), page, 3)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 8, 33, 70])
+@pytest.mark.parametrize("cache", [0, 1 << 40])
+def test_nothing_beyond_the_arrays_is_touched(n, cache, mixed, sample, cliff):
+    program, ufunc = mixed
+    for width in (1, 2, 4, 8):
+        other = make_ufunc(compile(program, dataclasses.replace(host(), width=width, cache=cache)))
+        arguments = sample(program, (n,), n)
+        out = tuple(cliff(np.zeros((n, *array.shape))) for array in program.results)
+        results = other(*map(cliff, arguments), out=out)
+        for result, expected in zip(results, ufunc(*arguments), strict=True):
+            assert same_bits(result, expected)
