@@ -60,8 +60,8 @@ def visit(example: Example, screen: Screen, points: int, folder: Path) -> dict[s
     screen.operations(subject, kernel)
     screen.compiling({"differentiate": subject.seconds, **kernel.seconds}, subject.seconds + compiling)
     inputs = subject.inputs(points)
-    screen.waiting(f"comparing with NumPy on {points:,} {example.unit}")
-    outcome = race(kernel, subject.expressions(), subject.symbols(), inputs)
+    with screen.waiting(f"comparing with NumPy on {points:,} {example.unit}"):
+        outcome = race(kernel, subject.expressions(), subject.symbols(), inputs)
     screen.race(example, outcome)
     screen.certificate(kernel)
     files, problem = export(kernel, subject, folder)

@@ -112,7 +112,7 @@ def panda(module: ModuleType) -> tuple[Function, ...]:
 EXAMPLES = (
     Example(
         title="Black–Scholes",
-        about="price of a call option with its 5 first and 25 second derivatives, written in SymPy",
+        about="The price of a call option with its 5 first and 25 second derivatives, written in SymPy.",
         file="black_scholes.py",
         unit="contracts",
         fewer=1,
@@ -124,7 +124,7 @@ EXAMPLES = (
     ),
     Example(
         title="Franka Emika Panda",
-        about="where a 7-joint arm puts its hand, its Jacobian, and the Hessian of the miss, written in NumPy",
+        about="Where a 7-joint arm puts its hand, the Jacobian, and the Hessian of the squared miss; plain NumPy.",
         file="panda.py",
         unit="postures",
         fewer=10,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from rich.text import Text
 from hybrid.function import Function
 from hybrid.kernel import Kernel
 from hybrid.machine import machine
+from hybrid.naming import TextNames
 from hybrid.tour.examples import Example, Subject
 from hybrid.tour.race import COPY, NUMPY, Race
 
@@ -43,8 +45,9 @@ class Screen:
     def title(self, example: Example) -> None:
         self.console.print()
         self.console.print()
-        self.line(Text.assemble((example.title, "bold cyan"), f"   {example.about}"))
+        self.line(Text.assemble((example.title, "bold cyan"), (f"   examples/{example.file}", "dim")))
         self.line(Text("─" * self.width, "dim"))
+        self.line(Text(example.about))
 
     def closing(self, folder: Path, seconds: float) -> None:
         self.console.print()
@@ -85,12 +88,13 @@ class Screen:
         else:
             self.section("Jacobian", *pattern(first), *formulas(str(first), f"{first.name}.tex", ENTRIES))
         caption = Text(f"{shape(second)} entries, {distinct(second)} distinct; {subject.example.caption}:", "dim")
-        names = [f"{a.name}{subscript(i + 1) if a.shape else ''}" for a in second.arguments for i in range(a.size)]
+        written = TextNames([(a.name, a.shape) for a in second.arguments])
+        names = [written.variable(second.graph.leaves[node]) for a in second.arguments for node in a.nodes]
         self.section("Hessian", caption, matrix(numbers, names[: numbers.shape[-1]]))
 
     def operations(self, subject: Subject, kernel: Kernel) -> None:
         alone = [function.operations() for function in subject.functions]
-        parts = "   ".join(unbroken(f"{f.name} {n:,}") for f, n in zip(subject.functions, alone, strict=True))
+        parts = "   ".join(f"{f.name} {n:,}" for f, n in zip(subject.functions, alone, strict=True))
         saved = f"{kernel.operations_before:,} shared in one kernel, {kernel.operations:,} after simplification"
         self.section(
             "operations",
@@ -99,12 +103,13 @@ class Screen:
         )
 
     def compiling(self, stages: dict[str, float], total: float) -> None:
-        parts = "   ".join(unbroken(f"{name} {duration(seconds)}") for name, seconds in stages.items())
-        self.section("compiled", Text.assemble("in ", (duration(total), "bold"), f"   {parts}"))
+        first, *others = packed([f"{name} {duration(s)}" for name, s in stages.items()], self.width - LABELS - 14)
+        head = Text.assemble("in ", (f"{duration(total):<11}", "bold"), first)
+        self.section("compiled", head, *(Text(" " * 14 + line) for line in others))
 
-    def waiting(self, what: str) -> None:
-        if self.console.is_terminal:
-            self.console.print(Text(f"{' ' * LABELS}{what} …", "dim"), end="\r")
+    def waiting(self, what: str) -> AbstractContextManager[object]:
+        """A line that is there while the work inside `with` goes on; nothing where there is no terminal."""
+        return self.console.status(Text(f"{what} …", "dim"), spinner_style="dim")
 
     def race(self, example: Example, outcome: Race) -> None:
         results = outcome.results
@@ -206,13 +211,16 @@ def distinct(function: Function) -> int:
     return len(set(function.nodes))
 
 
-def subscript(index: int) -> str:
-    return str(index).translate(str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉"))
-
-
-def unbroken(text: str) -> str:
-    """Text that no line break divides."""
-    return text.replace(" ", "\N{NO-BREAK SPACE}")
+def packed(parts: Iterable[str], width: int) -> list[str]:
+    """The parts on as few lines as hold them, three blanks between two."""
+    lines = [""]
+    for part in parts:
+        longer = f"{lines[-1]}   {part}" if lines[-1] else part
+        if len(longer) > width and lines[-1]:
+            lines.append(part)
+        else:
+            lines[-1] = longer
+    return lines
 
 
 def duration(seconds: float) -> str:
