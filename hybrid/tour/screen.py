@@ -109,7 +109,7 @@ class Screen:
 
     def waiting(self, what: str) -> AbstractContextManager[object]:
         """A line that is there while the work inside `with` goes on; nothing where there is no terminal."""
-        return self.console.status(Text(f"{what} …", "dim"), spinner_style="dim")
+        return self.console.status(Text(f"{what} …", "dim"), spinner_style="dim", refresh_per_second=4)
 
     def race(self, example: Example, outcome: Race) -> None:
         results = outcome.results
