@@ -222,7 +222,7 @@ class SymbolicArray(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __index__(self) -> int:
         needs_number(
-            "a traced value cannot be an index, a length or a count: it is no number yet; pass that as a default"
+            "a traced value cannot be an index, a length or a count: it is no number yet; give it a default value"
         )
 
     def __complex__(self) -> complex:

@@ -99,7 +99,7 @@ def tensordot(graph: Graph, x: Any, y: Any, axes: Any = 2) -> Array:
     if lengths[0] != lengths[1]:
         raise ShapeError(
             f"shapes {left.shape} and {right.shape} do not match: the axes summed over have lengths "
-            f"{lengths[0]} and {lengths[1]}"
+            f"{', '.join(map(str, lengths[0]))} and {', '.join(map(str, lengths[1]))}"
         )
     left = np.moveaxis(left, over_left, range(-len(over_left), 0))
     right = np.moveaxis(right, over_right, range(-len(over_right), 0))
