@@ -100,7 +100,14 @@ def kind_option(default: str | None) -> Callable[[Any], Any]:
     )
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+COMPLETION = 'Completion in bash: eval "$(_HYBRID_COMPLETE=bash_source hybrid)"; zsh and fish likewise.'
+
+
+@click.group(
+    cls=Group,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=COMPLETION,
+)
 @click.version_option(__version__, prog_name="hybrid", message="%(prog)s %(version)s")
 def main() -> None:
     """Exact derivatives of a function, as formulas and as verified native kernels.
@@ -264,7 +271,9 @@ def export(
     target: str,
     as_json: bool,
 ) -> None:
-    """Compile SOURCE and its derivatives, check them, and write files that need no Python into FOLDER.
+    """Write SOURCE as files that need no Python.
+
+    SOURCE and the derivatives asked for become one kernel, which is checked before anything is written into FOLDER.
 
     \b
     hybrid export model.py:energy build --of value --of gradient
@@ -272,7 +281,10 @@ def export(
     """
     function = read(source, shapes, name)
     kernel = compile(*derivatives(function, kinds, wrt), name=function.name)
-    paths = kernel.export(folder, formats=formats, target=None if target == "host" else target)
+    try:
+        paths = kernel.export(folder, formats=formats, target=None if target == "host" else target)
+    except ValueError as error:  # a name that C reserves
+        raise Failure(str(error)) from error
     certificate = kernel.certificate
     if as_json:
         report = {"files": [str(path) for path in paths], "operations": kernel.operations}
@@ -288,7 +300,7 @@ def export(
 @main.command()
 @json_option
 def info(as_json: bool) -> None:
-    """Show this machine, the targets for export, and the versions in use."""
+    """Show this machine, targets and versions."""
     found = machine()
     if as_json:
         click.echo(json.dumps(found.to_dict(), indent=2))

@@ -24,7 +24,7 @@ import numpy as np
 
 from hybrid import elementwise, trace
 from hybrid.definition import Definition, PythonSource
-from hybrid.errors import ArgumentError, UnsupportedError
+from hybrid.errors import ArgumentError, HybridError, UnsupportedError
 from hybrid.operations import NAMED_CONSTANTS, OPERATIONS, REAL, NamedConstant
 from hybrid.symbolic_array import SymbolicArray, full
 
@@ -236,7 +236,12 @@ def define(text: str, shapes: Mapping[str, Shape] | None = None, name: str = "f"
     order = [*given, *(argument for argument in parsed.names if argument not in given)]
     function = replace(parsed, names=tuple(order))
     sizes = {argument: given.get(argument, parsed.shapes.get(argument, ())) for argument in order}
-    return replace(trace.define(with_signature(function), sizes, name), source=PythonSource(function))
+    try:
+        return replace(trace.define(with_signature(function), sizes, name), source=PythonSource(function))
+    except HybridError:
+        raise
+    except (ValueError, IndexError, TypeError) as error:  # shapes that do not fit, in NumPy's words
+        raise ArgumentError(f"{text!r} cannot be computed: {error}") from error
 
 
 def with_signature(parsed: Parsed) -> Callable[..., Any]:

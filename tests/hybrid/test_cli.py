@@ -171,6 +171,12 @@ def test_info() -> None:
         assert part in text
 
 
+def test_completion_as_the_help_says() -> None:
+    result = CliRunner().invoke(main, prog_name="hybrid", env={"_HYBRID_COMPLETE": "bash_source"})
+    assert "complete -o nosort -F _hybrid_completion hybrid" in result.stdout
+    assert "_HYBRID_COMPLETE=bash_source" in out("--help")
+
+
 def test_version() -> None:
     assert out("--version") == f"hybrid {__version__}\n"
 
@@ -200,6 +206,9 @@ FAILURES = {
     ("derive", "x", "--shape", "x=0"): (2, "is no shape"),
     ("derive", "x", "--shape", "y=3"): (1, "no name 'y'"),
     ("derive", "x", "--name", "no name"): (1, "ASCII identifier"),
+    ("derive", "a @ b"): (1, "cannot be computed"),
+    ("derive", "q[5]", "--shape", "q=3"): (1, "cannot be computed"),
+    ("export", "x*y", "build", "--name", "double"): (1, "cannot be a C function"),
     ("derive",): (2, "Missing argument"),
     ("nothing",): (2, "No such command"),
     ("export", "x", "build", "--format", "exe"): (2, "Invalid value"),
