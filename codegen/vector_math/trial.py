@@ -32,9 +32,10 @@ def loop(name: str, target: Target, dtype: str = "float64") -> str:
     result = typ if results == 1 else "{ " + ", ".join([typ] * results) + " }"
     pointers = [f"x{i}" for i in range(arity)] + [f"r{i}" for i in range(results)]
     lines = [
-        f"define void @loop_{name}(i64 %n, {', '.join(f'ptr noalias %{p}' for p in pointers)}) {target.attributes} {{",
-        "entry:\n  br label %body",
-        "body:\n  %i = phi i64 [ 0, %entry ], [ %next, %end ]",
+        f"define void @loop_{name}(i64 %times, i64 %n, {', '.join(f'ptr noalias %{p}' for p in pointers)}) {target.attributes} {{",
+        "entry:\n  br label %again",
+        "again:\n  %round = phi i64 [ 0, %entry ], [ %next.round, %done ]\n  br label %body",
+        "body:\n  %i = phi i64 [ 0, %again ], [ %next, %end ]",
     ]
     lines += [f"  %p.{p} = getelementptr {scalar}, ptr %{p}, i64 %i" for p in pointers]
     lines += [f"  %a{i} = load {typ}, ptr %p.x{i}, align {align}" for i in range(arity)]
@@ -49,7 +50,10 @@ def loop(name: str, target: Target, dtype: str = "float64") -> str:
         f"  %next = add i64 %i, {target.width}",
         "  %more = icmp ult i64 %next, %n",
         "  br i1 %more, label %body, label %done",
-        "done:\n  ret void\n}\n",
+        "done:\n  %next.round = add i64 %round, 1",
+        "  %another = icmp ult i64 %next.round, %times",
+        "  br i1 %another, label %again, label %leave",
+        "leave:\n  ret void\n}\n",
     ]
     return "\n".join(lines)
 
@@ -85,9 +89,9 @@ class Trial:
         self._engine.finalize_object()
 
     def function(self, name: str) -> Callable[..., None]:
-        """The native loop: takes n and the addresses of the arguments and results."""
+        """The native loop: takes how often to run, n, and the addresses of the arguments and results."""
         pointers = [ctypes.c_void_p] * sum(shape_of(name))
-        prototype = ctypes.CFUNCTYPE(None, ctypes.c_int64, *pointers)
+        prototype = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, *pointers)
         return prototype(self._engine.get_function_address(f"loop_{name}"))
 
     def __call__(self, name: str, *arguments: Array) -> Array | tuple[Array, ...]:
@@ -95,6 +99,6 @@ class Trial:
         padded = -(-size // self.target.width) * self.target.width
         inputs = [np.resize(np.ascontiguousarray(a, dtype=self.dtype), padded) for a in arguments]
         outputs = [np.empty(padded, dtype=self.dtype) for _ in range(shape_of(name)[1])]
-        self.function(name)(padded, *(a.ctypes.data for a in [*inputs, *outputs]))
+        self.function(name)(1, padded, *(a.ctypes.data for a in [*inputs, *outputs]))
         shaped = tuple(output[:size].reshape(arguments[0].shape) for output in outputs)
         return shaped[0] if len(shaped) == 1 else shaped

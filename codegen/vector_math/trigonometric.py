@@ -9,7 +9,7 @@ from codegen.vector_math import coefficients as c
 from codegen.vector_math.double_double import Pair, add, fast_two_sum, multiply, quotient, two_sum
 from codegen.vector_math.exponential import round_to_integer
 from codegen.vector_math.ir import Integer, Mask, Module, Vector, fma, rare, select, write_function
-from codegen.vector_math.polynomial import horner
+from codegen.vector_math.polynomial import estrin, horner
 
 SMALL = 2.0**20  # up to here n is small enough for `reduce_small`
 HUGE_SYMBOL = "@hy.reduce_huge"
@@ -121,7 +121,7 @@ def sin_terms(r: Vector, t: Vector) -> tuple[Vector, Vector]:
     z = r * r
     cube = z * r
     # the signs are such that r = -0.0 gives b = +0.0
-    return r, fma(cube, -c.SIN[0], fma(z, fma(-cube, horner(z, c.SIN[1:]), t * 0.5), -t))
+    return r, fma(cube, -c.SIN[0], fma(z, fma(-cube, estrin(z, c.SIN[1:]), t * 0.5), -t))
 
 
 def cos_terms(r: Vector, t: Vector) -> tuple[Vector, Vector]:
@@ -130,7 +130,7 @@ def cos_terms(r: Vector, t: Vector) -> tuple[Vector, Vector]:
     z = r * r
     half = z * 0.5
     a = 1.0 - half
-    return a, ((1.0 - a) - half) + fma(z * z, horner(z, c.COS), -(r * t))
+    return a, ((1.0 - a) - half) + fma(z * z, estrin(z, c.COS), -(r * t))
 
 
 def sin_reduced(r: Vector, t: Vector) -> Vector:
