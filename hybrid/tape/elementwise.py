@@ -19,6 +19,7 @@ import numpy as np
 
 from hybrid import special
 from hybrid.errors import ArgumentError
+from hybrid.tape import pieces
 from hybrid.tape.mode import is_grad_enabled, quietly
 from hybrid.tape.node import Masked, Node
 from hybrid.tape.rule import (
@@ -59,9 +60,9 @@ class Unary(Rule):
             x = node.saved[0]
             if x._extra is not None:
                 check_saved(node)
-            return (self._call(g, x._data),)
+            return (pieces.in_pieces(self._call, g, x._data),)
         if self.reads == "out":
-            return (self._call(g, node.saved[1]),)
+            return (pieces.in_pieces(self._call, g, node.saved[1]),)
         return (self._call(g),)
 
 
@@ -250,7 +251,7 @@ acos = unary("acos", np.arccos, lambda g, x: -g / np.sqrt((1 - x) * (1 + x)), uf
 atan = unary("atan", np.arctan, lambda g, x: g / (1 + x * x), ufuncs="arctan")
 sinh = unary("sinh", np.sinh, lambda g, x: g * np.cosh(x))
 cosh = unary("cosh", np.cosh, lambda g, x: g * np.sinh(x))
-tanh = unary("tanh", np.tanh, lambda g, out: g * (1 - out * out))
+tanh = unary("tanh", pieces.tanh, lambda g, out: g * (1 - out * out))
 asinh = unary("asinh", np.arcsinh, lambda g, x: g / np.sqrt(x * x + 1), ufuncs="arcsinh")
 acosh = unary("acosh", np.arccosh, lambda g, x: g / (np.sqrt(x - 1) * np.sqrt(x + 1)), ufuncs="arccosh")
 atanh = unary("atanh", np.arctanh, lambda g, x: g / ((1 - x) * (1 + x)), ufuncs="arctanh")

@@ -8,11 +8,13 @@ with its outputs and never waits for the cycle collector.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+_LARGE = 1 << 13
 next_order = itertools.count(0, -1).__next__
 
 
@@ -140,6 +142,10 @@ class Masked:
 def sum_to(array: Any, shape: tuple[int, ...], lead: int) -> Any:
     """Sum `array`, of shape leading axes + a shape that `shape` was broadcast to, down to leading axes + `shape`."""
     extra = array.ndim - lead - len(shape)
+    if lead == 0 and extra and type(array) is np.ndarray and array.size > _LARGE and array.dtype == np.float64:
+        rows = array.reshape(-1, math.prod(array.shape[extra:]))
+        if array.shape[extra:] == shape and rows.shape[1] < 256:  # NumPy is slow at summing many short rows
+            return (np.ones(rows.shape[0]) @ rows).reshape(shape)
     axes = tuple(range(lead, lead + extra)) + tuple(
         lead + extra + i for i, n in enumerate(shape) if n == 1 and array.shape[lead + extra + i] != 1
     )

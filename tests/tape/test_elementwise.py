@@ -123,9 +123,10 @@ def test_polygamma(order):
             tape.polygamma(wrong, x)
 
 
-NUMPY_NAME = {"neg": "negative", "sub": "subtract", "mul": "multiply", "div": "divide", "asin": "arcsin",
-              "acos": "arccos",               "atan": "arctan", "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh", "atan2": "arctan2",
-              "pow": "power"}  # fmt: skip
+NUMPY_NAME = {
+    "neg": "negative", "sub": "subtract", "mul": "multiply", "div": "divide", "asin": "arcsin", "acos": "arccos",
+    "atan": "arctan", "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh", "atan2": "arctan2", "pow": "power",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", [n for n in (*UNARY, *BINARY) if hasattr(np, NUMPY_NAME.get(n, n))])
