@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -406,13 +406,22 @@ def _apply_ufunc(algebra: Algebra, ufunc: np.ufunc, method: str, inputs: Sequenc
         if name is None:
             raise UnsupportedError(f"the check has no meaning for numpy.{ufunc.__name__}")
         elementwise = np.frompyfunc(lambda *operands: _scalar(algebra, name, *operands), ufunc.nin, 1)
-        if method == "reduce" and kwargs.get("dtype", 0) is None:
-            kwargs.pop("dtype")
-        result = getattr(elementwise, method)(*plain, **kwargs)
+        apply = partial(_reduce, elementwise) if method == "reduce" else getattr(elementwise, method)
+        result = apply(*plain, **kwargs)
     if outputs is not None:
         np.asarray(outputs[0])[...] = result
         return outputs[0]
     return _lane_array(result, algebra)
+
+
+def _reduce(
+    elementwise: Any, array: Any, axis: Any = 0, dtype: Any = None, keepdims: bool = False, **kwargs: Any
+) -> Any:
+    """A sum, product, minimum or maximum over any axes, one after the other."""
+    axes = range(array.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    for one in sorted((a % array.ndim for a in axes), reverse=True):
+        array = elementwise.reduce(array, axis=one, keepdims=keepdims, **kwargs)
+    return array
 
 
 def _apply_function(algebra: Algebra, function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:

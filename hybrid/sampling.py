@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.definition import Formula
-from hybrid.evaluate import evaluate
+from hybrid.evaluate import evaluate_all
 from hybrid.graph import Graph, float_value
 from hybrid.operations import CONSTANT, MASK, REAL
 
@@ -49,6 +50,7 @@ class Points:
 def draw(count: int, elements: int, hints: Sequence[float], rng: np.random.Generator) -> NDArray[Any]:
     """Candidates: one from each range, then every other one from a single range, the others from one per element."""
     ranges = [*RANGES, *((h - width, h + width) for h in hints for width in (0.3, 0.03 * max(1.0, abs(h))))]
+    ranges += pairwise(sorted(hints))
     low, high = np.array(ranges).T
     choice = rng.integers(0, len(ranges), (count, elements))
     uniform = np.arange(count)
@@ -85,27 +87,48 @@ def features_of(graph: Graph, roots: Sequence[int]) -> list[tuple[str, int]]:
     found = []
     for node in graph.reach(roots):
         op = graph.ops[node]
-        if (op.result == MASK and graph.args[node]) or op.name in SIDED:
+        if (op.result == MASK and graph.args[node]) or op.name in SIDED or op.name == "select":
             found.append((op.name, node))
     return found[:MOST_FEATURES]
 
 
-def sides(graph: Graph, features: Sequence[tuple[str, int]], values: Mapping[int, Any], count: int) -> NDArray[Any]:
-    """Which side each decision takes at each candidate, shape (candidates, features)."""
-    needed = {arg for name, node in features if name in SIDED for arg in graph.args[node]}
-    needed |= {node for name, node in features if name not in SIDED}
-    order = sorted(needed)
-    known = dict(zip(order, evaluate(graph, order, values), strict=True))
-    table = np.empty((count, len(features)), dtype=bool)
+def sides(
+    graph: Graph, roots: Sequence[int], features: Sequence[tuple[str, int]], values: Mapping[int, Any], count: int
+) -> NDArray[Any]:
+    """Which sides of each decision are seen at each candidate, shape (2, candidates, features).
+
+    A decision in a branch that is not taken is not seen on either side.
+    """
+    nodes = graph.reach(roots)
+    known = evaluate_all(graph, nodes, values)
+    live = live_points(graph, roots, nodes, known, count)
+    table = np.zeros((2, count, len(features)), dtype=bool)
     for column, (name, node) in enumerate(features):
         if name in ("minimum", "maximum"):
             left, right = (known[arg] for arg in graph.args[node])
-            table[:, column] = np.greater(left, right)
+            side = np.greater(left, right)
         elif name in SIDED:
-            table[:, column] = np.greater(known[graph.args[node][-1 if name == "copysign" else 0]], 0)
+            side = np.greater(known[graph.args[node][-1 if name == "copysign" else 0]], 0)
         else:
-            table[:, column] = known[node]
+            side = known[graph.args[node][0]] if name == "select" else known[node]
+        table[1, :, column] = live[node] & side
+        table[0, :, column] = live[node] & np.logical_not(side)
     return table
+
+
+def live_points(
+    graph: Graph, roots: Sequence[int], nodes: Sequence[int], known: Mapping[int, Any], count: int
+) -> dict[int, NDArray[Any]]:
+    """Where each node takes part in the result: everywhere but in branches that are not taken."""
+    live = {root: np.ones(count, dtype=bool) for root in roots}
+    for node in reversed(nodes):
+        here, args = live[node], graph.args[node]
+        parts = [here] * len(args)
+        if graph.ops[node].name == "select":
+            parts = [here, here & known[args[0]], here & np.logical_not(known[args[0]])]
+        for arg, part in zip(args, parts, strict=True):
+            live[arg] = live[arg] | part if arg in live else part
+    return live
 
 
 @dataclass
@@ -133,9 +156,9 @@ class Sampler:
         for root in self.roots:
             graph = root.graph
             nodes = [node for node in graph.reach(root.nodes) if graph.kind(node) == REAL]
-            known = dict(zip(nodes, evaluate(graph, nodes, self.values(root, table)), strict=True))
-            for node, value in known.items():
-                size = np.abs(value)
+            known = evaluate_all(graph, graph.reach(root.nodes), self.values(root, table))
+            for node in nodes:
+                size = np.abs(known[node])
                 steps += np.isfinite(size)
                 smallest = -1.0 if graph.ops[node].name in NEVER_ZERO else 0.0
                 tame &= ~((size > LARGE) | ((size < 1 / LARGE) & (size > smallest)))
@@ -175,17 +198,15 @@ class Sampler:
             features = features_of(root.graph, root.nodes)
             if not features:
                 continue
-            table = sides(root.graph, features, self.values(root, good), len(good))
-            missing = np.ones((2, len(features)), dtype=bool)
-            for index in chosen:
-                missing[table[index].astype(int), np.arange(len(features))] = False
-            while missing.any() and len(chosen) < 2 * wanted:
-                gain = (table & missing[1]).sum(axis=1) + (~table & missing[0]).sum(axis=1)
+            seen = sides(root.graph, root.nodes, features, self.values(root, good), len(good))
+            missing: NDArray[Any] = np.logical_not(seen[:, chosen].any(axis=1))
+            while len(chosen) < 2 * wanted:
+                gain = (seen & missing[:, None]).sum(axis=(0, 2))
                 best = int(gain.argmax())
                 if gain[best] == 0:
                     break
                 chosen.append(best)
-                missing[table[best].astype(int), np.arange(len(features))] = False
+                missing &= ~seen[:, best]
         rest = [index for index in range(len(good)) if index not in set(chosen)]
         fill = max(wanted - len(chosen), wanted // 2)
         return np.array(sorted([*chosen, *rest[:fill]]), dtype=int)
