@@ -9,49 +9,61 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from codegen.vector_math.ir import FORMATS, Module, write_function
+from codegen.vector_math.float32 import inner_width, widened
+from codegen.vector_math.ir import Module, write_function
 from codegen.vector_math.polygamma_functions import MAX_ORDER, polygamma
-from codegen.vector_math.table import FUNCTIONS, VectorFunction
+from codegen.vector_math.table import FUNCTIONS, Builder, VectorFunction
 
 __all__ = ["FUNCTIONS", "MAX_ORDER", "VectorFunction", "define"]
 
 ATTRIBUTES = "alwaysinline nounwind"
 
 
+DTYPES = ("float64", "float32")
+
+
 def define(names: Iterable[str], *, width: int, fma: bool, dtype: str = "float64", inline: bool = True) -> str:
     """LLVM IR text defining `@hy.<name>` for each name, and what they need, each symbol once.
 
-    The functions take and give `<width x double>` (`double` for width 1; `float` for dtype "float32"); sincos gives
-    the struct of both. polygamma needs its order in the name: "polygamma.3" defines `@hy.polygamma.3(x)`, up to
-    MAX_ORDER. They are `internal`, touch no memory but constant tables, and no lane's bits depend on the other lanes,
-    the width or the rest of the program. `fma`: the target has fused multiply-add. `inline=False` leaves out
-    `alwaysinline`.
+    The functions take and give `<width x double>`, or `<width x float>` for dtype "float32" (the scalar type for width
+    1); sincos gives the struct of both. polygamma needs its order in the name: "polygamma.3" defines
+    `@hy.polygamma.3(x)`, up to MAX_ORDER. They are `internal`, touch no memory but constant tables, and no lane's bits
+    depend on the other lanes, the width or the rest of the program. `fma`: the target has fused multiply-add.
+    `inline=False` leaves out `alwaysinline`.
 
-    Intrinsics are not declared: LLVM's parser knows them. C library functions are, when a row still needs one.
+    Nothing is declared: no library is called, and LLVM's parser knows the intrinsics.
     """
     if width < 1:
         raise ValueError(f"define: width must be at least 1, got {width}")
-    if dtype not in FORMATS:
-        raise ValueError(f"define: dtype {dtype!r} is not one of {', '.join(FORMATS)}")
-    module = Module(width, fma, FORMATS[dtype])
+    if dtype not in DTYPES:
+        raise ValueError(f"define: dtype {dtype!r} is not one of {', '.join(DTYPES)}")
+    wide = dtype == "float64"
+    module = Module(width if wide else inner_width(width), fma)
     attributes = ATTRIBUTES if inline else "nounwind"
+    texts = []
     for name in sorted(set(names)):
-        _define(module, name, attributes)
-    return "\n".join(module.definitions.values())
+        symbol = f"@hy.{name}"
+        arity, results, build = _function(name)
+        _define(module, symbol if wide else f"{symbol}.f64", arity, build, attributes)
+        if not wide:
+            texts.append(widened(symbol, f"{symbol}.f64", width, arity, results, attributes))
+    return "\n".join([*module.definitions.values(), *texts])
 
 
-def _define(module: Module, name: str, attributes: str) -> None:
-    symbol = f"@hy.{name}"
+def _define(module: Module, symbol: str, arity: int, build: Builder, attributes: str) -> None:
+    module.define(symbol, lambda: write_function(module, symbol, arity, build, attributes))
+
+
+def _function(name: str) -> tuple[int, int, Builder]:
+    """Arguments, results and builder of a name."""
     if name.startswith("polygamma."):
-        build = polygamma(_order(name))
-        module.define(symbol, lambda: write_function(module, symbol, 1, build, attributes))
-    elif name == "polygamma":
+        return 1, 1, polygamma(_order(name))
+    if name == "polygamma":
         raise ValueError('define: "polygamma" needs its order: "polygamma.1"')
-    elif name in FUNCTIONS:
-        row = FUNCTIONS[name]
-        module.define(symbol, lambda: write_function(module, symbol, row.arity, row.build, attributes))
-    else:
+    if name not in FUNCTIONS:
         raise ValueError(f"define: no vector function {name!r}; known: {', '.join(FUNCTIONS)}")
+    row = FUNCTIONS[name]
+    return row.arity, row.results, row.build
 
 
 def _order(name: str) -> int:

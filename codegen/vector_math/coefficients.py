@@ -47,6 +47,19 @@ EXPM1 = _floats("""
     0x1.393748a1a5128p-29
 """)
 
+# exp(r) - 1 = r + r²/2 + r³ Q(r), |r| <= ln 2 / 2; relative; error 2.4e-17
+TANH = _floats("""
+    0x1.555555555553ep-3
+    0x1.5555555553b03p-5
+    0x1.1111111118d16p-7
+    0x1.6c16c17a030d7p-10
+    0x1.a01a0171a9299p-13
+    0x1.a019b38c2a474p-16
+    0x1.71de977571cb5p-19
+    0x1.2897796f14350p-22
+    0x1.ae491e473600dp-26
+""")
+
 # sinh(r) = r + r z S(z), z = r², |r| <= ln 2 / 2; relative; error 2.7e-19
 SINH = _floats("""
     0x1.5555555555559p-3
@@ -151,8 +164,7 @@ ERFC_SMALL = _floats("""
     0x1.88484257ae9a9p-20
 """)
 
-# erfc(x) = e^(-x²) c (1 + t Q(t))/(x + 0.4375), t = (x - k)/(x + k), k = 3.5, 0.5 <= x <= 27.3, c in two parts;
-# relative; error 7.6e-19
+# erfc(x) = e^(-x²) c (1 + t Q(t))/(x + 0.4375), t = (x - k)/(x + k), k = 3.5, 0.5 <= x <= 27.3, c in two parts; relative; error 7.6e-19
 ERFC_LARGE = _floats("""
     0x1.39126f3a6ad70p-1
     -0x1.713d809721d69p-55

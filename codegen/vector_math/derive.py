@@ -88,6 +88,18 @@ def expm1() -> Numbers:
 
 
 @derived
+def tanh() -> Numbers:
+    limit = 0.3467
+    return fitted(
+        "exp(r) - 1 = r + r²/2 + r³ Q(r), |r| <= ln 2 / 2; relative",
+        lambda r: (mp.expm1(r) - r - r**2 / 2) / r**3,
+        (-limit, limit),
+        list(range(9)),
+        lambda r: r**3 / mp.expm1(r),
+    )
+
+
+@derived
 def sinh() -> Numbers:
     limit = 0.3467
     return fitted(

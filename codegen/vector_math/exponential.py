@@ -153,7 +153,20 @@ def cosh(x: Vector) -> Vector:
 
 
 def tanh(x: Vector) -> Vector:
-    """tanh x = sinh x / cosh x, the quotient of two unrounded sums; ±1 beyond ±19.07."""
-    s, k = half_hyperbolic(at_most(abs(x), 22.0))
-    magnitude = quotient(s, k)
+    """tanh x = E/(E + 2), E = e^(2|x|) - 1; ±1 beyond ±19.07.
+
+    With 2|x| = n ln 2 + r and e^r = 1 + p it is ((1 - 2^-n) + p)/((1 + 2^-n) + p), both unrounded, p = r + r²/2 + r³ Q(r) with
+    the minimax polynomial TANH.
+    """
+    format = x.body.module.format
+    y = at_most(abs(x), 22.0) * 2.0
+    n, shifted = round_to_integer(y * LOG2_E)
+    r = reduce(y, n)
+    square = r.hi * r.hi
+    curved = fma(square, 0.5, fma(square * r.hi, estrin(r.hi, c.TANH), fma(r.lo, r.hi, r.lo)))
+    shrunk = ((format.bias << format.fraction_bits) - (shifted.bits << format.fraction_bits)).real
+    # from n = 53 on 1 + 2^-n is rounded, and both take part in that
+    more = 1.0 + shrunk
+    above, below = fast_two_sum(fma(shrunk, -2.0, more), r.hi), fast_two_sum(more, r.hi)
+    magnitude = quotient(fast_two_sum(above.hi, above.lo + curved), fast_two_sum(below.hi, below.lo + curved))
     return copysign(select(abs(x) < 2.0**-28, abs(x), magnitude), x)

@@ -25,15 +25,11 @@ class Format:
     bias: int
 
     @property
-    def suffix(self) -> str:
-        return f"f{self.bits}"
-
-    @property
     def integer(self) -> str:
         return f"i{self.bits}"
 
 
-FORMATS = {"float64": Format("double", 64, 52, 1023), "float32": Format("float", 32, 23, 127)}
+FLOAT64 = Format("double", 64, 52, 1023)
 
 
 @dataclass
@@ -42,7 +38,7 @@ class Module:
 
     width: int
     fma: bool
-    format: Format
+    format: Format = FLOAT64
     definitions: dict[str, str] = field(default_factory=dict)
 
     def define(self, symbol: str, write: Callable[[], str]) -> None:
@@ -82,13 +78,11 @@ class Body:
     def intrinsic(self, name: str, *arguments: Vector) -> Vector:
         """Call an element-wise LLVM intrinsic."""
         module, typ = self.module, self.module.type_of(Vector)
-        suffix = module.format.suffix if module.width == 1 else f"v{module.width}{module.format.suffix}"
+        lanes = "" if module.width == 1 else f"v{module.width}"
         operands = ", ".join(f"{typ} {argument.text}" for argument in arguments)
-        return Vector(self, self.append(f"call {typ} @llvm.{name}.{suffix}({operands})"))
+        return Vector(self, self.append(f"call {typ} @llvm.{name}.{lanes}f{module.format.bits}({operands})"))
 
     def real(self, number: float) -> Vector:
-        if self.module.format.bits == 32:
-            number = struct.unpack("<f", struct.pack("<f", number))[0]
         (pattern,) = struct.unpack("<Q", struct.pack("<d", number))
         return Vector(self, self._splat(self.module.format.real, f"0x{pattern:016X}"))
 

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from codegen.target import Target, host
 from codegen.vector_math import FUNCTIONS, define
-from codegen.vector_math.ir import FORMATS
 
 Array = NDArray[np.floating]
 
@@ -23,16 +22,26 @@ def shape_of(name: str) -> tuple[int, int]:
     return (1 if "." in name else row.arity), row.results
 
 
+SCALARS = {"float64": ("double", 8), "float32": ("float", 4)}
+
+
+def lanes(target: Target, dtype: str) -> int:
+    """As many float64 as the target's width says, twice as many float32 (but one for one)."""
+    return target.width if dtype == "float64" or target.width == 1 else 2 * target.width
+
+
 def loop(name: str, target: Target, dtype: str = "float64") -> str:
     """IR of `void @loop_NAME(i64 n, ptr x0, …, ptr r0, …)` over contiguous arrays, n a positive multiple of the
     width."""
     arity, results = shape_of(name)
-    scalar, align = FORMATS[dtype].real, FORMATS[dtype].bits // 8
-    typ = scalar if target.width == 1 else f"<{target.width} x {scalar}>"
+    scalar, align = SCALARS[dtype]
+    width = lanes(target, dtype)
+    typ = scalar if width == 1 else f"<{width} x {scalar}>"
     result = typ if results == 1 else "{ " + ", ".join([typ] * results) + " }"
     pointers = [f"x{i}" for i in range(arity)] + [f"r{i}" for i in range(results)]
+    parameters = ", ".join(f"ptr noalias %{p}" for p in pointers)
     lines = [
-        f"define void @loop_{name}(i64 %times, i64 %n, {', '.join(f'ptr noalias %{p}' for p in pointers)}) {target.attributes} {{",
+        f"define void @loop_{name}(i64 %times, i64 %n, {parameters}) {target.attributes} {{",
         "entry:\n  br label %again",
         "again:\n  %round = phi i64 [ 0, %entry ], [ %next.round, %done ]\n  br label %body",
         "body:\n  %i = phi i64 [ 0, %again ], [ %next, %end ]",
@@ -47,7 +56,7 @@ def loop(name: str, target: Target, dtype: str = "float64") -> str:
             lines += [f"  %y{i} = extractvalue {result} %y, {i}", f"  store {typ} %y{i}, ptr %p.r{i}, align {align}"]
     lines += [
         "  br label %end\nend:",
-        f"  %next = add i64 %i, {target.width}",
+        f"  %next = add i64 %i, {width}",
         "  %more = icmp ult i64 %next, %n",
         "  br i1 %more, label %body, label %done",
         "done:\n  %next.round = add i64 %round, 1",
@@ -76,8 +85,9 @@ class Trial:
         base = target or host()
         self.target = replace(base, width=base.width if width is None else width, fma=base.fma if fma is None else fma)
         self.dtype = np.dtype(dtype)
+        self.lanes = lanes(self.target, dtype)
         names = list(names)
-        self.ir = define(names, width=self.target.width, fma=self.target.fma, dtype=dtype)
+        self.ir = define(names, width=self.lanes, fma=self.target.fma, dtype=dtype)
         self.ir += "".join(loop(name, self.target, dtype) for name in names)
         module = llvm.parse_assembly(self.ir)
         module.verify()
@@ -96,7 +106,7 @@ class Trial:
 
     def __call__(self, name: str, *arguments: Array) -> Array | tuple[Array, ...]:
         size = arguments[0].size
-        padded = -(-size // self.target.width) * self.target.width
+        padded = -(-size // self.lanes) * self.lanes
         inputs = [np.resize(np.ascontiguousarray(a, dtype=self.dtype), padded) for a in arguments]
         outputs = [np.empty(padded, dtype=self.dtype) for _ in range(shape_of(name)[1])]
         self.function(name)(1, padded, *(a.ctypes.data for a in [*inputs, *outputs]))

@@ -9,7 +9,7 @@ from codegen.vector_math import coefficients as c
 from codegen.vector_math.double_double import Pair, add, fast_two_sum, multiply, quotient, two_sum
 from codegen.vector_math.exponential import round_to_integer
 from codegen.vector_math.ir import Integer, Mask, Module, Vector, fma, rare, select, write_function
-from codegen.vector_math.polynomial import estrin, horner
+from codegen.vector_math.polynomial import estrin
 
 SMALL = 2.0**20  # up to here n is small enough for `reduce_small`
 HUGE_SYMBOL = "@hy.reduce_huge"
