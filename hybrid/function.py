@@ -12,6 +12,7 @@ import numpy as np
 from codegen.program import Program
 from hybrid import latex as typeset
 from hybrid import sympy_bridge, trace
+from hybrid.compose import compose, composable
 from hybrid.definition import Argument, Definition, Derivation, Formula, SymPySource
 from hybrid.differentiate import (
     ONE,
@@ -24,7 +25,7 @@ from hybrid.differentiate import (
     reverse,
 )
 from hybrid.errors import ArgumentError, ShapeError
-from hybrid.kernel import Kernel, compile
+from hybrid.kernel import Kernel, bind_arguments, compile
 from hybrid.lower import Result, lower
 from hybrid.simplify import REAL, Rules, simplify
 
@@ -246,7 +247,13 @@ class Function(Formula):
 
     # --- evaluation ---------------------------------------------------------------------------------------------------
     def __call__(self, *args: Any, **named: Any) -> Any:
-        """Evaluate on numbers or arrays of shape batch + argument shape; compiled and verified on first use."""
+        """Evaluate on numbers or arrays of shape batch + argument shape; compiled and verified on first use.
+
+        Called on symbolic arrays, inside a function that is being traced, it becomes part of that function. Called on
+        tensors of the numeric tape it is recorded there, by its original source.
+        """
+        if any(map(composable, args)) or any(map(composable, named.values())):
+            return compose(self, bind_arguments(self.name, self.arguments, args, named))
         return self.kernel(*args, **named)
 
     @cached_property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,7 @@ class Kernel:
         Raises ArgumentError for missing, unknown or surplus arguments, ShapeError for shapes that do not fit,
         InputTypeError for complex or non-numeric data.
         """
-        arrays = [self._array(a, v) for a, v in zip(self.arguments, self._bind(args, named), strict=True)]
+        arrays = [self._array(a, v) for a, v in zip(self.arguments, bind_arguments(self.name, self.arguments, args, named), strict=True)]
         if threads is not None and threads < 1:
             raise ArgumentError(f"{self.name}: threads must be at least 1, got {threads}")
         if self.packed:
@@ -88,23 +88,6 @@ class Kernel:
         if dtype is not None:
             results = tuple(np.asarray(result).astype(dtype, copy=False)[()] for result in results)
         return results[0] if len(self.formulas) == 1 else results
-
-    def _bind(self, args: Sequence[Any], named: dict[str, Any]) -> list[Any]:
-        names = [argument.name for argument in self.arguments]
-        expected = f"{self.name} takes {len(names)} arguments ({', '.join(names)})"
-        if len(args) > len(names):
-            raise ArgumentError(f"{expected}, got {len(args)}")
-        if not named:
-            if len(args) < len(names):
-                raise ArgumentError(f"{expected}; missing: {', '.join(names[len(args) :])}")
-            return list(args)
-        unknown = [name for name in named if name not in names]
-        twice = [name for name in named if name in names[: len(args)]]
-        missing = [name for name in names[len(args) :] if name not in named]
-        for problem, which in (("unknown", unknown), ("given twice", twice), ("missing", missing)):
-            if which:
-                raise ArgumentError(f"{expected}; {problem}: {', '.join(which)}")
-        return [*args, *[named[name] for name in names[len(args) :]]]
 
     def _array(self, argument: Argument, value: Any) -> NDArray[Any]:
         try:
@@ -182,6 +165,27 @@ class Kernel:
         results = ", ".join(f"{r.name}{list(r.shape)}" if r.shape else r.name for r in self.program.results)
         checked = "unchecked" if self.certificate is None else "verified"
         return f"<Kernel {self.name}({arguments}) -> {results}: {self.operations} operations, {checked}>"
+
+
+def bind_arguments(
+    function: str, arguments: Sequence[Argument], args: Sequence[Any], named: Mapping[str, Any]
+) -> list[Any]:
+    """One value per argument, in order, from positional and named ones. Raises ArgumentError when they do not fit."""
+    names = [argument.name for argument in arguments]
+    expected = f"{function} takes {len(names)} arguments ({', '.join(names)})"
+    if len(args) > len(names):
+        raise ArgumentError(f"{expected}, got {len(args)}")
+    if not named:
+        if len(args) < len(names):
+            raise ArgumentError(f"{expected}; missing: {', '.join(names[len(args) :])}")
+        return list(args)
+    unknown = [name for name in named if name not in names]
+    twice = [name for name in named if name in names[: len(args)]]
+    missing = [name for name in names[len(args) :] if name not in named]
+    for problem, which in (("unknown", unknown), ("given twice", twice), ("missing", missing)):
+        if which:
+            raise ArgumentError(f"{expected}; {problem}: {', '.join(which)}")
+    return [*args, *[named[name] for name in names[len(args) :]]]
 
 
 def compile(*functions: Formula, name: str | None = None, verify: bool = True, rules: str = "real") -> Kernel:
