@@ -25,7 +25,7 @@ def in_pieces(partial: Callable[..., Any], g: Any, value: Any) -> Any:
     return result
 
 
-# tanh(a + r) = (tanh a + tanh r) / (1 + tanh a tanh r), with a the multiple of 1/256 next to x: tanh a comes from a table,
+# tanh(a + r) = (tanh a + tanh r) / (1 + tanh a tanh r), a the multiple of 1/256 next to x: tanh a comes from a table,
 # and tanh r = r − r³/3 + 2r⁵/15 to 3·10⁻¹⁸ for |r| ≤ 1/512. The table wraps around, and has −0 at 0 so that signs stay.
 _STEPS, _ENTRIES, _END = 256, 1 << 14, 20.0
 _INTEGERS = 1.5 * 2.0**52  # a float64 of this size holds integers in its lowest bits
