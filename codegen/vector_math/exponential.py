@@ -69,15 +69,20 @@ def exp2(x: Vector) -> Vector:
     return scale_by_power(exp_reduced(Pair(product.hi, fma(r, c.LN2_FULL[1], product.lo))), shifted)
 
 
-def exp_of_pair(x: Pair) -> Vector:
-    """e^(x.hi + x.lo), |x.lo| <= 1/4; overflow, underflow and nan as `exp` for x.hi; little above half an ulp."""
-    hi = at_least(at_most(x.hi, 711.0), -746.0)
-    n, shifted = round_to_integer(hi * LOG2_E, 2 * hi.body.module.format.bias)
-    reduced = reduce(hi, n)
+def exp_unscaled(x: Pair, offset: int) -> tuple[Vector, Vector]:
+    """e^(x.hi + x.lo) / 2^n to little above half an ulp, |x.lo| <= 1/4, and n + offset in a float's low bits."""
+    n, shifted = round_to_integer(x.hi * LOG2_E, offset)
+    reduced = reduce(x.hi, n)
     r = fast_two_sum(reduced.hi, reduced.lo + x.lo)
     one = fast_two_sum(1.0, r.hi)
     curved = fma(r.hi * r.hi, estrin(r.hi, c.EXP), r.lo)
-    return scale_by_power(one.hi + (one.lo + curved), shifted)
+    return one.hi + (one.lo + curved), shifted
+
+
+def exp_of_pair(x: Pair) -> Vector:
+    """e^(x.hi + x.lo), |x.lo| <= 1/4; overflow, underflow and nan as `exp` for x.hi; little above half an ulp."""
+    bounded = Pair(at_least(at_most(x.hi, 711.0), -746.0), x.lo)
+    return scale_by_power(*exp_unscaled(bounded, 2 * x.hi.body.module.format.bias))
 
 
 # expm1 rounds x/ln 2 - EXPM1_SHIFT, so that r lies in [-0.251, 0.4423]: then 2^n e^r - 1 cancels little at n = 1; and

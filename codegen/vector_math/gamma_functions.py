@@ -17,7 +17,7 @@ from codegen.vector_math.double_double import (
 )
 from codegen.vector_math.exponential import LOG2_E, reduce, round_to_integer, scale_by_power
 from codegen.vector_math.ir import Mask, Vector, at_most, copysign, fma, rare, select, write_function
-from codegen.vector_math.logarithm import log_sum
+from codegen.vector_math.logarithm import exponent_and_fraction, log_sum
 from codegen.vector_math.polynomial import estrin, horner
 from codegen.vector_math.power import log_pair
 from codegen.vector_math.trigonometric import cos_terms, sin_terms
@@ -81,7 +81,7 @@ def stirling(x: Vector) -> Stirling:
     w = select(small, x + ASYMPTOTIC, x)
     rounding = select(small, x - (w - ASYMPTOTIC), 0.0)
     inverse = 1.0 / w
-    logarithm = log_pair(w)
+    logarithm = log_pair(exponent_and_fraction(w))
     main = sum_terms(sum_terms(product_terms(logarithm, Pair(w - 0.5, body.real(0.0))), -w), c.HALF_LOG_TWO_PI[0])
     # the derivative ψ(w) ≈ ln w - 1/(2 w) carries the rounding of w
     moved = rounding * fma(inverse, -0.5, logarithm.hi)

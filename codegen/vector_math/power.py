@@ -6,22 +6,22 @@ from math import inf, nan
 
 from codegen.vector_math import coefficients as c
 from codegen.vector_math.double_double import Pair, fast_two_sum, multiply, quotient_terms, two_prod
-from codegen.vector_math.exponential import exp_of_pair
+from codegen.vector_math.exponential import exp_of_pair, exp_unscaled, power_of_two
 from codegen.vector_math.ir import Vector, at_least, at_most, copysign, fma, rare, select, write_function
-from codegen.vector_math.logarithm import positive_parts
+from codegen.vector_math.logarithm import Parts, exponent_and_fraction, positive_parts
 from codegen.vector_math.polynomial import estrin
 
 UNUSUAL_SYMBOL = "@hy.pow_unusual"
 
 
-def log_pair(x: Vector) -> Pair:
-    """ln x to about 2^-65 of itself, for positive finite x.
+def log_pair(parts: Parts) -> Pair:
+    """ln x to about 2^-65 of itself, for x = 2^k m in `parts`.
 
-    x = 2^k (1 + f), s = f/(2 + f) to twice the precision, ln(1 + f) = 2 s + s z (2/3 + z R(z)), z = s², with the
-    minimax polynomial LOG_PAIR.
+    m = 1 + f, s = f/(2 + f) to twice the precision, ln(1 + f) = 2 s + s z (2/3 + z R(z)), z = s², with the minimax
+    polynomial LOG_PAIR.
     """
-    body = x.body
-    k, m, _ = positive_parts(x)
+    k, m, _ = parts
+    body = m.body
     f = m - 1.0
     s = quotient_terms(Pair(f, body.real(0.0)), fast_two_sum(2.0, f))
     square = two_prod(s.hi, s.hi)
@@ -42,22 +42,37 @@ def pow(x: Vector, y: Vector) -> Vector:
     module = x.body.module
     symbol = UNUSUAL_SYMBOL
     module.define(symbol, lambda: write_function(module, symbol, 3, pow_unusual, "cold noinline nounwind"))
-    # |ln x| >= 2^-53 unless it is 0: beyond 2^70 the size of y does not matter
-    bounded = at_least(at_most(y, 2.0**70), -(2.0**70))
-    logarithm = log_pair(abs(x))
-    product = two_prod(logarithm.hi, bounded)
-    low = fma(logarithm.lo, bounded, product.lo)
-    # where the exponential overflows or vanishes the low part is not small
-    value = exp_of_pair(Pair(product.hi, at_least(at_most(low, 0.25), -0.25)))
-    usual = (x > 0.0) & (x < inf) & (abs(y) < inf)
-    (value,) = rare(~usual, symbol, [x, y], [value])
+    logarithm = log_pair(exponent_and_fraction(x))
+    product = two_prod(logarithm.hi, y)
+    low = fma(logarithm.lo, y, product.lo)
+    power, shifted = exp_unscaled(Pair(product.hi, low), module.format.bias)
+    usual = (x >= 2.0**-1022) & (x < inf) & (abs(product.hi) < 708.0)
+    (value,) = rare(~usual, symbol, [x, y], [power * power_of_two(shifted)])
     return value
 
 
-def pow_unusual(x: Vector, y: Vector, value: Vector) -> Vector:
-    """`value` = |x|^y for finite nonzero x and finite y, put right where x <= 0, x or y is infinite or nan."""
-    body = x.body
+def size_of_power(a: Vector, y: Vector) -> Vector:
+    """a^y for positive finite a and finite y, overflow and underflow included."""
+    # |ln a| >= 2^-53 unless it is 0: beyond 2^70 the size of y does not matter
+    bounded = at_least(at_most(y, 2.0**70), -(2.0**70))
+    logarithm = log_pair(positive_parts(a))
+    product = two_prod(logarithm.hi, bounded)
+    low = fma(logarithm.lo, bounded, product.lo)
+    # where the exponential overflows or vanishes the low part is not small
+    return exp_of_pair(Pair(product.hi, at_least(at_most(low, 0.25), -0.25)))
+
+
+def pow_unusual(x: Vector, y: Vector, usual: Vector) -> Vector:
+    """`usual`, but the value by C's rules in the lanes for which `pow` is not made."""
+    value = pow_by_rules(x, y)
+    regular = (x >= 2.0**-1022) & (x < inf) & (abs(log_pair(exponent_and_fraction(x)).hi * y) < 708.0)
+    return select(regular, usual, value)
+
+
+def pow_by_rules(x: Vector, y: Vector) -> Vector:
+    """x^y for all arguments [C17, F.10.4.4]."""
     a, b = abs(x), abs(y)
+    value = size_of_power(a, y)
     grows = (a > 1.0) ^ (y < 0.0)
     limit = select(grows, inf, 0.0)
     extreme = a.equals(0.0) | a.equals(inf) | b.equals(inf)
@@ -71,4 +86,4 @@ def pow_unusual(x: Vector, y: Vector, value: Vector) -> Vector:
     value = select(odd, copysign(value, x), value)
     value = select((x < 0.0) & ~integer & (a < inf), nan, value)
     value = select(x.is_nan() | y.is_nan(), nan, value)
-    return select(y.equals(0.0) | x.equals(1.0), body.real(1.0), value)
+    return select(y.equals(0.0) | x.equals(1.0), x.body.real(1.0), value)
