@@ -94,8 +94,8 @@ def kind_option(default: str | None) -> Callable[[Any], Any]:
         type=click.Choice(list(KINDS)),
         multiple=True,
         default=[default] if default else None,
-        help="What to derive; may be repeated. "
-        + ("" if default else "The default is the gradient of a scalar, the Jacobian of anything else."),
+        help="What to derive; may be repeated."
+        + ("" if default else " The default is the gradient of a scalar, the Jacobian of anything else."),
         show_default=bool(default),
     )
 
