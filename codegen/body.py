@@ -132,9 +132,9 @@ class Body:
     def literal(self, value: str, kind: str = "double") -> str:
         return f"splat ({kind} {value})" if self.layout.target.width > 1 else value
 
-    def part(self, index: int) -> Function:
+    def part(self, index: int, linkage: str = "internal") -> Function:
         """Part `index` as a loop over the vectors between two points of a block."""
-        return _Part(self, index).write()
+        return _Part(self, index, linkage).write()
 
 
 def _sine_pairs(program: Program) -> dict[int, int]:
@@ -150,16 +150,19 @@ def _sine_pairs(program: Program) -> dict[int, int]:
     return pairs
 
 
+def part_head(index: int, linkage: str) -> str:
+    """The declaration of a part."""
+    parameters = "ptr noalias %rows, ptr noalias readonly %table, i64 %from, i64 %to"
+    return f"{linkage} void @hy.part.{index}({parameters})".lstrip()
+
+
 class _Part:
     """One part while it is written: the IR name of each value seen, and the addresses of scalar operands it uses."""
 
-    def __init__(self, body: Body, index: int) -> None:
+    def __init__(self, body: Body, index: int, linkage: str) -> None:
         self.body, self.index = body, index
         self.program, self.layout = body.layout.program, body.layout
-        self.f = Function(
-            f"define internal void @hy.part.{index}(ptr noalias %rows, ptr noalias readonly %table, "
-            "i64 %from, i64 %to) #1"
-        )
+        self.f = Function(f"define {part_head(index, linkage)} #1")
         self.values: dict[int, str] = {}
         self.addresses: dict[int, str] = {}
         self.in_place: list[tuple[str, str]] = []

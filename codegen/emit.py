@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 from codegen import vector_math
-from codegen.body import Body, Cut, cut
+from codegen.body import Body, Cut, cut, part_head
 from codegen.contract import contract, prune
 from codegen.driver import RUN, driver, entries
 from codegen.layout import Layout
@@ -16,6 +15,8 @@ from codegen.target import Target
 
 # Calls of vector functions up to which these are inlined.
 INLINED_CALLS = 60
+# Parts of a long body per module: between modules a compilation can be interrupted, and its memory is freed.
+PARTS_PER_MODULE = 32
 
 # Names a symbol must not take: C and C++ keywords, and what LLVM or vector_math may call in the C library.
 _TAKEN = """
@@ -48,7 +49,9 @@ def emit(program: Program, target: Target) -> str:
     `void @s_batch(i64 n, ptr x…, ptr r…)`: n points, arrays `(n,) + shape` in C order;
     `void @s(ptr x…, ptr r…)`: one point. All give the same bits.
     """
-    return "\n".join([emit_program(program, target, external=False), driver(target), ending(target)])
+    layout, pieces = lay_out(program, target)
+    text = _program_text(Body(layout, pieces), symbol(program.name), "internal")
+    return "\n".join([*text, driver(target), ending(target)])
 
 
 def lay_out(program: Program, target: Target) -> tuple[Layout, Cut]:
@@ -60,35 +63,55 @@ def lay_out(program: Program, target: Target) -> tuple[Layout, Cut]:
 
 def emit_driver(target: Target) -> str:
     """The part of `emit` that is the same for every program of a target, as a module of its own with `@hy.run`."""
-    return "\n".join([f'target triple = "{target.triple}"\n', driver(target, "dso_local"), ending(target)])
+    return "\n".join([_triple(target), driver(target, "dso_local"), ending(target)])
 
 
-def emit_program(program: Program, target: Target, *, external: bool = True) -> str:
-    """The part of `emit` that belongs to the program: with `external`, a module that needs `emit_driver`'s."""
+def emit_program(program: Program, target: Target) -> list[str]:
+    """The part of `emit` that belongs to the program, as modules that need `emit_driver`'s; several if it is long."""
     layout, pieces = lay_out(program, target)
     body = Body(layout, pieces)
-    parts = [str(body.part(index)) for index in range(len(pieces.parts))]
-    text = [
-        f'target triple = "{target.triple}"\n',
-        *entries(layout, symbol(program.name), len(parts), "dso_local" if external else "internal"),
-        *parts,
-        _vector_functions(body.called, target, inline=sum(body.called.values()) <= INLINED_CALLS),
-    ]
-    if external:
-        text += [f"declare {RUN}\n", ending(target)]
-    return "\n".join(text)
+    count = len(pieces.parts)
+    if count <= PARTS_PER_MODULE:
+        return [
+            "\n".join([*_program_text(body, symbol(program.name), "dso_local"), f"declare {RUN}\n", ending(target)])
+        ]
+    declarations = [f"declare {part_head(index, '')}\n" for index in range(count)]
+    start = [_triple(target), *entries(layout, symbol(program.name), count, "dso_local"), *declarations]
+    modules = ["\n".join([*start, f"declare {RUN}\n", ending(target)])]
+    for first in range(0, count, PARTS_PER_MODULE):
+        body.called.clear()
+        numbers = range(first, min(count, first + PARTS_PER_MODULE))
+        parts = [str(body.part(index, "dso_local")) for index in numbers]
+        modules.append("\n".join([_triple(target), *parts, _vector_functions(body), ending(target)]))
+    return modules
+
+
+def _program_text(body: Body, name: str, linkage: str) -> list[str]:
+    """The entries with the given linkage of `@hy.body`, the parts, and the vector functions they call."""
+    count = len(body.pieces.parts)
+    parts = [str(body.part(index)) for index in range(count)]
+    target = body.layout.target
+    return [_triple(target), *entries(body.layout, name, count, linkage), *parts, _vector_functions(body)]
+
+
+def _triple(target: Target) -> str:
+    return f'target triple = "{target.triple}"\n'
 
 
 def ending(target: Target) -> str:
     """What every module ends with: the attributes and metadata that functions refer to."""
+    # Microsoft's linker wants this symbol of every object that computes; elsewhere nobody defines it.
+    used = "@_fltused = weak dso_local global i32 0\n" if target.triple.endswith("windows-msvc") else ""
     return (
-        f"attributes #0 = {{ nounwind {target.attributes} }}\n"
+        f"{used}attributes #0 = {{ nounwind {target.attributes} }}\n"
         f"attributes #1 = {{ nounwind noinline {target.attributes} }}\n"
         "!0 = !{i32 1}\n"
     )
 
 
-def _vector_functions(names: Iterable[str], target: Target, *, inline: bool) -> str:
-    text = vector_math.define(names, width=target.width, fma=target.fma, inline=inline)
+def _vector_functions(body: Body) -> str:
+    """What the parts written so far call: inlined, unless there are many calls."""
+    target, inline = body.layout.target, sum(body.called.values()) <= INLINED_CALLS
+    text = vector_math.define(body.called, width=target.width, fma=target.fma, inline=inline)
     # Their attributes say nothing of the vector width, which a function that is not inlined needs to know.
     return re.sub(r"^(define internal .*) \{$", r"\1 #0 {", text, flags=re.MULTILINE)

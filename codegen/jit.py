@@ -27,13 +27,13 @@ PIPELINE = 2
 class Compiled:
     """A program as native code. Addresses stay valid as long as this object lives.
 
-    seconds: time by phase ("emit", "parse", "optimise", "generate", "link"). object_code: the program's relocatable
-    object file; it needs that of the driver.
+    seconds: time by phase ("emit", "look up", "optimise", "generate", "driver", "link"). objects: the program's
+    relocatable object files, several for a long one; they need that of the driver.
     """
 
     program: Program
     target: Target
-    object_code: bytes = field(repr=False)
+    objects: tuple[bytes, ...] = field(repr=False)
     seconds: dict[str, float]
     _engine: llvm.ExecutionEngine = field(repr=False)
 
@@ -63,7 +63,8 @@ class Compiled:
     def assembly(self) -> str:
         """The optimised native code of the program as assembly text, made anew at each call."""
         machine = self.target.machine()
-        return str(machine.emit_assembly(optimise(emit_program(self.program, self.target), machine)))
+        modules = emit_program(self.program, self.target)
+        return "".join(str(machine.emit_assembly(optimise(module, machine))) for module in modules)
 
 
 def compile(program: Program, target: Target | str | None = None, *, quick: bool | None = None) -> Compiled:
@@ -78,13 +79,13 @@ def compile(program: Program, target: Target | str | None = None, *, quick: bool
         raise ValueError(f"cannot run code for {target.triple} on {host().triple}; codegen.export writes it to files")
     seconds: dict[str, float] = {}
     with _timed(seconds, "emit"):
-        ir = emit_program(program, target)
-    object_code = generate(ir, target, seconds, quick=quick)
+        modules = emit_program(program, target)
+    objects = tuple(generate(module, target, seconds, quick=quick) for module in modules)
     with _timed(seconds, "driver"):
         driver = driver_object(target)
     with _timed(seconds, "link"):
-        engine = link([driver, object_code], target)
-    return Compiled(program, target, object_code, seconds, engine)
+        engine = link([driver, *objects], target)
+    return Compiled(program, target, objects, seconds, engine)
 
 
 @functools.cache
@@ -139,4 +140,4 @@ def link(objects: list[bytes], target: Target) -> llvm.ExecutionEngine:
 def _timed(seconds: dict[str, float], phase: str) -> Iterator[None]:
     start = time.perf_counter()
     yield
-    seconds[phase] = time.perf_counter() - start
+    seconds[phase] = seconds.get(phase, 0.0) + time.perf_counter() - start

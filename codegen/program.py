@@ -34,8 +34,8 @@ def _rows(names: str, operands: tuple[str, ...], result: str = REAL) -> dict[str
     return {name: Instruction(name, operands, result) for name in names.split()}
 
 
-# `mod` is Python's (sign of the divisor), `fmod` is C's; `rint` rounds half to even; `sign` keeps NaN and gives +0 at ±0;
-# `polygamma`'s first operand is its order and must be a constant; minimum and maximum propagate NaN.
+# `mod` is Python's (sign of the divisor), `fmod` is C's; `rint` rounds half to even; `sign` keeps NaN and gives +0 at
+# ±0; `polygamma`'s first operand is its order and must be a constant; minimum and maximum propagate NaN.
 INSTRUCTIONS: dict[str, Instruction] = (
     _rows("add sub mul div minimum maximum copysign pow atan2 hypot mod fmod polygamma", (REAL, REAL))
     | _rows("neg abs sign sqrt cbrt floor ceil trunc rint", (REAL,))

@@ -13,7 +13,7 @@ from codegen.program import INSTRUCTIONS, MASK, Program
 HELPERS: dict[str, str] = {
     "minimum": "static double codegen_minimum(double a, double b) { return a != a ? a : a < b ? a : b; }",
     "maximum": "static double codegen_maximum(double a, double b) { return a != a ? a : a > b ? a : b; }",
-    "sign": "static double codegen_sign(double a) { return a > 0 ? 1 : a < 0 ? -1 : a; }",
+    "sign": "static double codegen_sign(double a) { return a > 0 ? 1 : a < 0 ? -1 : a == 0 ? 0 : a; }",
     "mod": """\
 static double codegen_mod(double a, double b)
 {

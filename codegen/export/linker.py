@@ -32,7 +32,7 @@ def link_shared(object_code: bytes, name: str, target: Target) -> bytes:
     library = f"{name}{shared_suffix(target)}"
     with tempfile.TemporaryDirectory(prefix="codegen-") as folder:
         (Path(folder) / "kernel.o").write_bytes(object_code)
-        arguments = [*command, "-o", library, "kernel.o", *_options(command[0], library, target)]
+        arguments = [*command, "-o", library, "kernel.o", *_options(command, library, target)]
         done = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"linking {library} with {Path(command[0]).name} failed: {done.stderr.strip()}")
@@ -70,13 +70,14 @@ def _zig_target(target: Target) -> str:
     return f"{arch}-{system}"
 
 
-def _options(command: str, library: str, target: Target) -> list[str]:
+def _options(command: list[str], library: str, target: Target) -> list[str]:
     """What makes the result a shared library without a build identifier or start-up code of the machine's compiler."""
     if "apple" in target.triple:
         return ["-dynamiclib", f"-Wl,-install_name,@rpath/{library}"]
     if "windows" in target.triple:
-        return ["-shared"]
-    if Path(command).name.startswith("ld"):
+        # No date in the file: each linker has its own word for it.
+        return ["-shared", "-s", "-Wl,/Brepro" if "ziglang" in command else "-Wl,--no-insert-timestamp"]
+    if Path(command[0]).name.startswith("ld"):
         return ["-shared", "-soname", library, "--build-id=none", "--hash-style=gnu", "-z", "noexecstack"]
     wanted = ["-soname," + library, "--build-id=none", "--as-needed", "-z,noexecstack"]
     return ["-shared", "-nostartfiles", *[f"-Wl,{option}" for option in wanted], "-lm"]

@@ -27,7 +27,7 @@ MEANING: dict[str, Callable] = {
     "polygamma": lambda n, x: special.polygamma(np.int64(n), x),
     "neg": np.negative,
     "abs": np.abs,
-    "sign": lambda x: np.where(x > 0, 1.0, np.where(x < 0, -1.0, x)),
+    "sign": np.sign,
     "sqrt": np.sqrt,
     "cbrt": np.cbrt,
     "floor": np.floor,

@@ -8,6 +8,7 @@ import pytest
 
 import codegen
 from codegen import INSTRUCTIONS, Array, Program, body, compile, host, layout, make_ufunc
+from codegen import emit as emit_module
 from codegen.contract import contract, prune
 from codegen.emit import emit
 from codegen.target import NAMED
@@ -92,6 +93,20 @@ def test_bits_do_not_depend_on_width_or_cut(seed, programs, sample, monkeypatch)
             results = make_ufunc(compile(program, at_width(width)))(*arguments)
             for result, other in zip(results, expected, strict=True):
                 assert (bits(result) == bits(other)).all(), (part, width, str(program))
+
+
+def test_long_programs_are_several_modules(programs, sample, monkeypatch):
+    program = programs(300, 2, "add sub mul exp sin cos select", reach=150)
+    arguments = sample(program, (11,), 0)
+    expected = make_ufunc(compile(program))(*arguments)
+    for name in ("PART", "WHOLE"):
+        monkeypatch.setattr(body, name, 20)
+    monkeypatch.setattr(emit_module, "PARTS_PER_MODULE", 2)
+    compiled = compile(program)
+    assert len(compiled.objects) == 4
+    for result, other in zip(make_ufunc(compiled)(*arguments), expected, strict=True):
+        assert (bits(result) == bits(other)).all()
+    assert compiled.assembly().count("hy.part.3:") == 1
 
 
 def test_large_scratch_comes_from_the_heap(programs, sample, meaning, monkeypatch):

@@ -246,3 +246,13 @@ def test_comments_cannot_be_left(tmp_path):
     export(program, tmp_path, formats=["h", "c"])
     assert "*/ int" not in (tmp_path / "f.h").read_text()
     run(tool("gcc", "clang"), "-std=c99", *WARNINGS, "-fsyntax-only", tmp_path / "f.c")
+
+
+@pytest.mark.parametrize("target", ["x86-64-v3", "aarch64", "x86-64-windows", "aarch64-macos"])
+@pytest.mark.long
+def test_ziglang_links_for_other_machines(target, tmp_path, program, monkeypatch):
+    pytest.importorskip("ziglang")
+    monkeypatch.setattr(linker.shutil, "which", lambda name: None)
+    first, again = (export(program, tmp_path / folder, "f", ["so"], target)[0] for folder in "ab")
+    assert first.read_bytes() == again.read_bytes()
+    assert b"f_batch" in first.read_bytes()
