@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ import codegen
 from codegen import export as files
 from codegen.binding import MAX_OPERANDS
 from hybrid.certificate import Certificate
+from hybrid.compose import composable
 from hybrid.definition import Argument, Formula
 from hybrid.errors import ArgumentError, InputTypeError, ShapeError
 from hybrid.graph import Graph
 from hybrid.lower import Result, lower
+from hybrid.recorded import Recorded
 from hybrid.simplify import RULE_SETS, operations, simplify
 from hybrid.verify import Subject, verify
 
@@ -71,11 +74,21 @@ class Kernel:
         threads : how many threads share a large batch; default HYBRID_NUM_THREADS, else the processors available. The
             numbers do not depend on it.
 
+        Tensors of the numeric tape are accepted too: the call is then recorded, and differentiated through the compiled
+        vector–Jacobian product.
+
         Returns one array (a NumPy float for a single number), or a tuple with one per function.
         Raises ArgumentError for missing, unknown or surplus arguments, ShapeError for shapes that do not fit,
         InputTypeError for complex or non-numeric data.
         """
-        arrays = [self._array(a, v) for a, v in zip(self.arguments, bind_arguments(self.name, self.arguments, args, named), strict=True)]
+        if any(map(composable, args)) or any(map(composable, named.values())):
+            if out is not None or dtype is not None:
+                raise ArgumentError(f"{self.name}: out= and dtype= do not go with tensors")
+            return self.recorded(*bind_arguments(self.name, self.arguments, args, named))
+        arrays = [
+            self._array(a, v)
+            for a, v in zip(self.arguments, bind_arguments(self.name, self.arguments, args, named), strict=True)
+        ]
         if threads is not None and threads < 1:
             raise ArgumentError(f"{self.name}: threads must be at least 1, got {threads}")
         if self.packed:
@@ -134,6 +147,13 @@ class Kernel:
                 shape = ", ".join(["...", *map(str, formula.shape)])
                 raise ShapeError(f"{self.name}: out= for {formula.name} needs shape ({shape}), got {array.shape}")
         return outputs
+
+    @cached_property
+    def recorded(self) -> Recorded:
+        """The kernel as an operation of the numeric tape, whose derivatives are compiled on first use."""
+        return Recorded(
+            self.name, [(a.name,) for a in self.arguments], [(formula,) for formula in self.formulas], compile
+        )
 
     def ir(self) -> str:
         """The LLVM IR of the kernel, before LLVM's own passes."""

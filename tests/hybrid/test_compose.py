@@ -50,3 +50,31 @@ def test_named_arguments_and_errors() -> None:
     assert wave(t, y=2.0)[0].item() == pytest.approx(np.sin(0.5) * 2)
     with pytest.raises(hy.ArgumentError, match="missing: y"):
         wave(t)
+
+
+def test_a_kernel_on_the_tape_to_second_order() -> None:
+    f = hy.Function([x, y], sp.exp(x * y) + sp.sin(x), name="f")
+    kernel = hy.compile(f, f.gradient())
+    a = hy.tape.tensor([0.3, -0.2, 0.9], requires_grad=True)
+    b = hy.tape.tensor(1.4, requires_grad=True)
+
+    def through(a, b):
+        value, slope = kernel(a, b)
+        return (value * slope[:, 1]).sum()
+
+    def plain(a, b):
+        value = np.exp(a * b) + np.sin(a)
+        return (value * (a * np.exp(a * b))).sum()
+
+    for found, expected in zip(hy.tape.grad(through(a, b), [a, b]), hy.tape.grad(plain(a, b), [a, b]), strict=True):
+        assert found.shape == expected.shape
+        assert np.allclose(found.numpy(), expected.numpy(), rtol=1e-13)
+    for found, expected in zip(hy.tape.hessian(through, (a, b)), hy.tape.hessian(plain, (a, b)), strict=True):
+        for block, same in zip(found, expected, strict=True):
+            assert np.allclose(block.numpy(), same.numpy(), rtol=1e-12)
+
+
+def test_a_kernel_on_the_tape_takes_no_out() -> None:
+    kernel = hy.compile(hy.Function([x], sp.sin(x)))
+    with pytest.raises(hy.ArgumentError, match="do not go with tensors"):
+        kernel(hy.tape.tensor(1.0), out=np.empty(()))
