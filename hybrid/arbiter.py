@@ -25,7 +25,9 @@ from hybrid.witness import Vectors, axes_of, order_of
 
 DIGITS = 50  # for values; derivatives of higher order get more, so that differences keep over 20 digits
 STEP_EXPONENT = 12
-AGREEMENT = 1e-14  # relative difference of the answers of two steps that still counts as one answer
+AGREEMENT = 1e-14  # relative difference of two answers that still counts as one
+MORE_DIGITS = (0, 100, 350)  # for functions that cancel or are tiny
+SMALLEST = 1e-200  # numbers below are not told apart
 
 Arguments = Mapping[str, Sequence[Any]]
 
@@ -121,7 +123,7 @@ def _functions(mp: Any) -> dict[str, Callable[..., Any]]:
     }
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=32)
 def precise(digits: int) -> tuple[Any, Algebra]:
     """A multiple-precision context of its own, and its algebra: real numbers only, NaN elsewhere."""
     mp = mpmath.MPContext()
@@ -152,30 +154,35 @@ class Verdict:
 
 
 class Arbiter:
-    """Values and difference quotients of one formula in multiple precision; `size` is that of the disputed numbers."""
+    """Values and difference quotients of one formula in multiple precision."""
 
-    def __init__(self, formula: Formula, size: float) -> None:
+    def __init__(self, formula: Formula) -> None:
         self.formula = formula
         self.order = order_of(formula)
-        small = max(0, -math.floor(math.log10(size) / 50) * 50) if 0 < size < math.inf else 0
-        self.digits = DIGITS + (STEP_EXPONENT + 2) * self.order + small
-        self.mp, self.algebra = precise(self.digits)
         self.runs_source = True
+        self.mp, self.algebra = precise(DIGITS)
 
-    def verdict(self, point: Mapping[str, NDArray[Any]], vectors: Vectors) -> Verdict:
-        """The entry (or weighted sum of entries) of the formula at one point."""
+    def verdict(self, point: Mapping[str, NDArray[Any]], vectors: Vectors, size: float = 1.0) -> Verdict:
+        """The entry (or weighted sum of entries) of the formula at one point, to 12 digits of `size` or better.
+
+        Two steps at two precisions must agree; where they do not, both are tried again with more digits.
+        """
+        base = DIGITS + (STEP_EXPONENT + 2) * self.order
+        for more in MORE_DIGITS:
+            first = self._answer(point, vectors, base + more, 1)
+            last = self._answer(point, vectors, base + more + 25, 3)
+            if not (self.mp.isfinite(first) and self.mp.isfinite(last)):
+                return Verdict(None, "no finite value", undefined=True)
+            # what cancels in the differences is of the size of the function's values, taken as up to 10^10
+            error = abs(first - last) + self.mp.mpf(10) ** (10 + (STEP_EXPONENT + 1) * self.order - base - more)
+            if error <= max(AGREEMENT * abs(last), 1e-12 * max(size, SMALLEST)):
+                return Verdict(float(last), self.mp.nstr(last, 25), float(error))
+        return Verdict(None, "differences do not settle (a kink or a singular point)")
+
+    def _answer(self, point: Mapping[str, NDArray[Any]], vectors: Vectors, digits: int, divisor: int) -> Any:
+        self.mp, self.algebra = precise(digits)
         args = {name: [self.mp.mpf(float(x)) for x in np.ravel(array)] for name, array in point.items()}
-        steps = [self.mp.mpf(10) ** -STEP_EXPONENT]
-        steps += [steps[0] / 3] if self.order else []
-        answers = [self._entry(self.formula, args, vectors, step) for step in steps]
-        first, last = answers[0], answers[-1]
-        if not (self.mp.isfinite(first) and self.mp.isfinite(last)):
-            return Verdict(None, "no finite value", undefined=True)
-        # what cancels in the differences is of the size of the function's values, taken as up to 10^10
-        noise = self.mp.mpf(10) ** (10 + (STEP_EXPONENT + 1) * self.order - self.digits)
-        if abs(first - last) > AGREEMENT * max(abs(first), abs(last)) + noise:
-            return Verdict(None, "differences do not settle (a kink or a singular point)")
-        return Verdict(float(last), self.mp.nstr(last, 25), float(abs(first - last) + (noise if self.order else 0)))
+        return self._entry(self.formula, args, vectors, self.mp.mpf(10) ** -STEP_EXPONENT / divisor)
 
     def _entry(self, formula: Formula, args: Arguments, vectors: Vectors, step: Any) -> Any:
         derivation = formula.derivation

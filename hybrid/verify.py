@@ -325,9 +325,9 @@ class Check:
                 self.notes.append(f"{len(disputes) - rank} more differences like the {rank} decided were left open")
                 break
             left -= comparison.operations * 2 ** (order_of(comparison.formula) + 1)
-            size = max(abs(comparison.kernel[point, number]), abs(comparison.tape[point, number]))
-            arbiter = Arbiter(comparison.formula, float(size))
-            verdict = arbiter.verdict(self.at(points, point), comparison.weights(number))
+            disputed = np.abs([comparison.kernel[point, number], comparison.tape[point, number]])
+            size = float(np.min(disputed, initial=1.0, where=(disputed > 0) & np.isfinite(disputed)))
+            verdict = Arbiter(comparison.formula).verdict(self.at(points, point), comparison.weights(number), size)
             match judge(comparison, point, number, verdict, bool(points.regular[point])):
                 case Outcome.PASSED:
                     self.arbitrated[comparison.index] = self.arbitrated.get(comparison.index, 0) + 1
@@ -357,11 +357,23 @@ class Check:
             f"  kernel              {float(comparison.kernel[point, number])!r}\n"
             f"  numeric tape        {float(comparison.tape[point, number])!r}  ({witness.source})\n"
             f"  multiple precision  {verdict.text}\n"
+            f"  graph in NumPy      {float(comparison.reference[point, number])!r}"
+            f"  (so {self.suspect(comparison, point, number)})\n"
             f"  may differ by       {comparison.tolerance(comparison.tape)[point, number]:.1e}\n"
             f"{disputes} compared numbers differ. "
             f"Please report the function and this text. hybrid.compile(..., rules='bitwise') compiles without "
             f"rewriting; verify=False returns the kernel unchecked."
         )
+
+    def suspect(self, comparison: Comparison, point: int, number: int) -> str:
+        """Which half of the pipeline made the error, by whether the graph before rewriting has it too."""
+        graph, tape = comparison.reference[point, number], comparison.tape[point, number]
+        with np.errstate(invalid="ignore"):
+            agrees = abs(graph - tape) <= comparison.tolerance(tape)[point, number]
+        if agrees or graph == tape:
+            return "rewriting, lowering or native code is at fault"
+        made = "reading or tracing" if comparison.formula.derivation is None else "differentiating"
+        return f"{made} is at fault"
 
     def certificate(self, points: Points, comparisons: Sequence[Comparison], passed: bool) -> Certificate:
         findings, worst = [], (-1.0, "")

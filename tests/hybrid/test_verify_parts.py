@@ -116,7 +116,7 @@ def test_a_python_function_sees_ordinary_arrays():
 # --- the arbiter ------------------------------------------------------------------------------------------------------
 def arbitrate(formula, point, entry=0, size=1.0):
     arrays = {name: np.array(value) for name, value in point.items()}
-    return Arbiter(formula, size).verdict(arrays, unit_vectors(formula, entry))
+    return Arbiter(formula).verdict(arrays, unit_vectors(formula, entry), size)
 
 
 f = hy.Function([x, y], sp.exp(x * y) + sp.sin(x) / y, name="f")
@@ -162,7 +162,10 @@ def test_the_arbiter_has_no_verdict_where_there_is_no_derivative(expression, at)
     assert arbitrate(hy.Function([x], expression).gradient(), {"x": at}).value is None
 
 
-def test_the_arbiter_resolves_tiny_numbers_with_more_digits():
+def test_the_arbiter_takes_more_digits_where_it_must():
+    cancels = hy.Function([x], sp.asin(sp.cos(sp.erfc(x)))).gradient()
+    expected = 2 / math.sqrt(math.pi) * math.exp(-(8.1**2))
+    assert arbitrate(cancels, {"x": 8.1}, size=1e-29).value == pytest.approx(expected, rel=1e-13)
     g = hy.Function([x], sp.exp(-300 * x)).gradient()
     assert arbitrate(g, {"x": 1.0}, size=1e-128).value == pytest.approx(-300 * math.exp(-300), rel=1e-13)
 
