@@ -12,7 +12,7 @@ import numpy as np
 from codegen.program import Program
 from hybrid import latex as typeset
 from hybrid import sympy_bridge, trace
-from hybrid.compose import compose, composable
+from hybrid.compose import composable, compose
 from hybrid.definition import Argument, Definition, Derivation, Formula, SymPySource
 from hybrid.differentiate import (
     ONE,

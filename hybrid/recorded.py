@@ -20,13 +20,13 @@ Names = tuple[str, ...]  # the argument names that one input of the operation go
 class Recorded(KernelOperation):
     """Results on the tape, each the sum of a group of Functions of the same arguments.
 
-    `compile` makes one kernel of all the functions; `inputs` says, in order, which of their arguments each input is.
+    `compile` makes one kernel of all the functions; `places` says, for each input, which of their arguments it is.
     """
 
     def __init__(
-        self, name: str, inputs: Sequence[Names], groups: Sequence[Group], compile: Callable[..., Any]
+        self, name: str, places: Sequence[Names], groups: Sequence[Group], compile: Callable[..., Any]
     ) -> None:
-        self.inputs = tuple(inputs)
+        self.places = tuple(places)
         self.groups = tuple(groups)
         self.compile = compile
         self._kernel: Any = None
@@ -34,7 +34,7 @@ class Recorded(KernelOperation):
         super().__init__(self.run, None, name)
 
     @property
-    def vjp(self) -> Recorded:  # type: ignore[override]  # the base class stores what is made here on first use
+    def vjp(self) -> Recorded:
         if self._vjp is None:
             self._vjp = self.derive()
         return self._vjp
@@ -46,7 +46,7 @@ class Recorded(KernelOperation):
     def run(self, *arrays: Any) -> Any:
         if self._kernel is None:
             self._kernel = self.compile(*[function for group in self.groups for function in group])
-        by_name = {name: array for names, array in zip(self.inputs, arrays, strict=True) for name in names}
+        by_name = {name: array for names, array in zip(self.places, arrays, strict=True) for name in names}
         values = self._kernel(*[by_name[argument.name] for argument in self._kernel.arguments])
         values = iter(values if isinstance(values, tuple) else (values,))
         results = tuple(sum_of([next(values) for _ in group]) for group in self.groups)
@@ -56,7 +56,7 @@ class Recorded(KernelOperation):
         """One adjoint per argument, from the arguments and one cotangent per result."""
         functions = [function for group in self.groups for function in group]
         groups = []
-        for number, names in enumerate(self.inputs):
+        for number, names in enumerate(self.places):
             group = []
             for function in functions:
                 for name in names:
@@ -66,7 +66,7 @@ class Recorded(KernelOperation):
                         group.append(product)
             groups.append(tuple(group))
         cotangents = [tuple(f"{function.name}_bar" for function in group) for group in self.groups]
-        return Recorded(f"{self.title}Vjp", [*self.inputs, *cotangents], groups, self.compile)
+        return Recorded(f"{self.title}Vjp", [*self.places, *cotangents], groups, self.compile)
 
 
 def sum_of(values: Sequence[Any]) -> Any:
