@@ -71,7 +71,7 @@ def float_value(value: Number | bool) -> float | bool:
 
 
 class Graph:
-    """Append-only expression graph. Node `n` is `ops[n]` applied to nodes `args[n]`; `leaves` holds the data of leaves."""
+    """Append-only expression graph: node `n` is `ops[n]` of the nodes `args[n]`; `leaves` holds the data of leaves."""
 
     __slots__ = ("args", "index", "leaves", "lock", "ops")
 
