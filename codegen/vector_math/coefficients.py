@@ -164,7 +164,8 @@ ERFC_SMALL = _floats("""
     0x1.88484257ae9a9p-20
 """)
 
-# erfc(x) = e^(-x²) c (1 + t Q(t))/(x + 0.4375), t = (x - k)/(x + k), k = 3.5, 0.5 <= x <= 27.3, c in two parts; relative; error 7.6e-19
+# erfc(x) = e^(-x²) c (1 + t Q(t))/(x + 0.4375), t = (x - k)/(x + k), k = 3.5, 0.5 <= x <= 27.3, c in two parts;
+# relative; error 7.6e-19
 ERFC_LARGE = _floats("""
     0x1.39126f3a6ad70p-1
     -0x1.713d809721d69p-55
@@ -268,6 +269,55 @@ ASIN = _floats("""
     0x1.63996d0337021p-6
     -0x1.57f910c12165cp-6
     0x1.0b45510a6ad9cp-5
+""")
+
+# asinh(y) = y + y z P(z), z = y², y <= 1/2; relative; error 3.8e-20
+ASINH = _floats("""
+    -0x1.5555555555554p-3
+    0x1.3333333333001p-4
+    -0x1.6db6db6d8b23cp-5
+    0x1.f1c71c5ec258cp-6
+    -0x1.6e8ba073b0e19p-6
+    0x1.1c4e90620010bp-6
+    -0x1.c993a1fa22d18p-7
+    0x1.7a4ac4234280cp-7
+    -0x1.3e263fb2a0080p-7
+    0x1.0a0c992627653p-7
+    -0x1.9e2aff4e79b54p-8
+    0x1.00c3b47a72918p-8
+    -0x1.649f59c0ffc38p-10
+""")
+
+# acosh(1 + d) = √(2 d) (1 + d P(d)), d <= 1/2; relative; error 3.9e-20
+ACOSH = _floats("""
+    -0x1.5555555555554p-4
+    0x1.3333333333002p-6
+    -0x1.6db6db6d8b372p-8
+    0x1.f1c71c5ecba58p-10
+    -0x1.6e8ba074e4976p-11
+    0x1.1c4e907a48c34p-12
+    -0x1.c993a47894539p-14
+    0x1.7a4ada2626180p-15
+    -0x1.3e26c346b38eap-16
+    0x1.0a0ea6da19aacp-17
+    -0x1.9e35805827068p-19
+    0x1.00d341144cd73p-20
+    -0x1.64c7e0cc13909p-23
+""")
+
+# atanh(s) = s + s z P(z), z = s², s <= 1/3; relative; error 3.8e-20
+ATANH = _floats("""
+    0x1.5555555555556p-2
+    0x1.999999999965ep-3
+    0x1.24924924b9e98p-3
+    0x1.c71c71a9edf26p-4
+    0x1.745d1d65af5e6p-4
+    0x1.3b12e4de0b94dp-4
+    0x1.112257f450cb0p-4
+    0x1.dff5ae255387cp-5
+    0x1.c0f5ece4ff936p-5
+    0x1.20365661b2bd7p-5
+    0x1.4fe599a728a89p-4
 """)
 
 # sin(r) = r + r z S(z), z = r², |r| <= π/4; relative; error 3.8e-18

@@ -308,6 +308,39 @@ def asin() -> Numbers:
 
 
 @derived
+def asinh() -> Numbers:
+    return fitted(
+        "asinh(y) = y + y z P(z), z = y², y <= 1/2; relative",
+        lambda z: (mp.asinh(mp.sqrt(z)) / mp.sqrt(z) - 1) / z,
+        (1e-9, 0.2501),
+        list(range(13)),
+        lambda z: z * mp.sqrt(z) / mp.asinh(mp.sqrt(z)),
+    )
+
+
+@derived
+def acosh() -> Numbers:
+    return fitted(
+        "acosh(1 + d) = √(2 d) (1 + d P(d)), d <= 1/2; relative",
+        lambda d: (mp.acosh(1 + d) / mp.sqrt(2 * d) - 1) / d,
+        (1e-9, 0.5),
+        list(range(13)),
+        lambda d: d * mp.sqrt(2 * d) / mp.acosh(1 + d),
+    )
+
+
+@derived
+def atanh() -> Numbers:
+    return fitted(
+        "atanh(s) = s + s z P(z), z = s², s <= 1/3; relative",
+        lambda z: (mp.atanh(mp.sqrt(z)) / mp.sqrt(z) - 1) / z,
+        (1e-9, 0.1112),
+        list(range(11)),
+        lambda z: z * mp.sqrt(z) / mp.atanh(mp.sqrt(z)),
+    )
+
+
+@derived
 def sin() -> Numbers:
     limit = 0.7855  # π/4
     return fitted(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from codegen.vector_math.ir import Vector, fma, sqrt
+from codegen.vector_math.ir import Vector, fma
 
 
 class Pair(NamedTuple):
@@ -64,12 +64,6 @@ def add(x: Pair, y: Pair) -> Pair:
     return fast_two_sum(v.hi, t.lo + v.lo)
 
 
-def add_number(x: Pair, y: Vector) -> Pair:
-    """x + y with relative error at most 2 · 2^-106 (DWPlusFP)."""
-    s = two_sum(x.hi, y)
-    return fast_two_sum(s.hi, x.lo + s.lo)
-
-
 def multiply(x: Pair, y: Pair) -> Pair:
     """x · y with relative error at most 5 · 2^-106 (DWTimesDW2)."""
     p = two_prod(x.hi, y.hi)
@@ -110,20 +104,9 @@ def quotient_terms(x: Pair, y: Pair) -> Pair:
     return Pair(q, -too_much * inverse)
 
 
-def quotient_pair(x: Pair, y: Pair) -> Pair:
-    """x / y to about 2^-100, with one division."""
-    return fast_two_sum(*quotient_terms(x, y))
-
-
 def quotient(x: Pair, y: Pair) -> Vector:
     """x / y rounded to little more than half an ulp, with one division; keeps -0.0."""
     inverse = 1.0 / y.hi
     q = x.hi * inverse
     too_much = excess(q, y.hi, x.hi) + fma(q, y.lo, -x.lo)
     return fma(-too_much, inverse, q)
-
-
-def root_pair(x: Pair) -> Pair:
-    """√x to about 2^-100, for x > 0."""
-    root = sqrt(x.hi)
-    return fast_two_sum(root, (x.lo - excess(root, root, x.hi)) * (0.5 / root))

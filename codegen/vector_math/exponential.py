@@ -160,8 +160,8 @@ def cosh(x: Vector) -> Vector:
 def tanh(x: Vector) -> Vector:
     """tanh x = E/(E + 2), E = e^(2|x|) - 1; ±1 beyond ±19.07.
 
-    With 2|x| = n ln 2 + r and e^r = 1 + p it is ((1 - 2^-n) + p)/((1 + 2^-n) + p), both unrounded, p = r + r²/2 + r³ Q(r) with
-    the minimax polynomial TANH.
+    With 2|x| = n ln 2 + r and e^r = 1 + p it is ((1 - 2^-n) + p)/((1 + 2^-n) + p), both unrounded, p = r + r²/2 + r³
+    Q(r) with the minimax polynomial TANH.
     """
     format = x.body.module.format
     y = at_most(abs(x), 22.0) * 2.0

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from math import inf, nan, sqrt
+from math import inf, nan
 from typing import NamedTuple
 
 from codegen.vector_math import coefficients as c
-from codegen.vector_math.double_double import (
-    Pair,
-    add_number,
-    fast_two_sum,
-    quotient_pair,
-    root_pair,
-    two_prod,
-    two_sum,
-)
-from codegen.vector_math.ir import Integer, Vector, fma, select
+from codegen.vector_math.double_double import Pair, excess, fast_two_sum, quotient_terms, two_prod, two_sum
+from codegen.vector_math.ir import Integer, Vector, fma, select, sqrt
 from codegen.vector_math.polynomial import estrin
+
+ROOT_HALF = 0.5**0.5
 
 
 class Parts(NamedTuple):
@@ -30,7 +24,7 @@ class Parts(NamedTuple):
 def exponent_and_fraction(x: Vector, offset: float = 0.0) -> Parts:
     """x = 2^(k + offset) · m for positive normal x, without integer-float conversion, which needs AVX-512."""
     format = x.body.module.format
-    one, root_half = x.body.real(1.0).bits, x.body.real(sqrt(0.5)).bits
+    one, root_half = x.body.real(1.0).bits, x.body.real(ROOT_HALF).bits
     moved = x.bits + (one - root_half)
     field = moved >> format.fraction_bits
     m = ((moved & ((1 << format.fraction_bits) - 1)) + root_half).real
@@ -111,25 +105,12 @@ def log10(x: Vector) -> Vector:
     return scaled_logarithm(x, Pair(*map(x.body.real, c.LOG10_E)), Pair(*map(x.body.real, c.LOG10_2)))
 
 
-def log1p_pair(a: Pair, exponent: Vector | None = None) -> Vector:
-    """ln(1 + a.hi + a.lo) (+ exponent · ln 2) for 1 + a.hi >= 2^-54 finite, with small relative error near a = 0 too.
-
-    1 + a = 2^k (1 + f + g), f + g a pair that is `a` itself when k = 0.
-    """
-    format = a.hi.body.module.format
-    u = two_sum(a.hi.body.real(1.0), a.hi)
-    k, m, field = exponent_and_fraction(u.hi)
-    # 2^-k in two factors: 2^-1024 is subnormal
-    shrink = ((2 * format.bias + 1 - field) << format.fraction_bits).real
-    f, g = fast_two_sum(m - 1.0, (u.lo + a.lo) * 0.5 * shrink)
-    if exponent is not None:
-        k = k + exponent
+def log_of_sum(f: Vector, g: Vector, k: Vector) -> Vector:
+    """ln(1 + f) + g + k ln 2 for √½ <= 1 + f < √2 and g below some ulps of f: `log`'s last steps."""
     s = f / (f + 2.0)
     z = s * s
     half = f * f * 0.5
-    # ln(1 + f + g) = ln(1 + f) + g/(1 + f), and 1 - f + f²/… is enough of the last
-    low = fma(k, c.LN2[1], fma(-g, f - half - half, g))
-    tail = fma(s, fma(z, estrin(z, c.LOG), half), low)
+    tail = fma(s, fma(z, estrin(z, c.LOG), half), fma(k, c.LN2[1], g))
     return fma(k, c.LN2[0], f - (half - tail))
 
 
@@ -140,43 +121,89 @@ def with_sign(magnitude: Vector, x: Vector) -> Vector:
 
 
 def log1p(x: Vector) -> Vector:
-    """ln(1 + x); -inf at -1, nan below; -0.0 is kept."""
-    value = log1p_pair(Pair(x, x.body.real(0.0)))
+    """ln(1 + x); -inf at -1, nan below; -0.0 is kept.
+
+    1 + x = 2^k (1 + f + g), f + g the exact rest, which is x itself when k = 0.
+    """
+    format = x.body.module.format
+    u = two_sum(x.body.real(1.0), x)
+    k, m, field = exponent_and_fraction(u.hi)
+    # 2^-k in two factors: 2^-1024 is subnormal
+    shrink = ((2 * format.bias + 1 - field) << format.fraction_bits).real
+    f, g = fast_two_sum(m - 1.0, u.lo * 0.5 * shrink)
+    # ln(1 + f + g) = ln(1 + f) + g/(1 + f); 1 - f is near enough to the last factor
+    value = log_of_sum(f, fma(-g, f, g), k)
     value = select(x < inf, value, x)
     return with_sign(select(x > -1.0, value, select(x.equals(-1.0), -inf, nan)), x)
 
 
 def asinh(x: Vector) -> Vector:
-    """asinh x = ln(1 + a), a = |x| + x²/(1 + √(1 + x²)) to twice the precision; ln|x| + ln 2 for huge |x|."""
+    """asinh x = ln(y + √(y² + 1)) with y = |x|; below 1/2 y + y z P(z), z = y², with the minimax polynomial ASINH."""
     y = abs(x)
-    huge = y > 2.0**54
-    small = select(huge, 1.0, y)
-    square = two_prod(small, small)
-    root = root_pair(add_number(square, x.body.real(1.0)))
-    excess = quotient_pair(square, add_number(root, x.body.real(1.0)))
-    a = add_number(excess, small)
-    value = log1p_pair(Pair(select(huge, y, a.hi), select(huge, 0.0, a.lo)), select(huge, 1.0, 0.0))
-    value = select(y < 2.0**-28, y, value)
+    huge = y > 2.0**30
+    square = two_prod(y, y)
+    total = two_sum(square.hi, x.body.real(1.0))
+    t = sqrt(total.hi)
+    e = (total.lo + square.lo) - excess(t, t, total.hi)
+    # √(y² + 1) = t + e/(2 t), and u + v = t + y exactly: the logarithm of u needs (v + e/(2 t))/u more
+    u, v = fast_two_sum(t, y)
+    correction = fma(t + t, v, e) / ((t + t) * u)
+    k, m, _ = exponent_and_fraction(select(huge, y, u))
+    far = log_of_sum(m - 1.0, select(huge, 0.0, correction), k + select(huge, 1.0, 0.0))
+    near = fma(square.hi * y, estrin(square.hi, c.ASINH), y)
+    value = select(y < 0.5, near, far)
     return with_sign(select(y < inf, value, y), x)
 
 
 def acosh(x: Vector) -> Vector:
-    """acosh x = ln(1 + a), a = d + √(d² + 2 d) with d = x - 1, to twice the precision; nan below 1."""
-    huge = x > 2.0**54
-    d = select(huge, 1.0, x) - 1.0
-    square = two_prod(d, d)
-    root = root_pair(add_number(square, d * 2.0))
-    a = add_number(root, d)
-    value = log1p_pair(Pair(select(huge, x, a.hi), select(huge, 0.0, a.lo)), select(huge, 1.0, 0.0))
+    """acosh x = ln(x + √(x² - 1)); below 3/2 √(2 d) (1 + d P(d)), d = x - 1, with the minimax polynomial ACOSH; nan
+    below 1."""
+    huge = x > 2.0**30
+    near = x < 1.5
+    d = x - 1.0
+    square = two_prod(x, x)
+    argument = select(near, d + d, square.hi - 1.0)
+    rest = select(near, 0.0, (square.hi - (argument + 1.0)) + square.lo)
+    t = sqrt(argument)
+    e = rest - excess(t, t, argument)
+    # near 1 the root is t + e/(2 t), far from it the logarithm of u = x + t needs (v + e/(2 t))/u more
+    u = x + t
+    v = t - (u - x)
+    correction = select(near, e, fma(t + t, v, e)) / ((t + t) * select(near, 1.0, u))
+    k, m, _ = exponent_and_fraction(select(huge, x, u))
+    far = log_of_sum(m - 1.0, select(huge, 0.0, correction), k + select(huge, 1.0, 0.0))
+    value = select(near, t + fma(t * d, estrin(d, c.ACOSH), correction), far)
     value = select(x > 1.0, value, select(x.equals(1.0), 0.0, nan))
     return select(x.equals(inf), inf, value)
 
 
 def atanh(x: Vector) -> Vector:
-    """atanh x = ln(1 + a)/2, a = 2 |x|/(1 - |x|) to twice the precision; ±inf at ±1, nan beyond."""
+    """atanh x = ½ ln((1 + y)/(1 - y)), y = |x|; ±inf at ±1, nan beyond.
+
+    With 1 - y = 2^-k d it is k ln 2/2 + atanh(s), s = (1 + y - d)/(1 + y + d), where k = 0 and s = y below 1/3, with
+    the minimax polynomial ATANH.
+    """
+    format = x.body.module.format
     y = abs(x)
-    inside = select(y < 1.0, y, 0.0)
-    a = quotient_pair(Pair(inside * 2.0, x.body.real(0.0)), fast_two_sum(1.0, -inside))
-    value = log1p_pair(a) * 0.5
-    value = select(y < 2.0**-28, y, value)
+    inner = y < 1.0 / 3.0
+    more, less = fast_two_sum(1.0, y), fast_two_sum(1.0, -y)
+    # d in [1.15, 2.3), and 1 + y in [4/3, 2): their quotient is within 1.74 of 1
+    centre = x.body.real(1.15).bits
+    moved = less.hi.bits - centre
+    exponent = moved & -(1 << format.fraction_bits)
+    d = (moved - exponent + centre).real
+    # k = 0 … 54, made a float by way of the low bits of 2^fraction_bits + k
+    magic = x.body.real(2.0**format.fraction_bits).bits
+    k = (((0 - exponent) >> format.fraction_bits) | magic).real - 2.0**format.fraction_bits
+    k = select(inner, 0.0, k)
+    rounding = less.lo * ((format.bias << format.fraction_bits) - exponent).real
+    above = Pair(more.hi - d, more.lo - rounding)
+    below = fast_two_sum(more.hi, d)
+    below = Pair(below.hi, below.lo + (more.lo + rounding))
+    s = quotient_terms(above, below)
+    s = Pair(select(inner, y, s.hi), select(inner, 0.0, s.lo))
+    z = s.hi * s.hi
+    tail = fma(z * s.hi, estrin(z, c.ATANH), s.lo)
+    leading = fast_two_sum(k * (c.LN2[0] * 0.5), s.hi)
+    value = leading.hi + (leading.lo + fma(k, c.LN2[1] * 0.5, tail))
     return with_sign(select(y < 1.0, value, select(y.equals(1.0), inf, nan)), x)

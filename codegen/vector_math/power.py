@@ -7,11 +7,13 @@ from math import inf, nan
 from codegen.vector_math import coefficients as c
 from codegen.vector_math.double_double import Pair, fast_two_sum, multiply, quotient_terms, two_prod
 from codegen.vector_math.exponential import exp_of_pair, exp_unscaled, power_of_two
-from codegen.vector_math.ir import Vector, at_least, at_most, copysign, fma, rare, select, write_function
+from codegen.vector_math.ir import Mask, Vector, at_least, at_most, copysign, fma, rare, select, write_function
 from codegen.vector_math.logarithm import Parts, exponent_and_fraction, positive_parts
 from codegen.vector_math.polynomial import estrin
 
 UNUSUAL_SYMBOL = "@hy.pow_unusual"
+# |ln x| >= 2^-53 unless it is 0: beyond this size of y x^y is 0, 1 or infinite
+LARGEST_EXPONENT = 2.0**70
 
 
 def log_pair(parts: Parts) -> Pair:
@@ -46,15 +48,18 @@ def pow(x: Vector, y: Vector) -> Vector:
     product = two_prod(logarithm.hi, y)
     low = fma(logarithm.lo, y, product.lo)
     power, shifted = exp_unscaled(Pair(product.hi, low), module.format.bias)
-    usual = (x >= 2.0**-1022) & (x < inf) & (abs(product.hi) < 708.0)
-    (value,) = rare(~usual, symbol, [x, y], [power * power_of_two(shifted)])
+    (value,) = rare(~is_usual(x, y, product.hi), symbol, [x, y], [power * power_of_two(shifted)])
     return value
+
+
+def is_usual(x: Vector, y: Vector, product: Vector) -> Mask:
+    """x positive and normal, the result too, and y small enough for exact products (it may be any for x = 1)."""
+    return (x >= 2.0**-1022) & (x < inf) & (abs(product) < 708.0) & (abs(y) < LARGEST_EXPONENT)
 
 
 def size_of_power(a: Vector, y: Vector) -> Vector:
     """a^y for positive finite a and finite y, overflow and underflow included."""
-    # |ln a| >= 2^-53 unless it is 0: beyond 2^70 the size of y does not matter
-    bounded = at_least(at_most(y, 2.0**70), -(2.0**70))
+    bounded = at_least(at_most(y, LARGEST_EXPONENT), -LARGEST_EXPONENT)
     logarithm = log_pair(positive_parts(a))
     product = two_prod(logarithm.hi, bounded)
     low = fma(logarithm.lo, bounded, product.lo)
@@ -65,8 +70,8 @@ def size_of_power(a: Vector, y: Vector) -> Vector:
 def pow_unusual(x: Vector, y: Vector, usual: Vector) -> Vector:
     """`usual`, but the value by C's rules in the lanes for which `pow` is not made."""
     value = pow_by_rules(x, y)
-    regular = (x >= 2.0**-1022) & (x < inf) & (abs(log_pair(exponent_and_fraction(x)).hi * y) < 708.0)
-    return select(regular, usual, value)
+    product = log_pair(exponent_and_fraction(x)).hi * y
+    return select(is_usual(x, y, product), usual, value)
 
 
 def pow_by_rules(x: Vector, y: Vector) -> Vector:
