@@ -66,6 +66,7 @@ class LaTeX(Notation):
 
     scripts = True
     draws_out = True
+    root_level = Level.ATOM
 
     def __init__(self, names: LaTeXNames, number_format: NumberFormat = None) -> None:
         self.names = names

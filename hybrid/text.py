@@ -30,6 +30,7 @@ class PlainText(Notation):
 
     scripts = False
     draws_out = False
+    root_level = Level.POWER
 
     def __init__(self, names: TextNames) -> None:
         self.names = names
@@ -38,14 +39,16 @@ class PlainText(Notation):
         if isinstance(value, float):
             negative = math.copysign(1.0, value) < 0
             text = "∞" if math.isinf(value) else repr(abs(value)).removesuffix(".0")
-            return Piece(text, rank=Rank.NUMBER, negative=negative, monomial=())
+            level = Level.POWER if "e" in text else Level.ATOM
+            return Piece(text, level, Rank.NUMBER, negative=negative, monomial=())
         if isinstance(value, Fraction) and value.denominator != 1:
             text = f"{integer(abs(value.numerator))}/{integer(value.denominator)}"
             return Piece(text, Level.PRODUCT, Rank.NUMBER, negative=value < 0, monomial=())
         return Piece(integer(abs(int(value))), rank=Rank.NUMBER, negative=value < 0, monomial=())
 
     def named_constant(self, constant: NamedConstant) -> str:
-        return CONSTANTS.get(constant.name, constant.name)
+        letter = CONSTANTS.get(constant.name, constant.name)
+        return constant.name if letter in self.names.names.values() else letter
 
     def truth(self, value: bool) -> str:
         return str(value)

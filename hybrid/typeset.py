@@ -93,6 +93,7 @@ class Notation(ABC):
 
     scripts: bool  # whether exponents are set small
     draws_out: bool  # whether a tall numerator reads better behind its fraction
+    root_level: Level  # whether a root can be raised to a power without parentheses
 
     @abstractmethod
     def number(self, value: int | Fraction | float, script: bool) -> Piece: ...
@@ -240,10 +241,12 @@ class Typesetter:
         dots = self.notation.elided()
         for sign, node in form.terms:
             piece = self._piece(node, script)
-            if piece.level == Level.SUM and sign > 0 and not piece.negative:
-                terms.extend(piece.signed or [(sign, piece)])
+            sign = -sign if piece.negative else sign
+            mixed = any(inner < 0 for inner, _ in piece.signed)  # x − (y − z) reads better as x − y + z
+            if piece.signed and (sign > 0 or mixed):
+                terms.extend((sign * inner, term) for inner, term in piece.signed)
             elif piece.text != dots or all(other.text != dots for _, other in terms):
-                terms.append((-sign if piece.negative else sign, piece))
+                terms.append((sign, piece))
         return self._added(terms if form.omitted else in_order(terms), form.omitted)
 
     def _added(self, terms: list[tuple[int, Piece]], omitted: int = 0) -> Piece:
@@ -294,7 +297,7 @@ class Typesetter:
         size = abs(form.coefficient)
         result = self._quotient(size.numerator, size.denominator, over, under, script)
         if negative and result.level <= Level.INFIX:
-            result = replace(result, text=self.notation.parens(result), level=Level.ATOM, terms=())
+            result = replace(result, text=self.notation.parens(result), level=Level.ATOM, terms=(), signed=())
         return replace(result, negative=negative, monomial=merged(over) if not under else None)
 
     def _radical(self, root: Root, script: bool) -> Piece | None:
@@ -305,7 +308,7 @@ class Typesetter:
         if number != 1:
             factors.insert(0, self.notation.number(number, script))
         inside = self._joined(sorted(factors, key=factor_order))
-        return Piece(self.notation.root(inside), rank=Rank.CONSTANT, monomial=())
+        return Piece(self.notation.root(inside), self.notation.root_level, Rank.CONSTANT, monomial=())
 
     def _quotient(self, p: int, q: int, over: list[Piece], under: list[Piece], script: bool) -> Piece:
         """p·over / q·under, with what is tall or long drawn out behind the fraction."""
@@ -358,7 +361,7 @@ class Typesetter:
             rank = base.rank if base.rank in (Rank.CONSTANT, Rank.SYMBOL, Rank.GROUP) else Rank.POWER
             return Piece(text, Level.POWER, rank, base.key, sign, base.tall, monomial)
         if exponent == HALF:
-            return Piece(self.notation.root(base), rank=Rank.ROOT, tall=base.tall)
+            return Piece(self.notation.root(base), self.notation.root_level, Rank.ROOT, tall=base.tall)
         text = self.notation.power(self._base(base), self.notation.number(exponent, True).full)
         return Piece(text, Level.POWER, Rank.POWER, tall=base.tall)
 
@@ -404,4 +407,5 @@ def in_order(terms: Sequence[tuple[int, Piece]]) -> list[tuple[int, Piece]]:
 
 
 def mask_level(op: Operation) -> Level:
-    return Level.LOGIC if op.operands and op.operands[0] == MASK else Level.RELATION
+    """Connectives hold looser than relations; a negation takes one relation in parentheses and holds like one."""
+    return Level.LOGIC if op.operands == (MASK, MASK) else Level.RELATION

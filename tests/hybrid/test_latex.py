@@ -1,68 +1,27 @@
 """LaTeX and plain text: typography of expressions, names, matrices, options, big things, KaTeX, goldens.
 
-Set UPDATE_GOLDENS=1 to write the goldens anew; review the difference. Set KATEX_HOME to a folder with
-node_modules/katex (npm install katex) to have every string read by KaTeX in strict mode.
+Set UPDATE_GOLDENS=1 to write the goldens anew; review the difference.
 """
 
 import json
 import os
 import re
-import shutil
-import subprocess
 import time
 from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
 import pytest
+from katex_strict import refused
+from printed import black_scholes, function, made
 
 from hybrid import operations as ops
-from hybrid.definition import Argument, Derivation, Formula, PythonSource
-from hybrid.differentiate import hessian_reverse, jacobian_reverse
+from hybrid.definition import Argument
 from hybrid.errors import ArgumentError
 from hybrid.graph import Graph, Term
 from hybrid.latex import Limit, latex, text
-from hybrid.naming import LaTeXNames, Variable, natural_key
 from hybrid.operations import MASK, NAMED_CONSTANTS, OPERATIONS
 
 GOLDENS = Path(__file__).parent / "goldens" / "latex.json"
-
-
-class Printed(Formula):
-    def __init__(self, graph, arguments, nodes, shape, name="f", derivation=None):
-        self.graph, self.arguments, self.nodes, self.shape, self.name = graph, arguments, tuple(nodes), shape, name
-        self.source, self.derivation, self.primal = PythonSource(None), derivation, ()
-
-
-def function(build, name="f", **shapes):
-    """A function traced by hand: `build` gets terms (arrays of them) and returns a term or nested lists of terms."""
-    graph = Graph()
-    arguments, values = [], []
-    for key, shape in shapes.items():
-        nodes = tuple(graph.variable(key, index) for index in np.ndindex(*shape))
-        arguments.append(Argument(key, shape, nodes))
-        terms = np.array([Term(graph, node) for node in nodes], dtype=object).reshape(shape)
-        values.append(terms if shape else terms.item())
-    results = np.array(build(*values), dtype=object)
-    return Printed(graph, tuple(arguments), [graph.lift(t).node for t in results.ravel()], results.shape, name)
-
-
-def derive(f, kind, wrt=None):
-    positions = tuple(range(len(f.arguments))) if wrt is None else wrt
-    chosen = [f.arguments[i] for i in positions]
-    variables = [node for argument in chosen for node in argument.nodes]
-    axis = chosen[0].shape if len(chosen) == 1 else (len(variables),)
-    zero, n = f.graph.constant(0), len(variables)
-    nodes = []
-    for row, root in enumerate(f.nodes):
-        if kind == "hessian":
-            found = hessian_reverse(f.graph, root, variables)
-            nodes += [found.get((i, j), zero) for i in range(n) for j in range(n)]
-        elif not row:
-            found = jacobian_reverse(f.graph, f.nodes, variables)
-            nodes = [found.get((i, j), zero) for i in range(len(f.nodes)) for j in range(n)]
-    shape = f.shape + axis + (axis if kind == "hessian" else ())
-    return Printed(f.graph, f.arguments, nodes, shape, f"{f.name}_{kind}", Derivation(kind, f, positions))
 
 
 def expression(build, **options):
@@ -95,6 +54,7 @@ WRITTEN = {
         lambda x, y, z: ops.sin(x) - y + x**2, r"x^{2} - y + \sin x", "x² - y + sin(x)"),
     "all negative": (lambda x, y, z: -x - ops.sin(y), r"-x - \sin y", "-x - sin(y)"),
     "a difference of sums": (lambda x, y, z: x - (y + z), "x - (y + z)", "x - (y + z)"),
+    "a difference of differences": (lambda x, y, z: x - (y - z), "x - y + z", "x - y + z"),
     "nested sums": (lambda x, y, z: x + (y - z), "x + y - z", "x + y - z"),
     "minus a difference": (lambda x, y, z: -(x - y), "y - x", "y - x"),
     "a sign into the parentheses": (lambda x, y, z: -2 * x * (y - z), "2 x (z - y)", "2·x·(z - y)"),
@@ -108,6 +68,7 @@ WRITTEN = {
     "roots": (lambda x, y, z: x ** Fraction(1, 2) * ops.sqrt(y + 1), r"\sqrt{x} \sqrt{y + 1}", "√x·√(y + 1)"),
     "a root below": (lambda x, y, z: x ** Fraction(-1, 2), r"\frac{1}{\sqrt{x}}", "1/√x"),
     "a root twice": (lambda x, y, z: y / (ops.sqrt(x) * ops.sqrt(x)), r"\frac{y}{x}", "y/x"),
+    "a power of a root": (lambda x, y, z: ops.sqrt(x) ** 3, r"\sqrt{x}^{3}", "(√x)³"),
     "roots of constants": (
         lambda x, y, z: ops.sqrt(x.graph.lift(2)) * x / (2 * ops.sqrt(x.graph.lift(NAMED_CONSTANTS[0]))),
         r"\frac{x}{\sqrt{2 \pi}}", "x/√(2·π)"),
@@ -146,6 +107,9 @@ WRITTEN = {
     "logic": (lambda x, y, z: ops.where(either(both(ops.lt(x, y), ops.lt(y, z)), ops.eq(x, z)), 1, 0),
               r"\begin{cases} 1 & \text{if } (x < y \wedge y < z) \vee x = z \\ 0 & \text{otherwise} \end{cases}",
               "1 if (x < y ∧ y < z) ∨ x = z else 0"),
+    "negation": (lambda x, y, z: ops.where(both(ops.logical_not(ops.lt(x, y)), ops.lt(y, z)), 1, 0),
+                 r"\begin{cases} 1 & \text{if } \neg (x < y) \wedge y < z \\ 0 & \text{otherwise} \end{cases}",
+                 "1 if ¬(x < y) ∧ y < z else 0"),
     "cases in a product": (
         lambda x, y, z: 2 * ops.where(ops.lt(x, 0), x, y),
         r"2 \left(\begin{cases} x & \text{if } x < 0 \\ y & \text{otherwise} \end{cases}\right)",
@@ -160,71 +124,6 @@ def test_written_as_people_write(case):
     assert plain(build) == expected_text
 
 
-# --- names ------------------------------------------------------------------------------------------------------------
-NAMES = {
-    "x": "x", "x1": "x_{1}", "x_12": "x_{12}", "alpha": r"\alpha", "sigma2": r"\sigma_{2}", "Omega": r"\Omega",
-    "lambda_": r"\lambda", "q_dot": r"\dot{q}", "q1_ddot": r"\ddot{q}_{1}", "f_bar": r"\bar{f}",
-    "theta_dot": r"\dot{\theta}", "x_i": "x_{i}", "x_i_j": "x_{i,j}", "T_max": r"T_{\mathrm{max}}",
-    "k_alpha": r"k_{\alpha}", "rate": r"\mathrm{rate}", "T_max_dot": r"\dot{T}_{\mathrm{max}}",
-    "vol_2": r"\mathrm{vol}_{2}", "x_{3}": "x_{3}", r"\beta": r"\beta", "σ": r"\sigma", "x₁": "x_{1}", "é": r"\text{é}",
-    "_x": r"\texttt{\_x}", "a__b": r"\texttt{a\_\_b}", "100%": r"\texttt{100\%}", "a b": r"\text{a b}",
-    r"\input{x}": r"\texttt{\textbackslash input\{x\}}", "x^2": r"\texttt{x\textasciicircum 2}", "$": r"\texttt{\$}",
-    "x1y": r"\texttt{x1y}", "😀": r"\text{U+1F600}", "hbar": r"\hbar", "a~b#c&d": r"\texttt{a\textasciitilde b\#c\&d}",
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_names(name):
-    assert LaTeXNames([(name, ())]).variable(Variable(name)) == NAMES[name]
-
-
-def test_names_that_look_alike_stay_apart():
-    names = LaTeXNames([("x_1", ()), ("x1", ()), ("x", (2,)), ("π", ()), ("pi", ())], constants=[r"\pi"])
-    written = [names.variable(v) for v in map(Variable, ("x_1", "x1", "pi", "π"))] + [
-        names.variable(Variable("x", (0,)))
-    ]
-    assert written[0] == "x_{1}"
-    assert written[1] == r"\texttt{x1}"
-    assert len(set(written)) == len(written)
-    assert r"\pi" not in written
-
-
-def test_elements_count_from_one_unless_asked():
-    f = function(lambda q, A: q[0] * A[0, 1], q=(2,), A=(2, 2))
-    assert latex(f) == r"f(\boldsymbol{q}, \boldsymbol{A}) = A_{1,2} q_{1}"
-    assert latex(f, first_index=0, lhs=False) == "A_{0,1} q_{0}"
-    assert text(f) == "f(q, A) = A[0, 1]·q[0]"
-
-
-def test_own_names():
-    f = function(lambda q, s: q[0] * s + q[1], q=(2,), s=())
-    own = {"q": r"\theta", "q[1]": "w", "s": r"s_\star"}
-    assert latex(f, symbol_names=own, lhs=False) == r"\theta_{1} s_\star + w"
-    with pytest.raises(ArgumentError, match=r"symbol_names\['s'\] is '\{s': expected LaTeX with balanced braces"):
-        latex(f, symbol_names={"s": "{s"})
-
-
-def test_names_of_parts_never_meet_the_users():
-    def build(t, u, x):
-        part = ops.sin(t * u * x + 1) * 3
-        return part**2 + part
-
-    printed = latex(function(build, t=(), u=(), x=()), where=True)
-    assert r"\text{where} \quad w_{1} &=" in printed
-    shadowed = function(lambda t1, u_2, x: build(t1, u_2, x), t1=(), u_2=(), x=())
-    assert r"\text{where} \quad w_{1} &=" in latex(shadowed, where=True)
-    assert "where w1 = " in text(shadowed, where=True)
-
-
-def test_a_variable_e_is_not_the_constant():
-    f = function(lambda e, x: ops.exp(x) * e + NAMED_CONSTANTS[1] * ops.exp(e), e=(), x=())
-    assert latex(f, lhs=False) == r"\mathrm{e} \exp e + e \exp x"
-
-
-def test_natural_order():
-    assert sorted(["x10", "x2", "B", "a"], key=natural_key) == ["a", "B", "x2", "x10"]
-
-
 # --- matrices and left-hand sides -------------------------------------------------------------------------------------
 def waves():
     return function(lambda x, y: x * ops.sin(y), x=(), y=())
@@ -236,24 +135,24 @@ def pair():
 
 def test_gradient_jacobian_hessian():
     f, g = waves(), pair()
-    assert latex(derive(f, "gradient")) == r"\nabla f(x, y) = \begin{bmatrix} \sin y \\ x \cos y \end{bmatrix}"
-    row = latex(derive(f, "gradient"), gradient="row", matrix="pmatrix", lhs=False)
+    assert latex(f.gradient()) == r"\nabla f(x, y) = \begin{bmatrix} \sin y \\ x \cos y \end{bmatrix}"
+    row = latex(f.gradient(), gradient="row", matrix="pmatrix", lhs=False)
     assert row == r"\begin{pmatrix} \sin y & x \cos y \end{pmatrix}"
-    assert latex(derive(f, "hessian")) == (
+    assert latex(f.hessian()) == (
         r"\nabla^{2} f(x, y) = \begin{bmatrix} 0 & \cos y \\ \cos y & -x \sin y \end{bmatrix}"
     )
-    assert latex(derive(g, "jacobian")) == r"J_{f}(x, y) = \begin{bmatrix} y & x \\ \cos x & 0 \end{bmatrix}"
-    assert latex(derive(derive(f, "gradient"), "jacobian")).startswith(r"J_{\nabla f}(x, y) = ")
-    assert latex(derive(f, "gradient", wrt=(1,))).startswith(r"\nabla_{y} f(x, y) = ")
-    assert latex(derive(g, "jacobian", wrt=(0,))).startswith(r"\partial_{x} f(x, y) = ")
+    assert latex(g.jacobian()) == r"J_{f}(x, y) = \begin{bmatrix} y & x \\ \cos x & 0 \end{bmatrix}"
+    assert latex(f.gradient().jacobian()).startswith(r"J_{\nabla f}(x, y) = ")
+    assert latex(f.gradient(wrt="y")).startswith(r"\nabla_{y} f(x, y) = ")
+    assert latex(g.jacobian(wrt="x")).startswith(r"\partial_{x} f(x, y) = ")
 
 
 def test_left_hand_sides():
     f, g = waves(), pair()
-    assert latex(derive(f, "hessian"), lhs="H").startswith(r"H = \begin{bmatrix}")
-    assert latex(derive(f, "gradient"), lhs="partial").startswith(r"\frac{\partial f}{\partial (x, y)} = ")
-    assert latex(derive(g, "jacobian"), lhs="partial").startswith(r"\frac{\partial (f_{1}, f_{2})}{\partial (x, y)} = ")
-    assert latex(derive(f, "hessian"), lhs="partial").startswith(r"\frac{\partial^{2} f}{\partial (x, y)^{2}} = ")
+    assert latex(f.hessian(), lhs="H").startswith(r"H = \begin{bmatrix}")
+    assert latex(f.gradient(), lhs="partial").startswith(r"\frac{\partial f}{\partial (x, y)} = ")
+    assert latex(g.jacobian(), lhs="partial").startswith(r"\frac{\partial (f_{1}, f_{2})}{\partial (x, y)} = ")
+    assert latex(f.hessian(), lhs="partial").startswith(r"\frac{\partial^{2} f}{\partial (x, y)^{2}} = ")
     many = function(lambda *xs: xs[0], **{f"x{i}": () for i in range(20)})
     assert latex(many) == r"f(x_{0}, x_{1}, x_{2}, \ldots, x_{19}) = x_{0}"
     energy = function(lambda q: q[0], name="energy", q=(1,))
@@ -262,47 +161,39 @@ def test_left_hand_sides():
     assert latex(snake) == r"\operatorname{black\_scholes}(x) = x"
 
 
-def directional(kind, extra):
-    f = waves()
-    shown = Printed(f.graph, (*f.arguments, *extra), f.nodes, (), f"f_{kind}", Derivation(kind, f, (0, 1)))
-    return latex(shown).partition(" = ")[0]
-
-
 def test_directional_left_hand_sides():
     f = waves()
-    tangents = tuple(Argument(f"{v}_dot", (), (f.graph.variable(f"{v}_dot"),)) for v in "xy")
-    assert directional("jvp", tangents) == r"\mathrm{D} f(x, y)[\dot{x}, \dot{y}]"
-    assert directional("hvp", tangents) == r"\nabla^{2} f(x, y)[\dot{x}, \dot{y}]"
-    cotangent = (Argument("f_bar", (), (f.graph.variable("f_bar"),)),)
-    assert directional("vjp", cotangent) == r"J_{f}^{\mathsf{T}}(x, y) \, \bar{f}"
+    assert latex(f.jvp()).startswith(r"\mathrm{D} f(x, y)[\dot{x}, \dot{y}] = ")
+    assert latex(f.hvp()).startswith(r"\nabla^{2} f(x, y)[\dot{x}, \dot{y}] = ")
+    assert latex(f.vjp()).startswith(r"J_{f}^{\mathsf{T}}(x, y) \, \bar{f} = ")
 
 
 def test_entries_named_by_partials():
-    lines = latex(derive(waves(), "hessian"), form="entries").splitlines()
+    lines = latex(waves().hessian(), form="entries").splitlines()
     assert lines[1] == r"\frac{\partial^{2} f}{\partial x \, \partial y} &= \cos y \\[4pt]"
     assert lines[-2] == r"\frac{\partial^{2} f}{\partial y^{2}} &= -x \sin y"
     assert len(lines) == 5
-    third = derive(derive(waves(), "hessian"), "jacobian")
+    third = waves().hessian().jacobian()
     assert r"\frac{\partial^{3} f}{\partial y^{3}} &= -x \cos y" in latex(third, form="entries")
     matrix = function(lambda A: A @ A, A=(2, 2))
-    assert r"\frac{\partial f_{2,1}}{\partial A_{2,2}} &= A_{2,1}" in latex(derive(matrix, "jacobian"), form="entries")
-    assert text(derive(waves(), "hessian")).splitlines() == [
+    assert r"\frac{\partial f_{2,1}}{\partial A_{2,2}} &= A_{2,1}" in latex(matrix.jacobian(), form="entries")
+    assert text(waves().hessian()).splitlines() == [
         "∂²f/∂x∂y = cos(y)", "∂²f/∂y∂x = cos(y)", "∂²f/∂y² = -x·sin(y)", "1 output is 0"]  # fmt: skip
 
 
 def test_blocks_of_blocks():
     matrix = function(lambda A: A @ A, A=(2, 2))
-    printed = latex(derive(matrix, "jacobian"))
+    printed = latex(matrix.jacobian())
     assert printed.count(r"\begin{bmatrix}") == 5
     assert printed.startswith(
         r"J_{f}(\boldsymbol{A}) = \begin{bmatrix} \begin{bmatrix} A_{1,1} + A_{1,1} & A_{2,1} \\ "
     )
-    rank_three = derive(pair(), "hessian")
+    rank_three = pair().hessian()
     assert latex(rank_three).count(r"\begin{bmatrix}") == 3
 
 
 def test_empty_outputs():
-    empty = Printed(Graph(), (), (), (0, 3))
+    empty = made(Graph(), (), (), (0, 3))
     assert latex(empty) == r"f = \left[\,\right]_{0 \times 3}"
     assert text(empty) == ""
 
@@ -359,7 +250,7 @@ def test_styles():
     assert latex(f, style="equation", label="eq:f") == (
         "\\begin{equation}\\label{eq:f}\nf(x, y) = x \\sin y\n\\end{equation}"
     )
-    aligned = latex(derive(f, "hessian"), form="entries", style="align", label="eq:h").splitlines()
+    aligned = latex(f.hessian(), form="entries", style="align", label="eq:h").splitlines()
     assert aligned[0] == r"\begin{align}"
     assert aligned[1].endswith(r"\label{eq:h} \\[4pt]")
     assert all(r"\notag" in line for line in aligned[2:-1])
@@ -451,7 +342,7 @@ def test_huge_things_print_in_part_and_fast(name):
 
 
 def test_big_matrices_show_a_corner():
-    f = derive(function(lambda q: q * q, q=(200,)), "jacobian")
+    f = function(lambda q: q * q, q=(200,)).jacobian()
     printed = latex(f)
     assert printed.count(r"\ddots") == 1
     assert r"_{200 \times 200}" in printed
@@ -490,7 +381,7 @@ def of_row(name):
     result = op(*operands)
     arguments = tuple(Argument(v, (), (graph.variable(v),)) for v in "xyz")
     nodes = [result.node] if op.result == MASK else [(result**2 * x).node, (1 / result).node, (result - 1).node]
-    return Printed(graph, arguments, nodes, (len(nodes),))
+    return made(graph, arguments, nodes, (len(nodes),))
 
 
 ROWS = [name for name, op in OPERATIONS.items() if not op.variadic]
@@ -506,58 +397,25 @@ def test_every_row_prints(name):
 
 
 def examples():
-    """What KaTeX reads: rows, conventions, names, matrices, styles, big things."""
+    """What KaTeX reads: rows, conventions, matrices, styles, big things."""
     found = [latex(of_row(name)) for name in ROWS] + [expression(build) for build, _, _ in WRITTEN.values()]
-    found += [LaTeXNames([(name, ())]).variable(Variable(name)) for name in NAMES]
-    found += [LaTeXNames([(name, (2,))]).argument(name, (2,)) for name in NAMES]
-    found += [LaTeXNames([]).function(name) for name in NAMES]
     scalar, vector = waves(), pair()
-    for f in (scalar, vector, derive(scalar, "gradient"), derive(scalar, "hessian"), derive(vector, "jacobian")):
+    for f in (scalar, vector, scalar.gradient(), scalar.hessian(), vector.jacobian()):
         found += [latex(f, **options) for options in ({}, {"lhs": "partial"}, {"form": "entries"}, {"style": "align"})]
     found += [expression(repeated, where=where, style="equation") for where in (True, False)]
-    found += [latex(derive(function(lambda A: A @ A, A=(2, 2)), "jacobian")), latex(Printed(Graph(), (), (), (0, 3)))]
-    found += [latex(derive(function(lambda q: q * q, q=(200,)), "jacobian"), matrix=m) for m in ("bmatrix", "Vmatrix")]
+    found += [latex(function(lambda A: A @ A, A=(2, 2)).jacobian()), latex(made(Graph(), (), (), (0, 3)))]
+    found += [latex(function(lambda q: q * q, q=(200,)).jacobian(), matrix=m) for m in ("bmatrix", "Vmatrix")]
     found += [latex(function(HUGE[name][0], q=HUGE[name][1])) for name in ("binary sum", "product", "cases")]
     return found
 
 
-CHECK = """
-const katex = require(process.argv[1]);
-const failed = [];
-for (const text of JSON.parse(require('fs').readFileSync(0))) {
-  try { katex.renderToString(text, {displayMode: true, strict: 'error', throwOnError: true}); }
-  catch (error) { failed.push([text, error.message]); }
-}
-console.log(JSON.stringify(failed));
-"""
-
-
 def test_katex_reads_everything_in_strict_mode():
-    home = os.environ.get("KATEX_HOME")
-    package = Path(home or ".") / "node_modules" / "katex"
-    if home is None or not package.is_dir() or shutil.which("node") is None:
-        pytest.skip("needs node, and KATEX_HOME naming a folder with node_modules/katex")
     strings = examples()
-    done = subprocess.run(
-        ["node", "-e", CHECK, str(package)], input=json.dumps(strings), capture_output=True, text=True, check=True
-    )
-    assert json.loads(done.stdout) == []
-    assert len(strings) > 200
+    assert refused(strings) == []
+    assert len(strings) > 120
 
 
 # --- goldens ----------------------------------------------------------------------------------------------------------
-def black_scholes():
-    def price(S, K, T, r, sigma):
-        def normal(d):
-            return Fraction(1, 2) * (1 + ops.erf(d / ops.sqrt(S.graph.lift(2))))
-
-        deviation = sigma * ops.sqrt(T)
-        d1 = (ops.log(S / K) + (r + sigma**2 / 2) * T) / deviation
-        return S * normal(d1) - K * ops.exp(-r * T) * normal(d1 - deviation)
-
-    return function(price, name="C", S=(), K=(), T=(), r=(), sigma=())
-
-
 def pendulum():
     def energy(q, q_dot, m, g):
         return m * (q_dot[0] ** 2 / 2 + g * (1 - ops.cos(q[0])) + ops.maximum(q[1], 0) * q_dot[1] ** 2)
@@ -565,16 +423,21 @@ def pendulum():
     return function(energy, name="H", q=(2,), q_dot=(2,), m=(), g=())
 
 
+def rotations():
+    def chain(q, L):
+        s, c = [ops.sin(x) for x in q], [ops.cos(x) for x in q]
+        first, second = c[0] * c[1] - s[0] * s[1], s[0] * c[1] + c[0] * s[1]
+        return [[first, -second, L[0] * c[0] + L[1] * first], [second, first, L[0] * s[0] + L[1] * second], [0, 0, 1]]
+
+    return function(chain, name="T", q=(2,), L=(2,))
+
+
 def goldens():
-    price, energy = black_scholes(), pendulum()
-    named = {
-        "price": price, "price gradient": derive(price, "gradient"), "energy": energy,
-        "energy gradient by q": derive(energy, "gradient", wrt=(0,)), "energy hessian": derive(energy, "hessian"),
-    }  # fmt: skip
+    """Functions built by hand: a golden changes when the printer does, not with derivatives or rules of algebra."""
     found = {}
-    for key, f in named.items():
-        found[key] = {"latex": latex(f).splitlines(), "text": text(f).splitlines()}
-    found["price gradient, entries"] = {"latex": latex(derive(price, "gradient"), form="entries").splitlines()}
+    for f in (black_scholes(), pendulum(), rotations()):
+        found[f.name] = {"latex": latex(f).splitlines(), "text": text(f).splitlines()}
+    found["T, entries"] = {"latex": latex(rotations(), form="entries", where=True).splitlines()}
     return found
 
 
