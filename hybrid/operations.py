@@ -134,10 +134,10 @@ def product_partials(out: Any, *args: Any) -> list[Any]:
 
 
 def power_base_partial(out: Any, x: Any, y: Any) -> Any:
-    """y·x^(y−1); zero where y = 0, also at x = 0."""
+    """y·x^(y−1); zero at x = y = 0."""
     exponent = y.constant
     if exponent is None:
-        return where(eq(y, 0), 0, y * x ** (y - 1))
+        return where(logical_and(eq(x, 0), eq(y, 0)), 0, y * x ** (y - 1))
     if exponent == 0:
         return 0
     if exponent == 1:
