@@ -167,9 +167,30 @@ BODY = "void @hy.body(ptr %rows, ptr %table, i64 %from, i64 %to)"
 RUN = "void @hy.run(ptr %description, ptr %body, ptr %scratch, i64 %n, ptr %args, ptr %steps)"
 
 
-def driver(target: Target, linkage: str = "internal") -> str:
-    """LLVM IR of `@hy.run` and its helpers, the same for every program of a target."""
-    functions = [
+# What runs for every block and is worth LLVM's full effort. The rest runs once per call, or only walks over operands:
+# optimising it as well takes the driver from 40 to 68 ms, and gains 60 ns per call and 1 % on long batches.
+PER_BLOCK = frozenset(
+    f"hy.{name}"
+    for name in (
+        "copy",
+        "gather_row",
+        "scatter_row",
+        "fill",
+        "tiles_in",
+        "tiles_out",
+        "scatter",
+        "before",
+        "after",
+        "lines",
+        "flush",
+        "drip",
+    )
+)
+
+
+def driver(target: Target) -> list[Function]:
+    """`@hy.run` and its helpers, the same for every program of a target."""
+    return [
         moves.copy(target),
         moves.gather_row(target),
         moves.scatter_row(target),
@@ -183,9 +204,8 @@ def driver(target: Target, linkage: str = "internal") -> str:
         _open(),
         _before(),
         _after(),
-        _run(target, linkage),
+        _run(target),
     ]
-    return "\n".join(map(str, functions))
 
 
 def _open() -> Function:
@@ -305,9 +325,9 @@ def _after() -> Function:
     return f
 
 
-def _run(target: Target, linkage: str) -> Function:
+def _run(target: Target) -> Function:
     """All blocks of a call: rows in, body, rows out. `args` and `steps` are those of a NumPy gufunc inner loop."""
-    f = Function(f"define {linkage} {RUN} #1")
+    f = Function(f"define internal {RUN} #1")
     width = target.width
     inputs, operands, block = header(f, "inputs"), header(f, "operands"), header(f, "block")
     written = f.let("numbers", f"mul i64 %n, {header(f, 'outputs')}")

@@ -7,7 +7,7 @@ import re
 from codegen import vector_math
 from codegen.body import Body, Cut, cut, part_head
 from codegen.contract import contract, prune
-from codegen.driver import RUN, driver, entries
+from codegen.driver import PER_BLOCK, RUN, driver, entries
 from codegen.layout import Layout
 from codegen.program import Program
 from codegen.schedule import schedule
@@ -51,7 +51,7 @@ def emit(program: Program, target: Target) -> str:
     """
     layout, pieces = lay_out(program, target)
     text = _program_text(Body(layout, pieces), symbol(program.name), "internal")
-    return "\n".join([*text, driver(target), ending(target)])
+    return "\n".join([*text, *map(str, driver(target)), ending(target)])
 
 
 def lay_out(program: Program, target: Target) -> tuple[Layout, Cut]:
@@ -61,9 +61,21 @@ def lay_out(program: Program, target: Target) -> tuple[Layout, Cut]:
     return Layout(program, target, pieces.spills), pieces
 
 
-def emit_driver(target: Target) -> str:
-    """The part of `emit` that is the same for every program of a target, as a module of its own with `@hy.run`."""
-    return "\n".join([_triple(target), driver(target, "dso_local"), ending(target)])
+def emit_driver(target: Target) -> tuple[str, str]:
+    """The part of `emit` that is the same for every program of a target, with `@hy.run`.
+
+    Two modules that need each other: what runs for every block of points, and what runs once per call.
+    """
+    functions = driver(target)
+    modules = []
+    for per_block in (True, False):
+        inside = [function for function in functions if (function.name in PER_BLOCK) == per_block]
+        called = {name for function in inside for name in function.calls()}
+        outside = [function for function in functions if function not in inside and function.name in called]
+        text = [function.with_linkage("dso_local") for function in inside]
+        declarations = [function.declaration() for function in outside]
+        modules.append("\n".join([_triple(target), *text, *declarations, ending(target)]))
+    return modules[0], modules[1]
 
 
 def emit_program(program: Program, target: Target) -> list[str]:

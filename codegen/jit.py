@@ -82,16 +82,17 @@ def compile(program: Program, target: Target | str | None = None, *, quick: bool
         modules = emit_program(program, target)
     objects = tuple(generate(module, target, seconds, quick=quick) for module in modules)
     with _timed(seconds, "driver"):
-        driver = driver_object(target)
+        driver = driver_objects(target)
     with _timed(seconds, "link"):
-        engine = link([driver, *objects], target)
+        engine = link([*driver, *objects], target)
     return Compiled(program, target, objects, seconds, engine)
 
 
 @functools.cache
-def driver_object(target: Target) -> bytes:
-    """The object file of the driver, generated once per process and target."""
-    return generate(emit_driver(target), target, {})
+def driver_objects(target: Target) -> tuple[bytes, bytes]:
+    """The object files of the driver, generated once per process and target."""
+    per_block, per_call = emit_driver(target)
+    return generate(per_block, target, {}), generate(per_call, target, {}, quick=True)
 
 
 def generate(ir: str, target: Target, seconds: dict[str, float], *, quick: bool = False) -> bytes:

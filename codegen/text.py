@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,23 @@ class Function:
         self.block = "entry"
         self._count = 0
         self._done: list[str] = []
+
+    @property
+    def name(self) -> str:
+        """The function's own name, without the @."""
+        return self.lines[0].split("@", 1)[1].split("(", 1)[0]
+
+    def calls(self) -> set[str]:
+        """The names of the functions it calls."""
+        return set(re.findall(r"call [^@\n]*@([\w.]+)", "\n".join(self.lines)))
+
+    def declaration(self) -> str:
+        """A line that declares it in another module."""
+        return self.lines[0].replace("define internal", "declare", 1).removesuffix(" {") + "\n"
+
+    def with_linkage(self, linkage: str) -> str:
+        """Its text with another linkage than the internal one it was written with."""
+        return str(self).replace("define internal", f"define {linkage}", 1)
 
     def unique(self, name: str) -> str:
         self._count += 1
