@@ -175,3 +175,20 @@ def tanh(x: Vector) -> Vector:
     above, below = fast_two_sum(fma(shrunk, -2.0, more), r.hi), fast_two_sum(more, r.hi)
     magnitude = quotient(fast_two_sum(above.hi, above.lo + curved), fast_two_sum(below.hi, below.lo + curved))
     return copysign(select(abs(x) < 2.0**-28, abs(x), magnitude), x)
+
+
+def logistic(x: Vector) -> Vector:
+    """1/(1 + e^-x), with small relative error in the left tail too: e^x/(1 + e^x) there, as a quotient of unrounded
+    sums."""
+    body, bias = x.body, x.body.module.format.bias
+    y = at_least(-abs(x), -746.0)
+    n, shifted = round_to_integer(y * LOG2_E, 2 * bias)
+    r = reduce(y, n)
+    one = fast_two_sum(1.0, r.hi)
+    power = fast_two_sum(one.hi, one.lo + fma(r.hi * r.hi, estrin(r.hi, c.EXP), r.lo))
+    e = Pair(scale_by_power(power.hi, shifted), scale_by_power(power.lo, shifted))
+    below = fast_two_sum(1.0, e.hi)
+    left = x < 0.0
+    above = Pair(select(left, power.hi, 1.0), select(left, power.lo, 0.0))
+    unit = body.real(shifter(x, 2 * bias))
+    return scale_by_power(quotient(above, Pair(below.hi, below.lo + e.lo)), select(left, shifted, unit))

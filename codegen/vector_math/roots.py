@@ -1,4 +1,4 @@
-"""cbrt and hypot."""
+"""cbrt, rsqrt and hypot."""
 
 from __future__ import annotations
 
@@ -41,6 +41,14 @@ def cbrt(x: Vector) -> Vector:
     y = fma(square * (-1 / 3), too_much, y) * select(tiny, 2.0**-54, 2.0**10)
     regular = (size > 0.0) & (size < inf)
     return select(regular, copysign(y, x), x)
+
+
+def rsqrt(x: Vector) -> Vector:
+    """1/√x, corrected by the exact residual 1 - x y²; ±inf at ±0, 0 at inf, nan below 0."""
+    y = 1.0 / sqrt(x)
+    product = two_prod(x, y)
+    residual = fma(product.lo, y, excess(product.hi, y, x.body.real(1.0)))
+    return select((x > 0.0) & (x < inf), fma(y * -0.5, residual, y), y)
 
 
 def hypot(x: Vector, y: Vector) -> Vector:

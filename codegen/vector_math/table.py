@@ -96,6 +96,8 @@ ROWS = [
     VectorFunction("asinh", 1, 1, "all reals", logarithm.asinh),
     VectorFunction("acosh", 1, 1, "x >= 1", logarithm.acosh),
     VectorFunction("atanh", 1, 1, "-1 <= x <= 1", logarithm.atanh),
+    VectorFunction("logistic", 1, 1, "all reals", exponential.logistic),
+    VectorFunction("rsqrt", 1, 1, "x >= 0", roots.rsqrt),
     VectorFunction("hypot", 2, 1.5, "all reals", roots.hypot),
     VectorFunction("erf", 1, 1.5, "all reals", error_function.erf),
     VectorFunction("erfc", 1, 2, "all reals", error_function.erfc),
