@@ -37,7 +37,7 @@ from hybrid.tape.tensor import Tensor, as_tensor, current_edge
 
 Operation = Callable[..., Tensor]
 ELEMENTWISE: dict[str, Operation] = {}
-UFUNCS: dict[str, Operation] = {}  # by the __name__ of the NumPy or SciPy ufunc that means the same
+UFUNCS: dict[str, Callable[..., Any]] = {}  # by the __name__ of the NumPy or SciPy ufunc that means the same
 
 _NUMBERS = (int, float)
 _FLOAT64 = np.float64
@@ -213,7 +213,7 @@ sub = binary("sub", operator.sub, lambda g: g, lambda g: -g, ufuncs="subtract")
 mul = binary("mul", operator.mul, lambda g, y: g * y, lambda g, x: g * x, ufuncs="multiply")
 div = binary("div", operator.truediv, lambda g, y: g / y, lambda g, y, out: -g * (out / y), ufuncs="divide true_divide")
 neg = unary("neg", operator.neg, lambda g: -g, ufuncs="negative")
-positive = unary("positive", operator.pos, lambda g: g)
+positive = unary("positive", operator.pos, lambda g: g, ufuncs="conjugate")
 abs = unary("abs", np.abs, lambda g, x: g * np.sign(x), ufuncs="absolute fabs")
 sign = unary("sign", np.sign, lambda g: np.zeros_like(g))
 square = unary("square", np.square, lambda g, x: g * (2 * x), title="Square")
@@ -240,6 +240,12 @@ expm1 = unary("expm1", np.expm1, lambda g, out: g * (out + 1))
 log = unary("log", np.log, lambda g, x: g / x)
 log2 = unary("log2", np.log2, lambda g, x: g / (x * _LN2))
 log10 = unary("log10", np.log10, lambda g, x: g / (x * _LN10))
+logaddexp = binary(
+    "logaddexp", np.logaddexp, lambda g, x, out: g * np.exp(x - out), lambda g, y, out: g * np.exp(y - out)
+)
+logaddexp2 = binary(
+    "logaddexp2", np.logaddexp2, lambda g, x, out: g * np.exp2(x - out), lambda g, y, out: g * np.exp2(y - out)
+)
 log1p = unary("log1p", np.log1p, lambda g, x: g / (x + 1))
 
 # ----------------------------------------------------------------------------------- trigonometric, hyperbolic
@@ -350,6 +356,13 @@ def _winner(g: Any, mine: Any, other: Any, wins: Callable[[Any, Any], Any]) -> M
     return masked(np.where(np.equal(mine, other), 0.5 * g, g), ~np.asarray(wins(other, mine)))
 
 
+def _number_wins(g: Any, mine: Any, other: Any, wins: Callable[[Any, Any], Any]) -> Masked:
+    """Like `_winner`, but a number wins over NaN."""
+    mine, other = (part._data if isinstance(part, Tensor) else part for part in (mine, other))
+    loses = wins(other, mine) | (np.isnan(mine) & ~np.isnan(other))
+    return masked(np.where(np.equal(mine, other), 0.5 * g, g), ~np.asarray(loses))
+
+
 maximum = binary(
     "maximum", np.maximum, lambda g, x, y: _winner(g, x, y, np.greater), lambda g, x, y: _winner(g, y, x, np.greater),
     selects=True,
@@ -357,6 +370,14 @@ maximum = binary(
 minimum = binary(
     "minimum", np.minimum, lambda g, x, y: _winner(g, x, y, np.less), lambda g, x, y: _winner(g, y, x, np.less),
     selects=True,
+)  # fmt: skip
+fmax = binary(
+    "fmax", np.fmax,
+    lambda g, x, y: _number_wins(g, x, y, np.greater), lambda g, x, y: _number_wins(g, y, x, np.greater), selects=True,
+)  # fmt: skip
+fmin = binary(
+    "fmin", np.fmin,
+    lambda g, x, y: _number_wins(g, x, y, np.less), lambda g, x, y: _number_wins(g, y, x, np.less), selects=True,
 )  # fmt: skip
 heaviside = binary("heaviside", np.heaviside, lambda g: np.zeros_like(g), lambda g, x: masked(g, x == 0), selects=True)
 lt = constant("lt", operator.lt, ufuncs="less")
@@ -376,6 +397,7 @@ bitwise_and = constant("bitwise_and", operator.and_)
 bitwise_or = constant("bitwise_or", operator.or_)
 bitwise_xor = constant("bitwise_xor", operator.xor)
 invert = constant("invert", operator.invert)
+signbit = constant("signbit", np.signbit)
 
 _WHERE = Broadcasting(
     "Where", "c x y", None, lambda g, c: masked(g, c), lambda g, c: masked(g, ~c), elementwise=True, selects=True

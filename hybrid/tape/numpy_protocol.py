@@ -13,11 +13,15 @@ import numpy as np
 
 from hybrid.errors import UnsupportedError
 from hybrid.tape import activation, creation, elementwise, indexing, linalg, products, reductions, shape
+from hybrid.tape import numpy_functions as composed
 from hybrid.tape.elementwise import ELEMENTWISE, UFUNCS
 from hybrid.tape.inplace import check_writable, replace
 from hybrid.tape.tensor import Tensor, as_tensor
 
-UFUNCS["matmul"] = products.matmul
+UFUNCS.update(
+    matmul=products.matmul, matvec=composed.matrix_vector, vecmat=composed.vector_matrix, vecdot=composed.vector_dot,
+    divmod=composed.divide_with_remainder, modf=composed.fraction_and_whole, ldexp=composed.scale_by_power_of_two,
+)  # fmt: skip
 REDUCE: dict[str, Callable[..., Tensor]] = {
     "add": reductions.sum, "multiply": reductions.prod, "maximum": reductions.amax, "minimum": reductions.amin,
     "logical_and": reductions.all, "logical_or": reductions.any,
@@ -85,6 +89,10 @@ def _numpy_round(x: Any, decimals: int = 0) -> Tensor:
     return elementwise.rint(x) if decimals == 0 else elementwise.rint(x * 10.0**decimals) / 10.0**decimals
 
 
+def _matrix_trace(x: Any, offset: int = 0) -> Tensor:
+    return shape.diagonal(x, offset, -2, -1).sum(axis=-1)  # type: ignore[no-any-return]
+
+
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.sum: reductions.sum, np.mean: reductions.mean, np.prod: reductions.prod, np.var: _numpy_var, np.std: _numpy_std,
     np.max: reductions.amax, np.min: reductions.amin, np.amax: reductions.amax, np.amin: reductions.amin,
@@ -104,8 +112,28 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.zeros_like: creation.zeros_like, np.ones_like: creation.ones_like, np.full_like: creation.full_like,
     np.empty_like: creation.empty_like,
     np.shape: lambda x: x.shape, np.ndim: lambda x: x.ndim, np.size: lambda x: x.size,
-    np.vstack: lambda xs: shape.concatenate([shape.at_least_2d(x) for x in xs], 0),
-    np.hstack: lambda xs: shape.concatenate(list(xs), 0 if as_tensor(xs[0]).ndim < 2 else 1),
+    np.vstack: composed.vstack, np.hstack: composed.hstack, np.dstack: composed.dstack,
+    np.column_stack: composed.column_stack, np.block: composed.block, np.append: composed.append,
+    np.delete: composed.delete, np.compress: composed.compress, np.resize: composed.resize,
+    np.vsplit: composed.split_along(0), np.hsplit: composed.split_along(1), np.dsplit: composed.split_along(2),
+    np.unstack: lambda x, axis=0: shape.unbind(x, axis), np.broadcast_arrays: composed.broadcast_arrays,
+    np.meshgrid: composed.meshgrid, np.atleast_1d: composed.at_least(1), np.atleast_2d: composed.at_least(2),
+    np.atleast_3d: composed.at_least(3), np.fliplr: lambda x: shape.flip(x, 1), np.flipud: lambda x: shape.flip(x, 0),
+    np.rot90: composed.rot90, np.rollaxis: composed.rollaxis, np.diagflat: lambda x, k=0: shape.diag(shape.ravel(x), k),
+    np.matrix_transpose: products.transposed, np.diff: composed.diff, np.trapezoid: composed.trapezoid,
+    np.average: composed.average, np.ptp: composed.peak_to_peak, np.sort: composed.sort,
+    np.argsort: lambda x, axis=-1, kind=None: Tensor(np.argsort(as_tensor(x)._data, axis, kind)),
+    np.cross: composed.cross, np.linalg.cross: lambda a, b, axis=-1: composed.cross(a, b, axis=axis),
+    np.kron: composed.kron, np.convolve: composed.convolve, np.polyval: composed.polyval, np.interp: composed.interp,
+    np.select: composed.select, np.piecewise: composed.piecewise, np.nan_to_num: composed.nan_to_num,
+    np.sinc: composed.sinc, np.fix: elementwise.trunc, np.linspace: composed.linspace, np.isclose: composed.is_close,
+    np.real: as_tensor, np.real_if_close: lambda x, tol=100: as_tensor(x), np.imag: creation.zeros_like,
+    np.iscomplexobj: lambda x: False, np.isrealobj: lambda x: True,
+    np.result_type: lambda *xs: np.result_type(*[x.dtype if isinstance(x, Tensor) else x for x in xs]),
+    np.linalg.matmul: products.matmul, np.linalg.outer: products.outer, np.linalg.trace: _matrix_trace,
+    np.linalg.tensordot: products.tensordot, np.linalg.vecdot: composed.vector_dot,
+    np.linalg.multi_dot: composed.multi_dot, np.linalg.matrix_transpose: products.transposed,
+    np.linalg.diagonal: lambda x, offset=0: shape.diagonal(x, offset, -2, -1),
     np.linalg.solve: linalg.solve, np.linalg.inv: linalg.inv, np.linalg.det: linalg.det,
     np.linalg.slogdet: linalg.slogdet, np.linalg.cholesky: linalg.cholesky, np.linalg.eigh: linalg.eigh,
     np.linalg.eigvalsh: linalg.eigvalsh, np.linalg.svd: lambda a, full_matrices=True: linalg.svd(a, full_matrices),

@@ -352,9 +352,3 @@ def astype(x: Any, dtype: Any, copy: bool = False) -> Tensor:
     if kind.kind != "f" or not is_grad_enabled():
         return Tensor(data)
     return record(_CAST, (x,), data, dtype=x.dtype)
-
-
-def at_least_2d(x: Any) -> Tensor:
-    """Numbers and vectors as matrices of one row."""
-    x = as_tensor(x)
-    return x if x.ndim >= 2 else reshape(x, 1, -1)

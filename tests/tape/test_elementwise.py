@@ -39,11 +39,13 @@ BINARY = {
     "mod": ((0.3, 3), lambda x, y: x - y * mpmath.floor(x / y)), "fmod": ((0.3, 3), lambda x, y: mpmath.fmod(x, y)),
     "floor_divide": ((0.3, 3), lambda x, y: mpmath.floor(x / y)),
     "copysign": ((-3, 3), lambda x, y: abs(x) * mpmath.sign(y)),
-    "heaviside": ((0.3, 3), lambda x, y: mpmath.mpf(1)),
+    "heaviside": ((0.3, 3), lambda x, y: mpmath.mpf(1)), "fmax": ((-3, 3), max), "fmin": ((-3, 3), min),
+    "logaddexp": ((-3, 3), lambda x, y: mpmath.log(mpmath.exp(x) + mpmath.exp(y))),
+    "logaddexp2": ((-3, 3), lambda x, y: mpmath.log(mpmath.mpf(2) ** x + mpmath.mpf(2) ** y, 2)),
 }  # fmt: skip
 WITHOUT_DERIVATIVE = {
     "lt", "le", "gt", "ge", "eq", "ne", "and", "or", "xor", "not", "isnan", "isfinite", "isinf", "bitwise_and",
-    "bitwise_or", "bitwise_xor", "invert",
+    "bitwise_or", "bitwise_xor", "invert", "signbit",
 }  # fmt: skip
 
 
@@ -209,6 +211,8 @@ BINARY_KINKS = {
     "maximum": ([2.0, 2.0, -0.0, NAN, 1.0], [2.0, 1.0, 0.0, 1.0, NAN],
                 [0.5, 1.0, 0.5, 1.0, 1.0], [0.5, 0.0, 0.5, 1.0, 1.0]),
     "minimum": ([2.0, 2.0, 1.0], [2.0, 1.0, INF], [0.5, 0.0, 1.0], [0.5, 1.0, 0.0]),
+    "fmax": ([2.0, NAN, 1.0, NAN], [2.0, 1.0, NAN, NAN], [0.5, 0.0, 1.0, 1.0], [0.5, 1.0, 0.0, 1.0]),
+    "fmin": ([2.0, NAN, 1.0, 3.0], [2.0, 1.0, NAN, 1.0], [0.5, 0.0, 1.0, 0.0], [0.5, 1.0, 0.0, 1.0]),
     "mod": ([5.5, -5.5, 4.0], [2.0, 2.0, 2.0], [1.0, 1.0, 1.0], [-2.0, 3.0, -2.0]),
     "fmod": ([5.5, -5.5], [2.0, 2.0], [1.0, 1.0], [-2.0, 2.0]),
     "pow": ([0.0, 0.0, 0.0, -2.0], [0.0, 1.0, 2.0, 2.0], [0.0, 1.0, 0.0, -4.0], [0.0, 0.0, 0.0, NAN]),
@@ -303,7 +307,7 @@ def test_a_zero_that_is_a_number_is_left_to_arithmetic():
 def test_comparisons_and_logic_give_booleans_without_gradient():
     x = tape.tensor([1.0, 2.0], requires_grad=True)
     for name in sorted(WITHOUT_DERIVATIVE - {"bitwise_and", "bitwise_or", "bitwise_xor", "invert"}):
-        arguments = (x,) if name in ("not", "isnan", "isfinite", "isinf") else (x, 1.5)
+        arguments = (x,) if name in ("not", "isnan", "isfinite", "isinf", "signbit") else (x, 1.5)
         result = ELEMENTWISE[name](*arguments)
         assert result.dtype == np.bool_
         assert not result.requires_grad

@@ -20,6 +20,7 @@ STANDARD = {
     "heapq",
     "contextlib",
     "contextvars",
+    "functools",
     "itertools",
     "math",
     "operator",
