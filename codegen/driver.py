@@ -17,6 +17,7 @@ so that a process generates the driver's code once.
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from math import prod
 
 from codegen import moves
@@ -56,6 +57,7 @@ def description(layout: Layout, parts: int) -> list[int]:
         "table": layout.table,
         # Several parts run one after the other over a block, so none may overwrite what a later one reads.
         "by_row": int(parts > 1),
+        "scalars": int(all(operand.scalar for operand in layout.operands)),
     }
     shapes = len(HEADER) + len(FIELDS) * len(layout.operands)
     fields: list[int] = []
@@ -118,7 +120,7 @@ def _contiguous_steps(operands: tuple[Operand, ...]) -> list[int]:
 
 
 def _enter(layout: Layout) -> Function:
-    """A call in the default floating-point environment, whose own is put back afterwards.
+    """A call in the default floating-point environment; the caller's is put back afterwards. Null steps: a dense point.
 
     So a process that flushes subnormals or rounds upward still gets the same bits, and the exception flags of lanes
     that a select throws away never reach the caller.
@@ -140,7 +142,11 @@ def _enter(layout: Layout) -> Function:
         f.do("call void @llvm.x86.sse.stmxcsr(ptr %saved)")
         f.store("i32", str(0x1F80), "%default", 4)
         f.do("call void @llvm.x86.sse.ldmxcsr(ptr %default)")
-    f.do("call void @hy.run(ptr @hy.description, ptr @hy.body, ptr %scratch, i64 %n, ptr %args, ptr %steps)")
+    single = f.let("single", "icmp eq ptr %steps, null")
+    with f.when(single):
+        f.do("call void @hy.point(ptr @hy.description, ptr @hy.body, ptr %scratch, ptr %args)")
+    with f.when(f.let("many", f"xor i1 {single}, true")):
+        f.do("call void @hy.run(ptr @hy.description, ptr @hy.body, ptr %scratch, i64 %n, ptr %args, ptr %steps)")
     if layout.target.is_x86:
         f.do("call void @llvm.x86.sse.ldmxcsr(ptr %saved)")
     if layout.on_heap:
@@ -158,7 +164,7 @@ def _contiguous(layout: Layout, name: str, n: str) -> Function:
     f.do(f"%args = alloca [{max(1, len(pointers))} x ptr], align 16")
     for number, pointer in enumerate(pointers):
         f.store("ptr", pointer, f.at("%args", number, "ptr"))
-    f.do(f"call void @hy.enter(i64 {n}, ptr %args, ptr @hy.steps)")
+    f.do(f"call void @hy.enter(i64 {n}, ptr %args, ptr {'null' if n == '1' else '@hy.steps'})")
     f.do("ret void")
     return f
 
@@ -184,6 +190,7 @@ PER_BLOCK = frozenset(
         "lines",
         "flush",
         "drip",
+        "point",
     )
 )
 
@@ -204,6 +211,7 @@ def driver(target: Target) -> list[Function]:
         _open(),
         _before(),
         _after(),
+        _point(target),
         _run(target),
     ]
 
@@ -325,10 +333,54 @@ def _after() -> Function:
     return f
 
 
+POINT = "void @hy.point(ptr %description, ptr %body, ptr %scratch, ptr %args)"
+
+
+def _point(target: Target) -> Function:
+    """One point whose arrays are contiguous, by the shortest way: every lane holds it, the first is taken."""
+    f = Function(f"define internal {POINT} #1")
+    table, block = header_place(f, "table"), header(f, "block")
+    inputs, operands = header(f, "inputs"), header(f, "operands")
+    with f.loop("number", 0, operands) as number:
+        place = Place(f, number)
+        f.store("ptr", place.row(), f.at(table, number, "i64"))
+        is_input = f.let("is_input", f"icmp slt i64 {number}, {inputs}")
+        used = f.let("used", f"icmp ne i64 {place.field('kind')}, {UNUSED}")
+        with f.when(f.let("read", f"and i1 {is_input}, {used}")):
+            base, row = f.load("base", "ptr", f.at("%args", number, "ptr")), place.row()
+            with f.loop("e", 0, place.field("size")) as e:
+                x = moves.splat(f, target, f.load("x", "double", f.at(base, e, "double")))
+                f.store(target.vector, x, f.at(row, f.let("place", f"mul i64 {e}, {block}"), "double"))
+    _constants(f, lambda row, value: f.store("double", value, row))
+    f.do(f"call void %body(ptr %scratch, ptr {table}, i64 0, i64 {target.width})")
+    with f.loop("number", inputs, operands) as number:
+        place = Place(f, number)
+        base, row = f.load("base", "ptr", f.at("%args", number, "ptr")), place.row()
+        with f.loop("e", 0, place.field("size")) as e:
+            x = f.load("x", "double", f.at(row, f.let("place", f"mul i64 {e}, {block}"), "double"))
+            f.store("double", x, f.at(base, e, "double"))
+    f.do("ret void")
+    return f
+
+
+def _constants(f: Function, put: Callable[[str, str], None]) -> None:
+    """Have `put(row, value)` write what is done with each row of an array result that holds a constant."""
+    constants = f.at("%description", header(f, "first"), "i64")
+    with f.loop("constant", 0, header(f, "constants"), 2) as constant:
+        row = f.at("%scratch", f.load("row", "i64", f.at(constants, constant, "i64")), "i64")
+        put(row, f.load("value", "double", f.at(f.at(constants, constant, "i64"), 1, "i64")))
+
+
 def _run(target: Target) -> Function:
     """All blocks of a call: rows in, body, rows out. `args` and `steps` are those of a NumPy gufunc inner loop."""
     f = Function(f"define internal {RUN} #1")
     width = target.width
+    # A point of scalars alone is dense, whatever the steps.
+    single = f.let("single", "icmp eq i64 %n, 1")
+    scalars = f.let("scalars", f"icmp ne i64 {header(f, 'scalars')}, 0")
+    with f.early_return(f.let("point", f"and i1 {single}, {scalars}")):
+        f.do("call void @hy.point(ptr %description, ptr %body, ptr %scratch, ptr %args)")
+        f.do("ret void")
     inputs, operands, block = header(f, "inputs"), header(f, "operands"), header(f, "block")
     written = f.let("numbers", f"mul i64 %n, {header(f, 'outputs')}")
     written = f.let("bytes", f"mul i64 {written}, 8")
@@ -338,11 +390,7 @@ def _run(target: Target) -> Function:
     with f.loop("number", 0, operands) as number:
         arguments = f"i64 {number}, ptr %args, ptr %steps, i64 %n, i64 {lanes}, i1 {stream}"
         f.do(f"call void @hy.open(ptr %description, ptr %scratch, {arguments})")
-    constants = f.at("%description", header(f, "first"), "i64")
-    with f.loop("constant", 0, header(f, "constants"), 2) as constant:
-        row = f.at("%scratch", f.load("row", "i64", f.at(constants, constant, "i64")), "i64")
-        value = f.load("value", "double", f.at(f.at(constants, constant, "i64"), 1, "i64"))
-        f.do(f"call void @hy.fill(ptr {row}, double {value}, i64 {lanes})")
+    _constants(f, lambda row, value: f.do(f"call void @hy.fill(ptr {row}, double {value}, i64 {lanes})"))
     table = header_place(f, "table")
     always = f.let("always", f"icmp ne i64 {header(f, 'by_row')}, 0")
     # Cache lines that one vector of points fills, rounded up, and one more to be sure to keep pace.

@@ -7,7 +7,7 @@ import re
 from codegen import vector_math
 from codegen.body import Body, Cut, cut, part_head
 from codegen.contract import contract, prune
-from codegen.driver import PER_BLOCK, RUN, driver, entries
+from codegen.driver import PER_BLOCK, POINT, RUN, driver, entries
 from codegen.layout import Layout
 from codegen.program import Program
 from codegen.schedule import schedule
@@ -85,11 +85,17 @@ def emit_program(program: Program, target: Target) -> list[str]:
     count = len(pieces.parts)
     if count <= PARTS_PER_MODULE:
         return [
-            "\n".join([*_program_text(body, symbol(program.name), "dso_local"), f"declare {RUN}\n", ending(target)])
+            "\n".join(
+                [
+                    *_program_text(body, symbol(program.name), "dso_local"),
+                    f"declare {RUN}\ndeclare {POINT}\n",
+                    ending(target),
+                ]
+            )
         ]
     declarations = [f"declare {part_head(index, '')}\n" for index in range(count)]
     start = [_triple(target), *entries(layout, symbol(program.name), count, "dso_local"), *declarations]
-    modules = ["\n".join([*start, f"declare {RUN}\n", ending(target)])]
+    modules = ["\n".join([*start, f"declare {RUN}\ndeclare {POINT}\n", ending(target)])]
     for first in range(0, count, PARTS_PER_MODULE):
         body.called.clear()
         numbers = range(first, min(count, first + PARTS_PER_MODULE))

@@ -6,7 +6,19 @@ from codegen.layout import PLACE
 from codegen.text import Function
 
 # The description, in words: this header, then per operand `FIELDS`, then shapes, then (row offset, bits) per constant.
-HEADER = ("inputs", "operands", "block", "outputs", "cache", "places", "table", "by_row", "constants", "first")
+HEADER = (
+    "inputs",
+    "operands",
+    "block",
+    "outputs",
+    "cache",
+    "places",
+    "table",
+    "by_row",
+    "scalars",
+    "constants",
+    "first",
+)
 FIELDS = ("size", "kind", "row", "rank", "shape", "strides", "offsets", "staging")
 # Kinds of operands: the body does not touch it; it is one number per point; it is an array per point.
 UNUSED, SCALAR, ARRAY = range(3)
