@@ -1,5 +1,6 @@
 """Programs as native code: every instruction, every width and every cut gives the meaning NumPy gives."""
 
+import ctypes
 import dataclasses
 
 import llvmlite.binding as llvm
@@ -199,3 +200,16 @@ def test_polygamma_needs_a_constant_order():
                       [("load", 0, 0), ("load", 1, 0), ("polygamma", 0, 1)], ((2,),))  # fmt: skip
     with pytest.raises(ValueError, match="constant order"):
         emit(program, host())
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_single_point_has_constants_too(width):
+    results = (Array("a"), Array("c", (2, 2)))
+    code = [("const", 2.5), ("load", 0, 0), ("load", 1, 1), ("mul", 1, 2)]
+    program = Program("point", (Array("x"), Array("q", (3,)), Array("unused")), results, code, ((0,), (3, 0, 1, 2)))
+    compiled = compile(program, at_width(width))
+    x, q, a, c = np.array(3.0), np.array([1.0, 7.0, 2.0]), np.zeros(()), np.zeros((2, 2))
+    point = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 5)(compiled.address("point"))
+    point(x.ctypes.data, q.ctypes.data, None, a.ctypes.data, c.ctypes.data)
+    assert a == 2.5
+    assert c.tolist() == [[21.0, 2.5], [3.0, 7.0]]
