@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
@@ -65,7 +66,7 @@ class PlainText(Notation):
     def power(self, base: str, exponent: str) -> str:
         if exponent.isdecimal():
             return base + exponent.translate(SUPERSCRIPTS)
-        return f"{base}^{exponent}" if exponent.isidentifier() else f"{base}^({exponent})"
+        return f"{base}^{exponent}" if re.fullmatch(r"\w+", exponent) else f"{base}^({exponent})"
 
     def root(self, piece: Piece) -> str:
         bare = piece.level == Level.ATOM and not piece.negative and piece.rank <= Rank.SYMBOL

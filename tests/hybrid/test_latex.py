@@ -73,6 +73,7 @@ WRITTEN = {
         lambda x, y, z: ops.sqrt(x.graph.lift(2)) * x / (2 * ops.sqrt(x.graph.lift(NAMED_CONSTANTS[0]))),
         r"\frac{x}{\sqrt{2 \pi}}", "x/√(2·π)"),
     "square factors leave a root": (lambda x, y, z: x * ops.sqrt(x.graph.lift(8)), r"2 \sqrt{2} x", "2·√2·x"),
+    "a product as exponent": (lambda x, y, z: x ** (y * z), "x^{y z}", "x^(y·z)"),
     "other rational powers": (lambda x, y, z: x ** Fraction(3, 2), "x^{3/2}", "x^(3/2)"),
     "a cube root is not a power of 1/3": (lambda x, y, z: ops.cbrt(x), r"\sqrt[3]{x}", "cbrt(x)"),
     "a power of a power": (lambda x, y, z: (x**y) ** 2, "(x^{y})^{2}", "(x^y)²"),
