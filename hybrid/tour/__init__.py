@@ -58,7 +58,7 @@ def visit(example: Example, screen: Screen, points: int, folder: Path) -> dict[s
     kernel, compiling = timed(subject.compile)
     screen.derivatives(subject, kernel(*example.at)[-1])
     screen.operations(subject, kernel)
-    screen.compiling({"differentiate": subject.seconds, **kernel.seconds}, subject.seconds + compiling)
+    screen.compiling({"differentiate": subject.seconds, **stages(kernel)}, subject.seconds + compiling)
     inputs = subject.inputs(points)
     with screen.waiting(f"comparing with NumPy on {points:,} {example.unit}"):
         outcome = race(kernel, subject.expressions(), subject.symbols(), inputs)
@@ -67,6 +67,12 @@ def visit(example: Example, screen: Screen, points: int, folder: Path) -> dict[s
     files, problem = export(kernel, subject, folder)
     screen.files(files, problem, prototypes(kernel.program)[1])
     return figures(subject, kernel, outcome, files)
+
+
+def stages(kernel: Kernel) -> dict[str, float]:
+    """Seconds by stage; says so where the native code came from the cache on disk."""
+    kept = "generate" not in kernel.compiled.seconds
+    return {f"{name} (kept)" if kept and name == "native code" else name: s for name, s in kernel.seconds.items()}
 
 
 def timed(work: Callable[[], Any]) -> tuple[Any, float]:
@@ -107,7 +113,7 @@ def figures(subject: Subject, kernel: Kernel, outcome: Race, files: list[Path]) 
     return {
         "example": subject.example.file,
         "operations": {"before": kernel.operations_before, "after": kernel.operations},
-        "seconds": {"differentiate": subject.seconds, **kernel.seconds},
+        "seconds": {"differentiate": subject.seconds, **stages(kernel)},
         "race": [
             {
                 "name": r.name,

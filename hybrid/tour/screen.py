@@ -105,7 +105,10 @@ class Screen:
     def compiling(self, stages: dict[str, float], total: float) -> None:
         first, *others = packed([f"{name} {duration(s)}" for name, s in stages.items()], self.width - LABELS - 14)
         head = Text.assemble("in ", (f"{duration(total):<11}", "bold"), first)
-        self.section("compiled", head, *(Text(" " * 14 + line) for line in others))
+        rest = [Text(" " * 14 + line) for line in others]
+        if any("(kept)" in name for name in stages):
+            rest.append(Text(" " * 14 + "kept: the native code was made by an earlier run (HYBRID_CACHE)", "dim"))
+        self.section("compiled", head, *rest)
 
     def waiting(self, what: str) -> AbstractContextManager[object]:
         """A line that is there while the work inside `with` goes on; nothing where there is no terminal."""

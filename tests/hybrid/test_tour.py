@@ -65,7 +65,8 @@ def test_figures_are_complete_and_plain_data(toured) -> None:
     assert json.loads(json.dumps(figures)) == figures
     for example in figures["examples"]:
         assert example["operations"]["after"] <= example["operations"]["before"]
-        assert {"differentiate", "simplify", "native code", "verify"} <= set(example["seconds"])
+        assert {"differentiate", "simplify", "lower", "verify"} <= set(example["seconds"])
+        assert {"native code", "native code (kept)"} & set(example["seconds"])
         assert {NUMPY, COPY, "this kernel, 1 thread"} <= {result["name"] for result in example["race"]}
         assert all(result["ns_per_point"] > 0 for result in example["race"])
         assert example["certificate"]["passed"]
