@@ -11,6 +11,7 @@ import ctypes
 from dataclasses import dataclass
 from typing import Any
 
+from codegen import environment
 from codegen.driver import BODY, constant_rows
 from codegen.emit import ending, lay_out
 from codegen.jit import Compiled
@@ -74,15 +75,15 @@ def emit_call(layout: Layout, name: str) -> str:
     count = len(program.arguments)
     f = Function(f"define ptr @{name}(ptr %self, ptr %args, i64 %count) #0")
     f.do(f"%scratch = alloca [{layout.scratch} x i64], align 64")
-    f.do("%environment = alloca i32, align 4")
+    environment.allocate(f, layout.target)
     with f.early_return(f.let("miscounted", f"icmp ne i64 %count, {count}")):
         kind = f.load("kind", "ptr", "@PyExc_TypeError")
         f.let("null", f"call ptr (ptr, ptr, ...) @PyErr_Format(ptr {kind}, ptr @hy.message, ptr @hy.name, i64 %count)")
         f.do("ret ptr null")
     _read_arguments(f, layout)
-    _standard_environment(f, layout)
+    environment.begin(f, layout.target)
     f.do(f"call void @hy.body(ptr %scratch, ptr {_word(f, layout.table)}, i64 0, i64 {layout.target.width})")
-    _restore_environment(f, layout)
+    environment.end(f, layout.target, flags=False)
     objects = [_result(f, layout, operand) for operand in layout.outputs]
     value = objects[0] if len(objects) == 1 else _tuple(f, objects)
     f.do(f"ret ptr {value}")
@@ -122,29 +123,6 @@ def _read_arguments(f: Function, layout: Layout) -> None:
     for operand in layout.operands:
         if operand.used and operand.scalar:
             f.store("ptr", _row(f, layout, operand.row), _word(f, layout.table + operand.number))
-
-
-# Rounding, exceptions and flushing: all of MXCSR but its six sticky flags.
-_CONTROL = 0xFFC0
-_STANDARD = 0x1F80
-
-
-def _standard_environment(f: Function, layout: Layout) -> None:
-    """Another library may have left the process rounding upward or flushing subnormals; hardly ever has one."""
-    if layout.target.is_x86:
-        f.do("call void @llvm.x86.sse.stmxcsr(ptr %environment)")
-        now = f.load("environment", "i32", "%environment", 4)
-        f.do(f"%odd = icmp ne i32 {f.let('control', f'and i32 {now}, {_CONTROL}')}, {_STANDARD}")
-        with f.when("%odd"):
-            f.do("%standard = alloca i32, align 4")
-            f.store("i32", str(_STANDARD), "%standard", 4)
-            f.do("call void @llvm.x86.sse.ldmxcsr(ptr %standard)")
-
-
-def _restore_environment(f: Function, layout: Layout) -> None:
-    if layout.target.is_x86:
-        with f.when("%odd"):
-            f.do("call void @llvm.x86.sse.ldmxcsr(ptr %environment)")
 
 
 def _result(f: Function, layout: Layout, operand: Operand) -> str:

@@ -20,7 +20,7 @@ import struct
 from collections.abc import Callable
 from math import prod
 
-from codegen import moves
+from codegen import environment, moves
 from codegen.layout import Layout, Operand
 from codegen.place import (
     ARRAY,
@@ -120,15 +120,9 @@ def _contiguous_steps(operands: tuple[Operand, ...]) -> list[int]:
 
 
 def _enter(layout: Layout) -> Function:
-    """A call in the default floating-point environment; the caller's is put back afterwards. Null steps: a dense point.
-
-    So a process that flushes subnormals or rounds upward still gets the same bits, and the exception flags of lanes
-    that a select throws away never reach the caller.
-    """
+    """A call in the standard floating-point environment. Null steps mean one point of contiguous arrays."""
     f = Function("define internal void @hy.enter(i64 %n, ptr %args, ptr %steps) #1")
-    if layout.target.is_x86:
-        f.do("%saved = alloca i32, align 4")
-        f.do("%default = alloca i32, align 4")
+    environment.allocate(f, layout.target)
     if not layout.on_heap:
         f.do(f"%scratch = alloca [{layout.scratch} x i64], align 64")
     with f.early_return(f.let("empty", "icmp slt i64 %n, 1")):
@@ -138,17 +132,13 @@ def _enter(layout: Layout) -> Function:
         with f.when(f.let("failed", "icmp eq ptr %heap, null")):
             f.do("call void @llvm.trap()")
         f.do(f"%scratch = call ptr @llvm.ptrmask.p0.i64(ptr {f.at('%heap', 63)}, i64 -64)")
-    if layout.target.is_x86:
-        f.do("call void @llvm.x86.sse.stmxcsr(ptr %saved)")
-        f.store("i32", str(0x1F80), "%default", 4)
-        f.do("call void @llvm.x86.sse.ldmxcsr(ptr %default)")
+    environment.begin(f, layout.target)
     single = f.let("single", "icmp eq ptr %steps, null")
     with f.when(single):
         f.do("call void @hy.point(ptr @hy.description, ptr @hy.body, ptr %scratch, ptr %args)")
     with f.when(f.let("many", f"xor i1 {single}, true")):
         f.do("call void @hy.run(ptr @hy.description, ptr @hy.body, ptr %scratch, i64 %n, ptr %args, ptr %steps)")
-    if layout.target.is_x86:
-        f.do("call void @llvm.x86.sse.ldmxcsr(ptr %saved)")
+    environment.end(f, layout.target, flags=True)
     if layout.on_heap:
         f.do("call void @free(ptr %heap)")
     f.do("ret void")

@@ -48,6 +48,10 @@ class Target:
         return self.arch in ("x86_64", "i386", "i686")
 
     @property
+    def is_aarch64(self) -> bool:
+        return self.arch in ("aarch64", "arm64")
+
+    @property
     def vector(self) -> str:
         """LLVM's type of one vector of float64; a single lane is a plain double."""
         return f"<{self.width} x double>" if self.width > 1 else "double"

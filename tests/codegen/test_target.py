@@ -59,3 +59,10 @@ def test_streaming_stores(name):
     text = assembly(NAMED[name])
     assert "vmovnt" in text
     assert "sfence" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "instruction"), [("x86-64", "ldmxcsr"), ("aarch64", "msr\tFPSR"), ("aarch64-macos", "msr\tFPSR")]
+)
+def test_the_floating_point_environment_is_put_back(name, instruction):
+    assert instruction.lower() in assembly(NAMED[name]).lower()
