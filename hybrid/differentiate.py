@@ -110,6 +110,15 @@ def opposite(graph: Graph, first: int, second: int) -> bool:
     )
 
 
+def under(graph: Graph, path: Path, guard: Path) -> Path | None:
+    """The path that also asks for the guard's condition; None where the path already excludes it."""
+    if not guard or guard[0] in path:
+        return path
+    if any(opposite(graph, condition, guard[0]) for condition in path):
+        return None
+    return path + guard
+
+
 def conjunction(graph: Graph, path: Path) -> int:
     condition = path[0]
     for other in path[1:]:
@@ -217,8 +226,10 @@ def reverse(
         if not any(map(active, args)):
             continue
         for arg, partial, guard in zip(args, partials(node), partials.guards(node), strict=True):
-            if active(arg) and (contribution := multiply(graph, flow, partial)) is not None:
-                flows.setdefault(arg, []).append((path + guard, contribution))
+            if not active(arg) or (inner := under(graph, path, guard)) is None:
+                continue
+            if (contribution := multiply(graph, flow, partial)) is not None:
+                flows.setdefault(arg, []).append((inner, contribution))
     return result
 
 
@@ -230,20 +241,22 @@ def forward(
 ) -> dict[int, int]:
     """Tangent sweep over `nodes` (in evaluation order): tangents of the nodes that depend on the seeded variables."""
     partials = partials or Partials(graph)
-    tangents: dict[int, Flow] = dict(seeds)
+    tangents: dict[int, tuple[Path, Flow]] = {node: ((), flow) for node, flow in seeds.items()}
     for node in nodes:
         args = graph.args[node]
         if node in tangents or graph.ops[node].result != REAL or tangents.keys().isdisjoint(args):
             continue
-        flows = [
-            (guard, flow)
-            for arg, partial, guard in zip(args, partials(node), partials.guards(node), strict=True)
-            if arg in tangents and (flow := multiply(graph, tangents[arg], partial)) is not None
-        ]
+        flows: list[tuple[Path, Flow]] = []
+        for arg, partial, guard in zip(args, partials(node), partials.guards(node), strict=True):
+            if arg not in tangents:
+                continue
+            path, flow = tangents[arg]
+            inner, contribution = under(graph, path, guard), multiply(graph, flow, partial)
+            if inner is not None and contribution is not None:
+                flows.append((inner, contribution))
         if flows:
-            path, flow = merge(graph, flows)
-            tangents[node] = settle(graph, path, flow) if path else flow
-    return {node: node_of(graph, flow) for node, flow in tangents.items()}
+            tangents[node] = merge(graph, flows)
+    return {node: settle(graph, path, flow) for node, (path, flow) in tangents.items()}
 
 
 def users_of(graph: Graph, nodes: Iterable[int]) -> dict[int, list[int]]:

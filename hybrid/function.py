@@ -12,6 +12,7 @@ import numpy as np
 from codegen.program import Program
 from hybrid import latex as typeset
 from hybrid import sympy_bridge, trace
+from hybrid.bottleneck import hessian_chain
 from hybrid.compose import composable, compose
 from hybrid.definition import Argument, Definition, Derivation, Formula, SymPySource
 from hybrid.differentiate import (
@@ -125,11 +126,12 @@ class Function(Formula):
         """The exact Hessian. Shape: output shape + argument shape twice (or + (n, n) for several arguments).
 
         Only one triangle is derived, the other is the same expressions. `method` is "reverse" (over reverse),
-        "forward" (over reverse) or "auto": whichever takes fewer operations.
+        "forward" (over reverse), "chain" (the chain rule of second order through the function's bottleneck, where it
+        has one) or "auto": whichever takes the fewest operations.
         """
         positions = self._positions(wrt)
         variables = self._variables(positions)
-        candidates = {"reverse": hessian_reverse, "forward": hessian_forward}
+        candidates = {"reverse": hessian_reverse, "forward": hessian_forward, "chain": hessian_chain}
         nodes: list[int] = []
         with self.graph.lock:
             for output in self.nodes:
@@ -310,8 +312,8 @@ class Function(Formula):
         first = run(candidates[guess])
         if len(self.graph.reach(first.values())) > SMALL:
             return first
-        other = next(run(build) for name, build in candidates.items() if name != guess)
-        return min(first, other, key=self._cost)
+        others = [run(build) for name, build in candidates.items() if name != guess]
+        return min([first, *others], key=self._cost)
 
     def _cost(self, entries: Entries) -> int:
         nodes = tuple(entries.values())

@@ -223,9 +223,9 @@ def rule_product(context: Context, expression: Any) -> Plan:
             if size.denominator != 1:
                 denominator.insert(0, graph.lift(size.denominator))
             size = Fraction(size.numerator)
-        negate = coefficient == -size and coefficient != 0 and (size == 1 or not numerator)
+        negate = coefficient < 0 and (size == 1 or not numerator)
         if size != 1 or not numerator:
-            numerator.insert(0, graph.lift(size if negate or coefficient > 0 else -size))
+            numerator.insert(0, graph.lift(size if negate or coefficient >= 0 else -size))
         result = product(numerator)
         if denominator:
             result = result / product(denominator)

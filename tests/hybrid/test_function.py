@@ -98,6 +98,32 @@ def test_all_ways_to_a_derivative_agree() -> None:
     assert np.allclose(np.diagonal(np.diagonal(third)), (4 * np.log(q) - 6) / q**3, rtol=1e-12)
 
 
+CHAINS = [
+    ("norm", lambda q: np.sqrt(np.sum((np.sin(q[:3]) * q[1:] - 0.5) ** 2))),
+    ("exp of a product", lambda q: np.exp(q[0] * q[1] * q[2]) * 2.0),
+    ("two energies", lambda q: np.log(np.sum(q**2) + 1) * np.prod(np.cos(q))),
+    ("no bottleneck", lambda q: np.sum(np.sin(q))),
+    ("selected", lambda q: np.maximum(np.sum(q**2), 0.1) ** 2),
+]
+
+
+@pytest.mark.parametrize(("name", "body"), CHAINS, ids=[case[0] for case in CHAINS])
+def test_the_hessian_through_a_bottleneck(name: str, body) -> None:
+    f = hy.function(q=(4,))(body)
+    at = np.array([0.3, -0.7, 1.1, 0.4])
+    expected = values(f.hessian(method="reverse"), at)
+    for method in ("auto", "chain"):
+        assert np.allclose(values(f.hessian(method=method), at), expected, rtol=1e-13, atol=1e-15), name
+    assert f.hessian().operations() <= f.hessian(method="forward").operations()
+
+
+@pytest.mark.parametrize("method", ["forward", "reverse"])
+def test_an_invalid_partial_of_an_untaken_branch_stays_out(method: str) -> None:
+    f = hy.Function([x, y], (x - 2) ** sp.cos(sp.Max(0, x + y)))
+    hessian = values(f.hessian(method=method), 0.7, -6.7)
+    assert np.array_equal(hessian, np.zeros((2, 2))), "log(x − 2) is NaN, but the exponent is constant there"
+
+
 def test_against_sympy_to_third_order() -> None:
     expression = sp.exp(x * y) * sp.sin(z) / (1 + x**2) + sp.atan2(y, z) * sp.sqrt(x)
     f = hy.Function([x, y, z], expression)
