@@ -100,6 +100,12 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Tensor:
     return getitem(x, (slice(None),) * (axis % x.ndim) + (chosen,))
 
 
+def narrow(x: Any, dim: int, start: int, length: int) -> Tensor:
+    """The part of `length` from `start` along `dim`, a view."""
+    x = as_tensor(x)
+    return getitem(x, (*(slice(None),) * (dim % x.ndim), slice(start, start + length)))
+
+
 def index_add(x: Any, index: Any, values: Any) -> Tensor:
     """A copy of `x` with `values` added at `index`, repeated indices adding up (`np.add.at`)."""
     x, values = as_tensor(x), as_tensor(values)

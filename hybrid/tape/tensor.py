@@ -41,6 +41,15 @@ class _Extra:
         self.leaf: Leaf | None = None
 
 
+class Size(int):
+    """A number of elements that can be called for the shape: NumPy's `size` and PyTorch's `size()` in one."""
+
+    shape: tuple[int, ...]
+
+    def __call__(self, dim: int | None = None) -> Any:
+        return self.shape if dim is None else self.shape[dim]
+
+
 class Tensor:
     """A float32 or float64 array (or an integer or boolean one, without gradients) on the tape.
 
@@ -97,9 +106,11 @@ class Tensor:
         return self._data.ndim  # type: ignore[no-any-return]
 
     @property
-    def size(self) -> int:
-        """The number of elements (as in NumPy; PyTorch's `numel()`)."""
-        return self._data.size  # type: ignore[no-any-return]
+    def size(self) -> Size:
+        """The number of elements, as in NumPy; called, as `t.size()` or `t.size(0)`, the shape or a part of it."""
+        size = Size(self._data.size)
+        size.shape = self._data.shape
+        return size
 
     @property
     def data(self) -> Tensor:

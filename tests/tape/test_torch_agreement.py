@@ -245,6 +245,12 @@ OPERATIONS = {
     "clamp low": (lambda x: x.clamp(min=0.9) if isinstance(x, torch.Tensor) else x.clamp(0.9), (3, 4)),
     "power": (lambda x: x**3, (3, 4)), "power of number": (lambda x: 2.0**x, (3, 4)),
     "fractional power": (lambda x: x**0.5, (3, 4)),
+    "narrow": (lambda x: x.narrow(1, 1, 2), (3, 4)), "select": (lambda x: x.select(1, 2), (3, 4)),
+    "index_select": (lambda x: x.index_select(1, integers(x, np.array([2, 0, 2]))), (3, 4)),
+    "masked_select": (lambda x: x.masked_select(x > 1.1), (3, 4)), "contiguous": (lambda x: x.T.contiguous(), (3, 4)),
+    "sizes": (lambda x: x.reshape(x.size(1), -1) * x.numel() * x.dim() * x.size()[0], (3, 4)),
+    "cat": (lib(lambda m, x, y: m.cat([x, y])), (3, 4), (1, 4)),
+    "clamp function": (lib(lambda m, x: m.clamp(x, 0.9, 1.3)), (3, 4)),
     "arithmetic": (lambda x, y: 2 - x / y + 3 / x * -y, (3, 4), (4,)), "remainder": (lambda x: x % 0.7, (3, 4)),
 }  # fmt: skip
 
@@ -270,6 +276,33 @@ def test_operation_on_strided_input(name):
     for mine, other in compare(function, function, arrays, 1):
         for a, b in zip(mine, other, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-13, atol=1e-13 * (1 + np.max(np.abs(b), initial=0)), err_msg=name)
+
+
+EMPTY = {
+    "sum": lambda x: x.sum(dim=0), "mean": lambda x: x.mean(dim=1), "prod": lambda x: x.prod(dim=0),
+
+    "norm": lambda x: x.norm(), "cumsum": lambda x: x.cumsum(dim=0), "softmax": lambda x: x.softmax(dim=1),
+    "logsumexp": lambda x: x.logsumexp(dim=0), "matmul": lambda x: x @ x.T, "matmul inner": lambda x: x.T @ x,
+    "reshape": lambda x: x.reshape(3, 0),
+    "flip": lambda x: x.flip((0,)), "roll": lambda x: x.roll(1, 0), "transpose": lambda x: x.T,
+    "slice": lambda x: x[:, 1:],
+    "boolean": lambda x: x[x > 0], "where": lib(lambda m, x: m.where(x > 0, x, x * 2)),
+    "stack": lib(lambda m, x: m.stack([x, x])),
+    "cat": lib(lambda m, x: m.cat([x, x], 1)), "split": lambda x: x.split(2, 1)[0],
+    "expand": lambda x: x.expand(2, 0, 3),
+    "tril": lambda x: x.tril(), "diagonal": lambda x: x.diagonal(), "clamp": lambda x: x.clamp(0, 1),
+    "power": lambda x: x**2,
+    "max dim": lambda x: x.max(dim=1)[0], "einsum": lib(lambda m, x: m.einsum("ij,ik->jk", x, x)),
+    "unbind": lambda x: x.unbind(1)[0],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EMPTY)
+def test_empty_tensors(name):
+    for mine, other in compare(EMPTY[name], EMPTY[name], [np.zeros((0, 3))]):
+        for a, b in zip(mine, other, strict=True):
+            assert a.shape == b.shape
+            np.testing.assert_array_equal(a, b)
 
 
 def zeros_like(x, shape):
