@@ -107,8 +107,14 @@ def clocked(action: Callable[[], object]) -> float:
 
 def numpy_function(symbols: Sequence[Any], expressions: Sequence[Any]) -> Callable[..., Any]:
     """What SymPy makes for NumPy of the same outputs, its common subexpressions named once."""
+    functions = OWN_SPECIAL | scipy_special()
+    return sp.lambdify(symbols, expressions, modules=[functions, "numpy"], cse=True)  # type: ignore[no-any-return]
+
+
+def scipy_special() -> dict[str, Callable[..., Any]]:
+    """SciPy's compiled error and gamma functions, none where SciPy is not installed."""
     try:
-        import scipy.special as compiled
+        from scipy import special as scipy
     except ImportError:
-        return sp.lambdify(symbols, expressions, modules=[OWN_SPECIAL, "numpy"], cse=True)  # type: ignore[no-any-return]
-    return sp.lambdify(symbols, expressions, modules=[compiled.__dict__, "numpy"], cse=True)  # type: ignore[no-any-return]
+        return {}
+    return {"erf": scipy.erf, "erfc": scipy.erfc, "gamma": scipy.gamma, "loggamma": scipy.gammaln}

@@ -7,11 +7,13 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import sympy as sp
 from click.testing import CliRunner
 from rich.console import Console
 
@@ -23,7 +25,7 @@ from hybrid.cli import main
 from hybrid.loading import examples, import_file
 from hybrid.tour import Settings, tour
 from hybrid.tour.examples import EXAMPLES, Subject
-from hybrid.tour.race import COPY, NUMPY, difference, race
+from hybrid.tour.race import COPY, NUMPY, Race, Result, difference, numpy_function, race, scipy_special
 from hybrid.tour.screen import Screen
 
 
@@ -168,3 +170,15 @@ def test_a_race_is_run_by_all() -> None:
     results = race(kernel, [x**2], [x], [np.linspace(0, 1, 100)]).results
     assert results[0].name == "this kernel, 1 thread"
     assert [result.name for result in results][-2:] == [NUMPY, COPY]
+
+
+def test_without_scipy_numpy_has_the_functions_of_this_package(monkeypatch) -> None:
+    x = sp.Symbol("x")
+    points = np.linspace(-2, 2, 9)
+    expected = numpy_function([x], [sp.erf(x) + sp.gamma(x + 3)])(points)
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    assert scipy_special() == {}
+    np.testing.assert_allclose(numpy_function([x], [sp.erf(x) + sp.gamma(x + 3)])(points), expected, rtol=1e-14)
+    text = io.StringIO()
+    Screen(Console(file=text)).race(EXAMPLES[0], Race((Result(NUMPY, 10, 1.0),), 1e-15))
+    assert "SciPy is not installed" in " ".join(text.getvalue().split())
