@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
@@ -130,6 +131,17 @@ def test_the_wheel_holds_every_package() -> None:
     folders = {module_name(path.parent / "__init__.py") for path in MODULES.values()}
     assert set(setuptools["packages"]) == folders | {"hybrid.examples"}, "list new packages in pyproject.toml"
     assert setuptools["package-dir"] == {"hybrid.examples": "examples"}
+
+
+def test_the_map_shows_every_module() -> None:
+    """docs/architecture.md names each module, or its folder."""
+    names = re.findall(r"`([\w*]+(?:\.py|/))`", (ROOT / "docs" / "architecture.md").read_text())
+
+    def shown(path: Path) -> bool:
+        file, *folders = path.relative_to(ROOT).parts[:0:-1]
+        return any(fnmatch(file, name) or name.rstrip("/") in folders for name in names)
+
+    assert not [m for m, path in MODULES.items() if not path.name.startswith("__") and not shown(path)]
 
 
 def test_the_scanner_sees_what_it_should() -> None:
