@@ -186,7 +186,7 @@ class _Part:
         for operand, address in self.addresses.items():
             place = f"%place.{operand}"
             f.lines[2:2] = [
-                f"  {place} = getelementptr ptr, ptr %table, i64 {operand}",
+                f"  {place} = getelementptr i64, ptr %table, i64 {operand}",
                 f"  {address} = load ptr, ptr {place}, align 8",
             ]
         return f

@@ -100,7 +100,7 @@ def entries(layout: Layout, symbol: str, parts: int, linkage: str) -> list[str]:
     tables = _table("hy.description", description(layout, parts)) + _table(
         "hy.steps", _contiguous_steps(layout.operands)
     )
-    heap = "declare noalias ptr @malloc(i64)\ndeclare void @free(ptr)\n" if layout.on_heap else ""
+    heap = f"declare noalias ptr @malloc({layout.target.word})\ndeclare void @free(ptr)\n" if layout.on_heap else ""
     batch, point = _contiguous(layout, f"{symbol}_batch", "%n"), _contiguous(layout, symbol, "1")
     return [tables, heap, *map(str, [body, _enter(layout), loop, batch, point])]
 
@@ -122,16 +122,17 @@ def _contiguous_steps(operands: tuple[Operand, ...]) -> list[int]:
 def _enter(layout: Layout) -> Function:
     """A call in the standard floating-point environment. Null steps mean one point of contiguous arrays."""
     f = Function("define internal void @hy.enter(i64 %n, ptr %args, ptr %steps) #1")
+    word = layout.target.word
     environment.allocate(f, layout.target)
     if not layout.on_heap:
         f.do(f"%scratch = alloca [{layout.scratch} x i64], align 64")
     with f.early_return(f.let("empty", "icmp slt i64 %n, 1")):
         f.do("ret void")
     if layout.on_heap:
-        f.do(f"%heap = call ptr @malloc(i64 {8 * layout.scratch + 64})")
+        f.do(f"%heap = call ptr @malloc({word} {8 * layout.scratch + 64})")
         with f.when(f.let("failed", "icmp eq ptr %heap, null")):
             f.do("call void @llvm.trap()")
-        f.do(f"%scratch = call ptr @llvm.ptrmask.p0.i64(ptr {f.at('%heap', 63)}, i64 -64)")
+        f.do(f"%scratch = call ptr @llvm.ptrmask.p0.{word}(ptr {f.at('%heap', 63)}, {word} -64)")
     environment.begin(f, layout.target)
     single = f.let("single", "icmp eq ptr %steps, null")
     with f.when(single):

@@ -52,6 +52,11 @@ class Target:
         return self.arch in ("aarch64", "arm64")
 
     @property
+    def word(self) -> str:
+        """LLVM's type of a size in memory: C's size_t."""
+        return "i32" if self.arch in ("wasm32", "i386", "i686") else "i64"
+
+    @property
     def vector(self) -> str:
         """LLVM's type of one vector of float64; a single lane is a plain double."""
         return f"<{self.width} x double>" if self.width > 1 else "double"

@@ -181,8 +181,8 @@ def _loop(program: Program) -> str:
     """The strided loop: elements are gathered into and scattered from small arrays on the stack."""
     arrays = parameters(program)
     lines = [
-        f"void {program.name}_loop(char **args, const intptr_t *dimensions, const intptr_t *steps, void *data)\n{{\n",
-        "    intptr_t codegen_i;\n",
+        f"void {program.name}_loop(char **args, const int64_t *dimensions, const int64_t *steps, void *data)\n{{\n",
+        "    int64_t codegen_i;\n",
     ]
     for parameter in arrays:
         lines.append(f"    double {parameter.name}[{max(1, parameter.array.size)}];\n")

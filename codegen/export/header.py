@@ -110,7 +110,7 @@ def header(program: Program) -> str:
         lines.append(f"#define {upper}_SIZE_{parameter.name} {parameter.array.size}")
     lines += ["", RESTRICT, "#ifdef __cplusplus", 'extern "C" {', "#endif", "", f"{point};", "", f"{batch};", ""]
     lines += [
-        f"void {name}_loop(char **args, const intptr_t *dimensions, const intptr_t *steps, void *data);",
+        f"void {name}_loop(char **args, const int64_t *dimensions, const int64_t *steps, void *data);",
         "",
         "#ifdef __cplusplus",
         "}",

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from codegen import Array, Program, Target, host
+from codegen import Array, Program, Target, host, layout
 from codegen.emit import emit
 from codegen.jit import optimise
 from codegen.target import DEFAULT_CACHE, NAMED, find
@@ -34,6 +34,12 @@ def test_unknown_names_and_widths():
         dataclasses.replace(host(), width=3)
     with pytest.raises(ValueError, match="arch-vendor-system"):
         Target('x86_64"\nmodule asm "')
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_scratch_on_the_heap_everywhere(name, monkeypatch):
+    monkeypatch.setattr(layout, "MAX_STACK", 0)
+    assert "malloc" in assembly(NAMED[name])
 
 
 @pytest.mark.parametrize(("name", "register"), [("x86-64", "xmm"), ("x86-64-v3", "ymm"), ("x86-64-v4", "zmm")])
