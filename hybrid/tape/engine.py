@@ -26,7 +26,8 @@ def sweep(
     `retain`; with `create` the adjoints are tensors with a graph of their own.
     """
     with np.errstate(all="ignore"), set_grad_enabled(create):
-        wanted = None if targets is None else _leading_to(set(targets), [edge for edge, _ in seeds])
+        ends = None if targets is None else set(targets)
+        wanted = None if ends is None else _leading_to(ends, [edge for edge, _ in seeds])
         adjoints: dict[Edge, Adjoint] = {}
         found: dict[Edge, Adjoint] = {}
         frontier: list[tuple[int, Node]] = []  # a heap: the newest node that has an adjoint comes first
@@ -40,8 +41,9 @@ def sweep(
             if node.rare is not None and node.rare.hooks:
                 g = run_hooks(node.rare.hooks, g, create)
             edges: Sequence[Any] = node.edges
-            if wanted is not None:
-                found[node] = g
+            if ends is not None and wanted is not None:
+                if node in ends:
+                    found[node] = g
                 edges = [edge if edge in wanted else None for edge in edges]
                 if not any(edges):
                     continue
@@ -70,12 +72,9 @@ def sweep(
                 else:
                     adjoints[edge] = before + a
         for leaf, a in adjoints.items():  # what is left has no node to go on to
-            found[leaf] = run_hooks(leaf.hooks, a, create) if leaf.hooks else a
-        return {
-            edge: a.value if type(a) is Masked else a
-            for edge, a in found.items()
-            if targets is None or edge in set(targets)
-        }
+            if ends is None or leaf in ends:
+                found[leaf] = run_hooks(leaf.hooks, a, create) if leaf.hooks else a
+        return {edge: a.value if type(a) is Masked else a for edge, a in found.items()}
 
 
 def _leading_to(targets: set[Edge], roots: Iterable[Edge]) -> set[Edge]:

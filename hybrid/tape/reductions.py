@@ -140,10 +140,12 @@ def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Tensor:
 
 
 def all(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Whether every element is true (non-zero)."""
     return Tensor(np.all(as_tensor(x)._data, axis=axis, keepdims=keepdims))  # type: ignore[arg-type]
 
 
 def any(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Whether some element is true (non-zero)."""
     return Tensor(np.any(as_tensor(x)._data, axis=axis, keepdims=keepdims))  # type: ignore[arg-type]
 
 

@@ -24,6 +24,7 @@ NOTHING: list[None] = [None]  # what a node saves when its rule reads nothing: n
 
 
 def parameters(function: Callable[..., Any]) -> tuple[str, ...]:
+    """The names of a function's arguments (without `self`)."""
     code = function.__code__
     return code.co_varnames[1 if hasattr(function, "__self__") else 0 : code.co_argcount]
 
@@ -123,6 +124,7 @@ def lifted(node: Node) -> list[Any]:
 
 
 def check_saved(node: Node) -> None:
+    """RuntimeError when what the rule reads was freed by an earlier pass, or changed in place since it was saved."""
     if node.saved is None:
         raise RuntimeError(
             "Trying to backward through the graph a second time (or directly access saved tensors after they have "
@@ -179,6 +181,7 @@ def record(rule: Rule, inputs: Sequence[Tensor], data: Any, **args: Any) -> Tens
 
 
 def make_node(rule: Rule, inputs: Sequence[Tensor], data: Any, args: dict[str, Any] | None) -> Node | None:
+    """A node for an executed operation, or None when nothing is recorded."""
     edges = tuple([current_edge(t) for t in inputs])
     if not any(edge is not None for edge in edges) or not is_grad_enabled():
         return None

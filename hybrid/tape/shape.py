@@ -109,6 +109,7 @@ def reshape(x: Any, *shape: Any) -> Tensor:
 
 
 def ravel(x: Any) -> Tensor:
+    """All elements along one axis, a view where strides allow it."""
     return reshape(x, -1)
 
 
@@ -141,6 +142,7 @@ def transpose(x: Any, *axes: Any) -> Tensor:
 
 
 def swapaxes(x: Any, first: int, second: int) -> Tensor:
+    """Two axes exchanged, a view."""
     x = as_tensor(x)
     order = list(range(-x.ndim, 0))
     if x.ndim:

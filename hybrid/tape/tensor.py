@@ -318,11 +318,13 @@ def memory(t: Tensor) -> Any:
 
 
 def root_of(t: Tensor) -> Tensor:
+    """The tensor that owns the memory of `t`."""
     extra = t._extra
     return t if extra is None or extra.base is None else extra.base
 
 
 def version_of(t: Tensor) -> int:
+    """How often the memory of `t` was changed in place."""
     extra = root_of(t)._extra
     return 0 if extra is None else extra.version
 
@@ -351,12 +353,8 @@ def current_edge(t: Tensor) -> Edge:
     return t._edge
 
 
-def edge_and_data(value: Any) -> tuple[Edge, Any]:
-    t = as_tensor(value)
-    return current_edge(t), t._data
-
-
 def check_data(data: Any, what: str = "tensor") -> Any:
+    """`data` when it is real numbers or booleans; InputTypeError otherwise."""
     kind = data.dtype.kind
     if kind not in "fiub":
         raise InputTypeError(f"{what} takes real floating-point, integer or boolean data, got {data.dtype}")

@@ -131,6 +131,20 @@ def test_the_pass_frees_what_it_has_used():
     assert array() is None
 
 
+def test_grad_holds_no_adjoint_longer_than_needed():
+    x = tape.tensor(np.ones(100_000), requires_grad=True)
+    y = x
+    for _ in range(20):
+        y = y + 1.0
+    tracemalloc.start()
+    try:
+        tape.grad((y * y).sum(), x)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 6 * x._data.nbytes
+
+
 def test_a_node_is_visited_once_and_after_all_its_users():
     x = tape.tensor(2.0, requires_grad=True)
     visits = []
