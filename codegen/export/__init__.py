@@ -19,10 +19,10 @@ from codegen.emit import emit, symbol
 from codegen.export.archive import archive
 from codegen.export.c_source import c_source
 from codegen.export.header import header
-from codegen.export.linker import LinkerNotFound, link_shared, shared_suffix
+from codegen.export.linker import LinkerNotFound, link_shared, link_wasm, shared_suffix
 from codegen.jit import optimise
 from codegen.program import Program
-from codegen.target import Target, find
+from codegen.target import NAMED, Target, find
 
 __all__ = ["FORMATS", "LinkerNotFound", "export"]
 
@@ -63,6 +63,7 @@ FORMATS: dict[str, Callable[[Build], bytes]] = {
     "s": Build.assembly,
     "a": lambda build: archive(build.object_code(), build.program.name, build.target),
     "c": lambda build: c_source(build.program).encode(),
+    "wasm": lambda build: link_wasm(replace(build, target=NAMED["wasm32"]).object_code(), build.program.name),
     "so": lambda build: link_shared(build.object_code(), build.program.name, build.target),
 }
 
@@ -77,11 +78,11 @@ def export(
     """Write `folder/name.<format>` for each format; returns the paths, in the order of `formats`.
 
     formats: "o" relocatable object, "so" shared library (.dylib, .dll by target), "a" static archive, "h" C header,
-    "c" C99 source, "ll" LLVM IR before optimisation, "bc" bitcode and "s" assembly after it. target: as for `compile`;
-    "c", "h" do not depend on it. name: a C identifier, by default the program's name.
+    "c" C99 source, "ll" LLVM IR before optimisation, "bc" bitcode and "s" assembly after it, "wasm" WebAssembly module.
+    target: as for `compile`; "c", "h" and "wasm" do not depend on it. name: a C identifier, by default the program's.
 
     Files appear whole, by rename. Raises ValueError for a name that C cannot use or a format not known, and
-    LinkerNotFound if "so" is asked for and nothing here can link it; the other files are written first.
+    LinkerNotFound if "so" or "wasm" is asked for and nothing here can link it; the other files are written first.
     """
     name = program.name if name is None else name
     if symbol(name) != name:

@@ -30,13 +30,37 @@ def link_shared(object_code: bytes, name: str, target: Target) -> bytes:
     """
     command = find_linker(target)
     library = f"{name}{shared_suffix(target)}"
+    return _link(command, library, object_code, _options(command, library, target))
+
+
+def _link(command: list[str], library: str, object_code: bytes, options: list[str]) -> bytes:
     with tempfile.TemporaryDirectory(prefix="codegen-") as folder:
         (Path(folder) / "kernel.o").write_bytes(object_code)
-        arguments = [*command, "-o", library, "kernel.o", *_options(command, library, target)]
+        arguments = [*command, "-o", library, "kernel.o", *options]
         done = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"linking {library} with {Path(command[0]).name} failed: {done.stderr.strip()}")
         return (Path(folder) / library).read_bytes()
+
+
+def link_wasm(object_code: bytes, name: str) -> bytes:
+    """A WebAssembly module that exports the point and the batch function, its memory and where free memory begins.
+
+    Raises LinkerNotFound, or RuntimeError with the linker's own words if it fails.
+    """
+    if path := shutil.which("wasm-ld"):
+        command = [path]
+    elif importlib.util.find_spec("ziglang") is not None:
+        command = [sys.executable, "-m", "ziglang", "wasm-ld"]
+    else:
+        raise LinkerNotFound(
+            "no linker for WebAssembly on this machine: install LLVM's lld (Debian: apt install lld) or the Python "
+            "package ziglang (pip install ziglang)."
+        )
+    exports = [f"--export={symbol}" for symbol in (name, f"{name}_batch", "__heap_base")]
+    return _link(
+        [*command, "--no-entry", "--strip-all", "--allow-undefined", *exports], f"{name}.wasm", object_code, []
+    )
 
 
 def find_linker(target: Target) -> list[str]:
