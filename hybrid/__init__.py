@@ -18,13 +18,19 @@ The stages, in order:
     array([3., 0.])
 """
 
-from hybrid import operations, tape
-from hybrid.certificate import Certificate
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from hybrid import operations
 from hybrid.elementwise import *  # noqa: F403 - the elementwise functions are listed once, in elementwise.__all__
 from hybrid.errors import ArgumentError, HybridError, InputTypeError, ShapeError, UnsupportedError, VerificationError
 from hybrid.function import Function, function
 from hybrid.kernel import Kernel, compile
 from hybrid.sympy_bridge import symbols
+
+if TYPE_CHECKING:
+    from hybrid import tape
+    from hybrid.certificate import Certificate
 
 __version__ = "0.1.0"
 
@@ -44,3 +50,17 @@ __all__ = [
     "symbols",
     "tape",
 ]
+
+DEFERRED = {"tape": "hybrid.tape", "Certificate": "hybrid.certificate"}
+
+
+def __getattr__(name: str) -> Any:
+    """The public names that are loaded when they are first asked for."""
+    if name not in DEFERRED:
+        raise AttributeError(f"module 'hybrid' has no attribute {name!r}")
+    module = importlib.import_module(DEFERRED[name])
+    return module if name == "tape" else getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *DEFERRED})

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from codegen.program import Program
-from hybrid import latex as typeset
 from hybrid import sympy_bridge, trace
 from hybrid.bottleneck import hessian_chain
 from hybrid.compose import composable, compose
+from hybrid.deferred import Deferred
 from hybrid.definition import Argument, Definition, Derivation, Formula, SymPySource
 from hybrid.differentiate import (
     ONE,
@@ -30,6 +30,7 @@ from hybrid.kernel import Kernel, bind_arguments, compile
 from hybrid.lower import Result, lower
 from hybrid.simplify import REAL, Rules, simplify
 
+typeset = Deferred("hybrid.latex")
 Wrt = Any  # a symbol, an argument name, or a sequence of them
 
 SMALL = 4_000  # nodes below which both sweep directions are carried out and the cheaper result is kept
@@ -208,7 +209,8 @@ class Function(Formula):
 
     def latex(self, **options: Any) -> str:
         """LaTeX, with repeated subexpressions named once; the options are those of `hybrid.latex.latex`."""
-        return typeset.latex(self, **options)
+        text: str = typeset.latex(self, **options)
+        return text
 
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {typeset.latex(self)}$"
@@ -241,7 +243,8 @@ class Function(Formula):
         return sparse.csr_array(present.reshape(-1, columns))
 
     def __str__(self) -> str:
-        return typeset.text(self)
+        text: str = typeset.text(self)
+        return text
 
     def __repr__(self) -> str:
         arguments = ", ".join(f"{a.name}{a.shape}" if a.shape else a.name for a in self.arguments)

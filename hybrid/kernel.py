@@ -8,25 +8,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 import codegen
-from codegen import export as files
 from codegen.binding import MAX_OPERANDS
-from hybrid.certificate import Certificate
 from hybrid.compose import composable
+from hybrid.deferred import Deferred
 from hybrid.definition import Argument, Formula
 from hybrid.errors import ArgumentError, InputTypeError, ShapeError
 from hybrid.graph import Graph
 from hybrid.lower import Result, lower
-from hybrid.recorded import Recorded
 from hybrid.simplify import RULE_SETS, operations, simplify
-from hybrid.verify import Subject, verify
+
+if TYPE_CHECKING:
+    from hybrid.certificate import Certificate
+    from hybrid.recorded import Recorded
 
 log = logging.getLogger(__name__)
+verification = Deferred("hybrid.verify")
+recorded = Deferred("hybrid.recorded")
+files = Deferred("codegen.export")
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,7 +182,10 @@ class Kernel:
         program = self.program
         if name is not None:
             program = codegen.Program(name, program.arguments, program.results, program.body, program.outputs)
-        return files.export(program, folder, program.name, formats, self.compiled.target if target is None else target)
+        written: list[Path] = files.export(
+            program, folder, program.name, formats, self.compiled.target if target is None else target
+        )
+        return written
 
     def __repr__(self) -> str:
         arguments = ", ".join(f"{a.name}{list(a.shape)}" if a.shape else a.name for a in self.arguments)
@@ -260,7 +267,7 @@ def checked(kernel: Kernel) -> Kernel:
         values = kernel(*arrays, threads=1)
         return values if isinstance(values, tuple) else (values,)
 
-    certificate = verify(Subject(kernel.name, kernel.arguments, kernel.formulas, evaluate))
+    certificate = verification.verify(verification.Subject(kernel.name, kernel.arguments, kernel.formulas, evaluate))
     kernel.seconds["verify"] = time.perf_counter() - start
     object.__setattr__(kernel, "certificate", certificate)
     return kernel
