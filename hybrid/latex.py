@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hybrid import operations as ops
-from hybrid.captions import Printable, entry_name, fraction_of_partials, signature, unravel
+from hybrid.captions import Printable, ancestry, entry_name, fraction_of_partials, signature, unravel
 from hybrid.errors import ArgumentError
 from hybrid.graph import Graph
 from hybrid.latex_notation import LaTeX, NumberFormat, thousands, visible_length
@@ -117,7 +117,7 @@ class Writer:
         self.layout = Layout(self.graph, roots, where, limit, longest)
         arguments = [(argument.name, tuple(argument.shape)) for argument in function.arguments]
         constants = constants_used(self.graph, self.layout.explored)
-        self.names = LaTeXNames(arguments, symbol_names, first_index, constants)
+        self.names = LaTeXNames(arguments, symbol_names, first_index, constants, [ancestry(function)[-1].name])
         self.typesetter = Typesetter(self.layout, LaTeX(self.names, number_format))
 
     def equation(self, lhs: bool | str, matrix: str, row: bool, zero: str) -> Line:

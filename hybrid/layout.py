@@ -44,7 +44,7 @@ class Limit:
     rows: int = 16
     columns: int = 12
     terms: int = 40
-    definitions: int = 60
+    definitions: int = 200
     symbols: int = 5_000
     depth: int = 40
     nodes: int = 50_000

@@ -106,6 +106,11 @@ class Blocks:
         return Piece(f"{text}_{{{size}}}" if cut else text, tall=True)
 
 
+def room_below(cell: Piece) -> int:
+    """Points between this row and the next: a fraction needs some, a matrix or a list of cases more."""
+    return 0 if not cell.tall else 12 if r"\begin{" in cell.text else 6
+
+
 def environment(grid: Sequence[Sequence[Piece | None]], matrix: str) -> str:
     """A matrix of pieces; None is a place of dots. Rows with fractions get room."""
     middle = next((r for r, row in enumerate(grid) if all(cell is None for cell in row)), None)
@@ -117,8 +122,8 @@ def environment(grid: Sequence[Sequence[Piece | None]], matrix: str) -> str:
             r"\vdots" if r == middle else r"\cdots"
             for c, cell in enumerate(row)
         ]  # fmt: skip
-        tall = any(cell is not None and cell.tall for cell in row)
-        end = (r" \\[6pt] " if tall else r" \\ ") if r + 1 < len(grid) else ""
+        room = max((room_below(cell) for cell in row if cell is not None), default=0)
+        end = (rf" \\[{room}pt] " if room else r" \\ ") if r + 1 < len(grid) else ""
         lines.append(" & ".join(cells) + end)
     body = "".join(lines)
     if len(grid[0]) <= MOST_COLUMNS:

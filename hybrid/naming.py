@@ -113,7 +113,8 @@ class LaTeXNames:
     in typewriter letters, and no variable is written like a constant of the expression.
 
     `symbol_names` maps a name (`"q"`), an element (`"q[0]"`) or a SymPy symbol to LaTeX that is taken as it is;
-    elements are counted from `first_index`. Raises ArgumentError for LaTeX with unbalanced braces.
+    elements are counted from `first_index`. No named part gets the letter of an argument or of one of `functions`.
+    Raises ArgumentError for LaTeX with unbalanced braces.
     """
 
     def __init__(
@@ -122,6 +123,7 @@ class LaTeXNames:
         symbol_names: Mapping[Any, str] | None = None,
         first_index: int = 1,
         constants: Iterable[str] = (),
+        functions: Iterable[str] = (),
     ) -> None:
         self.own = {str(name): checked(str(name), latex) for name, latex in (symbol_names or {}).items()}
         self.first_index = first_index
@@ -131,7 +133,7 @@ class LaTeXNames:
         for name, shape in declared:
             if not shape:
                 self.variable(Variable(name))
-        bases = {base_of(self.own.get(name, name)) for name, _ in declared}
+        bases = {base_of(self.own.get(name, name)) for name in (*(name for name, _ in declared), *functions)}
         self.letter = next(letter for letter in (*TEMPORARIES, r"\mathrm{tmp}") if letter not in bases)
 
     def variable(self, variable: Variable) -> str:
@@ -197,12 +199,11 @@ def checked(name: str, latex: str) -> str:
 class TextNames:
     """Names in plain text: as in Python (`q[0]`, `x_1`), with Greek letters where that leaves names distinct."""
 
-    def __init__(self, arguments: Iterable[tuple[str, tuple[int, ...]]]) -> None:
-        names = [name for name, _ in arguments]
+    def __init__(self, names: Sequence[str], functions: Iterable[str] = ()) -> None:
         greek = {name: "_".join(GREEK.get(part, part) for part in name.split("_")) for name in names}
         written = list(greek.values())
         self.names = {name: text if written.count(text) == 1 else name for name, text in greek.items()}
-        bases = {re.split(r"[\d_]", name)[0] for name in names}
+        bases = {re.split(r"[\d_]", name)[0] for name in (*names, *functions)}
         self.letter = next(letter for letter in (*TEMPORARIES, "tmp") if letter not in bases)
 
     def variable(self, variable: Variable) -> str:

@@ -337,7 +337,7 @@ def test_huge_things_print_in_part_and_fast(name):
     assert expected in printed
     assert re.search(r"\\text\{\(\d+(\\,\d+)* operations in all", printed)
     assert re.search(r"\([\d,]+ operations in all\)", in_text)
-    assert max(map(len, (printed, in_text, all_in_place))) < 60_000
+    assert max(map(len, (printed, in_text, all_in_place))) < 200_000
     assert balanced(printed)
     assert balanced(all_in_place)
 

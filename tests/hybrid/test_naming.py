@@ -63,6 +63,9 @@ def test_names_of_parts_never_meet_the_users():
     shadowed = function(lambda t1, u_2, x: build(t1, u_2, x), t1=(), u_2=(), x=())
     assert r"\text{where} \quad w_{1} &=" in latex(shadowed, where=True)
     assert "where w1 = " in text(shadowed, where=True)
+    called = function(lambda x: build(x, x + 1, x), name="t", x=())
+    assert r"\text{where} \quad u_{1} &=" in latex(called, where=True)
+    assert "where u1 = " in text(called, where=True)
 
 
 def test_a_variable_e_is_not_the_constant():
