@@ -88,7 +88,7 @@ class Screen:
         else:
             self.section("Jacobian", *pattern(first), *formulas(str(first), f"{first.name}.tex", ENTRIES))
         caption = Text(f"{shape(second)} entries, {distinct(second)} distinct; {subject.example.caption}:", "dim")
-        written = TextNames([(a.name, a.shape) for a in second.arguments])
+        written = TextNames([a.name for a in second.arguments])
         names = [written.variable(second.graph.leaves[node]) for a in second.arguments for node in a.nodes]
         self.section("Hessian", caption, matrix(numbers, names[: numbers.shape[-1]]))
 
