@@ -155,9 +155,9 @@ class Kernel:
     @cached_property
     def recorded(self) -> Recorded:
         """The kernel as an operation of the numeric tape, whose derivatives are compiled on first use."""
-        return Recorded(
-            self.name, [(a.name,) for a in self.arguments], [(formula,) for formula in self.formulas], compile
-        )
+        places = [(argument.name,) for argument in self.arguments]
+        operation: Recorded = recorded.Recorded(self.name, places, [(formula,) for formula in self.formulas], compile)
+        return operation
 
     def ir(self) -> str:
         """The LLVM IR of the kernel, before LLVM's own passes."""
