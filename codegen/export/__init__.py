@@ -8,7 +8,7 @@ program, name, formats and target give the same bytes on any machine that has th
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -117,13 +117,13 @@ def export(
 
 def write_whole(path: Path, content: bytes, *, executable: bool = False) -> None:
     """Write a file aside and rename it into place."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    temporary = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
+    # Not by tempfile, whose files only the owner may read: these get what the umask allows.
+    mode = 0o777 if executable else 0o666
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, (0o777 if executable else 0o666) & ~mask)
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)
