@@ -117,7 +117,7 @@ CBRT = _floats("""
     0x1.2d4d4c4120363p-3
 """)
 
-# erf(x) = x + x P(z - 0.72), z = x² <= 1.2²; relative; error 3.1e-18
+# erf(x) = x + x P(z - 0.72), z = x² <= 1.2²; relative to erf(x); error 3.1e-18
 ERF_SMALL = _floats("""
     -0x1.7bbe048064cb1p-4
     -0x1.fd39701e4128ap-3
@@ -133,6 +133,22 @@ ERF_SMALL = _floats("""
     -0x1.5cfb76336d702p-31
     0x1.ad4d251a0b510p-35
     -0x1.d93dfb67387bfp-39
+""")
+
+# erf(x) = x + x P(z - 0.36), z = x² <= 0.85²; relative to erfc(x); error 9.7e-19
+ERFC_SMALL = _floats("""
+    0x1.a5301d786cdf6p-8
+    -0x1.37ba3c5097ce3p-2
+    0x1.66757515ca26ep-4
+    -0x1.4d5e98e2973a0p-6
+    0x1.fecc4354a481ap-9
+    -0x1.4ade8744d2dadp-11
+    0x1.72731286a79bep-14
+    -0x1.6cca6a10512c2p-17
+    0x1.406689fd8a250p-20
+    -0x1.fbc88c5eb8d73p-24
+    0x1.6ef6e26120cdfp-27
+    -0x1.d920c3075affep-31
 """)
 
 # erf(x) = 1 - e^(-x²) t Q(t - 0.17), t = 1/(x + 3.0), 1.2 <= x <= 5.95; relative; error 8.3e-20
@@ -151,45 +167,31 @@ ERF_LARGE = _floats("""
     -0x1.1af0bb36883d3p+14
 """)
 
-# erf(x) = x + x P(z), z = x² <= 1/4; relative to erfc(x); error 1.7e-18
-ERFC_SMALL = _floats("""
-    0x1.06eba8214db67p-3
-    -0x1.812746b037922p-2
-    0x1.ce2f21a035458p-4
-    -0x1.b82ce30be5d22p-6
-    0x1.565bcb49887b7p-8
-    -0x1.c02d25e2a34e1p-11
-    0x1.f9881a067f286p-14
-    -0x1.f1be75547701ap-17
-    0x1.88484257ae9a9p-20
-""")
-
-# erfc(x) = e^(-x²) c (1 + t Q(t))/(x + 0.4375), t = (x - k)/(x + k), k = 3.5, 0.5 <= x <= 27.3, c in two parts;
-# relative; error 7.6e-19
+# erfc(x) = e^(-x²) c (1 + t Q(t))/(x + 0.4375), t = (x - k)/(x + k), k = 3.5, 0.85 <= x <= 27.3, c in two parts;
+# relative; error 3.6e-18
 ERFC_LARGE = _floats("""
     0x1.39126f3a6ad70p-1
     -0x1.713d809721d69p-55
-    -0x1.5bd461f711908p-4
-    -0x1.09ea293b822dep-5
-    0x1.8a2b274a929b8p-4
-    -0x1.a9012ae5b15f3p-4
-    0x1.39b4b070a6b2fp-4
-    -0x1.5543a751a1da5p-5
-    0x1.06fb990a99b73p-6
-    -0x1.c756f206facacp-9
-    -0x1.221937327db88p-12
-    0x1.ef8045a627481p-12
-    -0x1.9ebf43e0ad19fp-14
-    -0x1.30e74e9de3257p-15
-    0x1.4f9fef161cb94p-16
-    0x1.146098b405072p-19
-    -0x1.a7b9dcfcfc4c3p-19
-    -0x1.df7e1dbd8f5c1p-25
-    0x1.0ae8ad0708752p-21
-    -0x1.f46db65238cfep-29
-    -0x1.4ab37143444e7p-24
-    0x1.0281e64bece57p-33
-    0x1.2754340e5514cp-27
+    -0x1.5bd461f711903p-4
+    -0x1.09ea293b8233fp-5
+    0x1.8a2b274a92660p-4
+    -0x1.a9012ae5b035ap-4
+    0x1.39b4b070b0608p-4
+    -0x1.5543a751f2987p-5
+    0x1.06fb9907894bbp-6
+    -0x1.c756f1af3d44cp-9
+    -0x1.22192f105653bp-12
+    0x1.ef802a3fbe036p-12
+    -0x1.9ec005c0de96cp-14
+    -0x1.30e214026b3e8p-15
+    0x1.4fa9e9d51609dp-16
+    0x1.1323340fe7321p-19
+    -0x1.a831ad3c7609bp-19
+    -0x1.290fddf4196a5p-25
+    0x1.0a6fd43c42c3ep-21
+    -0x1.07ee6fbd2df9cp-25
+    -0x1.21cf63abd63e1p-24
+    0x1.fd0170b30feb0p-27
 """)
 
 # 1/ln 2 = hi + lo

@@ -20,6 +20,7 @@ from codegen.vector_math.error_function import (
     ERF_POLE,
     ERF_SPLIT,
     ERFC_END,
+    ERFC_MIDDLE,
     ERFC_NEAR_POLE,
     ERFC_POLE,
     ERFC_SPLIT,
@@ -180,18 +181,29 @@ def cbrt() -> Numbers:
     )
 
 
-@derived
-def erf_small() -> Numbers:
+def erf_ratio(what: str, limit: float, middle: float, terms: int, scale: Callable[[mpf], mpf]) -> Numbers:
+    """P of erf(x) = x + x P(x² - middle) for x <= limit, with small error relative to `scale` of x."""
+
     def root(u: mpf) -> mpf:
-        return mp.sqrt(u + ERF_MIDDLE)
+        return mp.sqrt(u + middle)
 
     return fitted(
-        f"erf(x) = x + x P(z - {ERF_MIDDLE}), z = x² <= {ERF_SPLIT}²; relative",
+        f"erf(x) = x + x P(z - {middle}), z = x² <= {limit}²; relative to {what}",
         lambda u: mp.erf(root(u)) / root(u) - 1,
-        (1e-8 - ERF_MIDDLE, ERF_SPLIT**2 - ERF_MIDDLE),
-        list(range(14)),
-        lambda u: root(u) / mp.erf(root(u)),
+        (1e-8 - middle, limit**2 - middle),
+        list(range(terms)),
+        lambda u: root(u) / scale(root(u)),
     )
+
+
+@derived
+def erf_small() -> Numbers:
+    return erf_ratio("erf(x)", ERF_SPLIT, ERF_MIDDLE, 14, mp.erf)
+
+
+@derived
+def erfc_small() -> Numbers:
+    return erf_ratio("erfc(x)", ERFC_SPLIT, ERFC_MIDDLE, 12, mp.erfc)
 
 
 def scaled_erfc(x: mpf) -> mpf:
@@ -209,17 +221,6 @@ def erf_large() -> Numbers:
         (1 / (ERF_END + ERF_POLE) - ERF_CENTRE, 1 / (ERF_SPLIT + ERF_POLE) - ERF_CENTRE),
         list(range(12)),
         lambda u: (u + ERF_CENTRE) * mp.exp(-(x(u) ** 2)) / mp.erf(x(u)),
-    )
-
-
-@derived
-def erfc_small() -> Numbers:
-    return fitted(
-        "erf(x) = x + x P(z), z = x² <= 1/4; relative to erfc(x)",
-        lambda z: mp.erf(mp.sqrt(z)) / mp.sqrt(z) - 1,
-        (1e-8, ERFC_SPLIT**2),
-        list(range(9)),
-        lambda z: mp.sqrt(z) / mp.erfc(mp.sqrt(z)),
     )
 
 
@@ -242,7 +243,7 @@ def erfc_large() -> Numbers:
         f"{ERFC_SPLIT} <= x <= {ERFC_END}, c in two parts; relative",
         lambda t: (target(t) / centre - 1) / t,
         (ends(ERFC_SPLIT), ends(ERFC_END)),
-        list(range(21)),
+        list(range(20)),
         lambda t: abs(t) * centre / target(t),
     )
     return constant + numbers, what

@@ -18,7 +18,7 @@ from codegen.vector_math.double_double import (
 from codegen.vector_math.exponential import LOG2_E, reduce, round_to_integer, scale_by_power
 from codegen.vector_math.ir import Mask, Vector, at_most, copysign, fma, rare, select, write_function
 from codegen.vector_math.logarithm import exponent_and_fraction, log_sum
-from codegen.vector_math.polynomial import estrin, horner
+from codegen.vector_math.polynomial import careful, estrin, horner
 from codegen.vector_math.power import log_pair
 from codegen.vector_math.trigonometric import cos_terms, sin_terms
 
@@ -158,8 +158,7 @@ def loggamma_positive(x: Vector) -> Pair:
         t = select(above, t - 1.0, t)
     logarithm = log_sum(select(asymptotic, x, product))
     sign = select(below, -1.0, 1.0)
-    constant, *rest = c.LOGGAMMA
-    near = fma(fma(t, t, t), fma(t, estrin(t, rest), constant), logarithm.hi * sign)
+    near = fma(fma(t, t, t), careful(t, c.LOGGAMMA), logarithm.hi * sign)
     inverse = 1.0 / x
     correction = fma(inverse, horner(inverse * inverse, c.STIRLING), c.HALF_LOG_TWO_PI[0] - 0.5)
     factor = x - 0.5

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from math import nan
+from math import inf, nan
 
 from codegen.vector_math import coefficients as c
 from codegen.vector_math.double_double import Pair, excess, fast_two_sum
-from codegen.vector_math.ir import Mask, Vector, at_least, copysign, fma, rare, select, sqrt, write_function
-from codegen.vector_math.logarithm import with_sign
+from codegen.vector_math.ir import Mask, Vector, at_least, copysign, fma, rare, select, sqrt, with_sign, write_function
 from codegen.vector_math.polynomial import estrin
 
 UNUSUAL_SYMBOL = "@hy.atan2_unusual"
+# beyond these reciprocals, or the rounding errors of quotients, are no normal numbers
 LARGE, TINY = 2.0**1000, 2.0**-900
 
 
@@ -80,11 +80,11 @@ def atan2_unusual(y: Vector, x: Vector, usual: Vector) -> Vector:
     a, b = abs(y), abs(x)
     larger = at_least(a, b)
     factor = select(larger > LARGE, 2.0**-60, select(larger < 1.0, 2.0**200, 1.0))
-    infinite = 1.7976931348623157e308
-    both = (a > infinite) & (b > infinite)
+    up_infinite, right_infinite = a.equals(inf), b.equals(inf)
+    both = up_infinite & right_infinite
     # an infinite or zero side is a direction: 1 beside 0
-    up = select(both, 1.0, select(a > infinite, 1.0, select(b > infinite, 0.0, a * factor)))
-    right = select(both, 1.0, select(b > infinite, 1.0, select(a > infinite, 0.0, b * factor)))
+    up = select(both, 1.0, select(up_infinite, 1.0, select(right_infinite, 0.0, a * factor)))
+    right = select(both, 1.0, select(right_infinite, 1.0, select(up_infinite, 0.0, b * factor)))
     right = select(a.equals(0.0) & b.equals(0.0), 1.0, right)
     angle = atan2_usual(copysign(up, y), copysign(right, x))
     angle = select(x.is_nan() | y.is_nan(), nan, angle)

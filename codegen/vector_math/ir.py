@@ -309,6 +309,12 @@ def copysign(magnitude: Vector | float, sign: Vector) -> Vector:
     return sign.body.intrinsic("copysign", sign._coerce(magnitude), sign)
 
 
+def with_sign(magnitude: Vector, x: Vector) -> Vector:
+    """`magnitude`, which has the sign of x or is +0, with the sign bit of x set: keeps -0.0."""
+    top = 1 << (x.body.module.format.bits - 1)
+    return (magnitude.bits | (x.bits & top)).real
+
+
 def at_most(x: Vector, bound: Vector | float) -> Vector:
     """min(x, bound), keeping a NaN of x: one `minpd`."""
     return select(x > bound, bound, x)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from codegen.vector_math import coefficients as c
 from codegen.vector_math.double_double import Pair, excess, fast_two_sum, quotient_terms, two_prod, two_sum
-from codegen.vector_math.ir import Integer, Vector, fma, select, sqrt
+from codegen.vector_math.ir import Integer, Vector, fma, select, sqrt, with_sign
 from codegen.vector_math.polynomial import estrin
 
 ROOT_HALF = 0.5**0.5
@@ -21,8 +21,8 @@ class Parts(NamedTuple):
     field: Integer
 
 
-def exponent_and_fraction(x: Vector, offset: float = 0.0) -> Parts:
-    """x = 2^(k + offset) · m for positive normal x, without integer-float conversion, which needs AVX-512."""
+def exponent_and_fraction(x: Vector) -> Parts:
+    """x = 2^k · m for positive normal x, without integer-float conversion, which needs AVX-512."""
     format = x.body.module.format
     one, root_half = x.body.real(1.0).bits, x.body.real(ROOT_HALF).bits
     moved = x.bits + (one - root_half)
@@ -30,7 +30,7 @@ def exponent_and_fraction(x: Vector, offset: float = 0.0) -> Parts:
     m = ((moved & ((1 << format.fraction_bits) - 1)) + root_half).real
     # 2^fraction_bits + field, as a float, has the field in its low bits
     magic = 2.0**format.fraction_bits
-    k = (field | x.body.real(magic).bits).real - (magic + format.bias + offset)
+    k = (field | x.body.real(magic).bits).real - (magic + format.bias)
     return Parts(k, m, field)
 
 
@@ -114,12 +114,6 @@ def log_of_sum(f: Vector, g: Vector, k: Vector) -> Vector:
     return fma(k, c.LN2[0], f - (half - tail))
 
 
-def with_sign(magnitude: Vector, x: Vector) -> Vector:
-    """`magnitude`, which has the sign of x or is +0, with the sign bit of x set: keeps -0.0."""
-    top = 1 << (x.body.module.format.bits - 1)
-    return (magnitude.bits | (x.bits & top)).real
-
-
 def log1p(x: Vector) -> Vector:
     """ln(1 + x); -inf at -1, nan below; -0.0 is kept.
 
@@ -140,7 +134,7 @@ def log1p(x: Vector) -> Vector:
 def asinh(x: Vector) -> Vector:
     """asinh x = ln(y + √(y² + 1)) with y = |x|; below 1/2 y + y z P(z), z = y², with the minimax polynomial ASINH."""
     y = abs(x)
-    huge = y > 2.0**30
+    huge = y > 2.0**30  # 1 no longer counts beside y²
     square = two_prod(y, y)
     total = two_sum(square.hi, x.body.real(1.0))
     t = sqrt(total.hi)

@@ -25,3 +25,10 @@ def estrin(x: Vector, coefficients: Sequence[float | Vector]) -> Vector:
             x = x * x
     (total,) = terms
     return total if isinstance(total, Vector) else x.body.real(total)
+
+
+def careful(x: Vector, coefficients: Sequence[float | Vector], steps: int = 1) -> Vector:
+    """Σ c_k x^k with the last `steps` operations Horner's: only those round at the size of the sum, the others of a
+    part."""
+    first, rest = list(coefficients[:steps]), coefficients[steps:]
+    return horner(x, [*first, estrin(x, rest)])

@@ -22,26 +22,9 @@ from codegen.vector_math import (
 
 # instructions of a program that are LLVM instructions or intrinsics
 PLAIN_INSTRUCTIONS = frozenset(
-    [
-        "add",
-        "sub",
-        "mul",
-        "div",
-        "minimum",
-        "maximum",
-        "copysign",
-        "neg",
-        "abs",
-        "sign",
-        "sqrt",
-        "floor",
-        "ceil",
-        "trunc",
-        "rint",
-        "fma",
-        "select",
-    ]
-)
+    {"add", "sub", "mul", "div", "minimum", "maximum", "copysign", "neg", "abs", "sign", "sqrt", "floor", "ceil",
+     "trunc", "rint", "fma", "select"}
+)  # fmt: skip
 Builder = Callable[..., Any]  # vectors to a vector or a tuple of them; of polygamma, the order to such a builder
 
 
@@ -49,8 +32,9 @@ Builder = Callable[..., Any]  # vectors to a vector or a tuple of them; of polyg
 class VectorFunction:
     """One row: name, number of arguments, largest error in ulp, where it is defined, what writes its body.
 
-    `ulp` is a bound for finite results; where `conditioned`, it is for each unit of the condition number |x
-    f'(x)/f(x)|, at least one, which is without bound next to a zero of the function.
+    `ulp` is a bound for finite results, with fused multiply-add or without, that the tests hold up against 50-digit
+    values and, in their long form, 10⁷ points of 64-bit precision; where `conditioned`, it is for each unit of the
+    condition number |x f'(x)/f(x)|, at least one, which is without bound next to a zero of the function.
     """
 
     name: str
@@ -73,35 +57,35 @@ class VectorFunction:
 
 
 ROWS = [
-    VectorFunction("exp", 1, 1, "all reals", exponential.exp),
-    VectorFunction("exp2", 1, 1, "all reals", exponential.exp2),
-    VectorFunction("expm1", 1, 1, "all reals", exponential.expm1),
-    VectorFunction("log", 1, 1, "x >= 0", logarithm.log),
-    VectorFunction("log2", 1, 1, "x >= 0", logarithm.log2),
-    VectorFunction("log10", 1, 1, "x >= 0", logarithm.log10),
-    VectorFunction("log1p", 1, 1, "x >= -1", logarithm.log1p),
-    VectorFunction("cbrt", 1, 1, "all reals", roots.cbrt),
-    VectorFunction("pow", 2, 1.5, "x >= 0, or y an integer", power.pow),
-    VectorFunction("sin", 1, 1, "finite", trigonometric.sin),
-    VectorFunction("cos", 1, 1, "finite", trigonometric.cos),
-    VectorFunction("sincos", 1, 1, "finite", trigonometric.sincos, results=2),
-    VectorFunction("tan", 1, 1, "finite", trigonometric.tan),
-    VectorFunction("asin", 1, 1, "-1 <= x <= 1", inverse_trigonometric.asin),
-    VectorFunction("acos", 1, 1, "-1 <= x <= 1", inverse_trigonometric.acos),
-    VectorFunction("atan", 1, 1, "all reals", inverse_trigonometric.atan),
+    VectorFunction("exp", 1, 0.95, "all reals", exponential.exp),
+    VectorFunction("exp2", 1, 0.95, "all reals", exponential.exp2),
+    VectorFunction("expm1", 1, 0.95, "all reals", exponential.expm1),
+    VectorFunction("log", 1, 0.9, "x >= 0", logarithm.log),
+    VectorFunction("log2", 1, 0.75, "x >= 0", logarithm.log2),
+    VectorFunction("log10", 1, 0.7, "x >= 0", logarithm.log10),
+    VectorFunction("log1p", 1, 0.9, "x >= -1", logarithm.log1p),
+    VectorFunction("cbrt", 1, 0.51, "all reals", roots.cbrt),
+    VectorFunction("pow", 2, 1.1, "x >= 0, or y an integer", power.pow),
+    VectorFunction("sin", 1, 0.85, "finite", trigonometric.sin),
+    VectorFunction("cos", 1, 0.85, "finite", trigonometric.cos),
+    VectorFunction("sincos", 1, 0.85, "finite", trigonometric.sincos, results=2),
+    VectorFunction("tan", 1, 0.95, "finite", trigonometric.tan),
+    VectorFunction("asin", 1, 0.75, "-1 <= x <= 1", inverse_trigonometric.asin),
+    VectorFunction("acos", 1, 0.75, "-1 <= x <= 1", inverse_trigonometric.acos),
+    VectorFunction("atan", 1, 0.85, "all reals", inverse_trigonometric.atan),
     VectorFunction("atan2", 2, 1, "all reals", inverse_trigonometric.atan2),
-    VectorFunction("sinh", 1, 1, "all reals", exponential.sinh),
-    VectorFunction("cosh", 1, 1, "all reals", exponential.cosh),
-    VectorFunction("tanh", 1, 1, "all reals", exponential.tanh),
-    VectorFunction("asinh", 1, 1, "all reals", logarithm.asinh),
-    VectorFunction("acosh", 1, 1, "x >= 1", logarithm.acosh),
-    VectorFunction("atanh", 1, 1, "-1 <= x <= 1", logarithm.atanh),
-    VectorFunction("logistic", 1, 1, "all reals", exponential.logistic),
-    VectorFunction("rsqrt", 1, 1, "x >= 0", roots.rsqrt),
-    VectorFunction("hypot", 2, 1.5, "all reals", roots.hypot),
-    VectorFunction("erf", 1, 1.5, "all reals", error_function.erf),
-    VectorFunction("erfc", 1, 2, "all reals", error_function.erfc),
-    VectorFunction("gamma", 1, 1, "not 0, -1, -2, …", gamma_functions.gamma),
+    VectorFunction("sinh", 1, 0.95, "all reals", exponential.sinh),
+    VectorFunction("cosh", 1, 0.9, "all reals", exponential.cosh),
+    VectorFunction("tanh", 1, 0.9, "all reals", exponential.tanh),
+    VectorFunction("asinh", 1, 0.85, "all reals", logarithm.asinh),
+    VectorFunction("acosh", 1, 0.85, "x >= 1", logarithm.acosh),
+    VectorFunction("atanh", 1, 0.9, "-1 <= x <= 1", logarithm.atanh),
+    VectorFunction("logistic", 1, 0.8, "all reals", exponential.logistic),
+    VectorFunction("rsqrt", 1, 0.51, "x >= 0", roots.rsqrt),
+    VectorFunction("hypot", 2, 1.25, "all reals", roots.hypot),
+    VectorFunction("erf", 1, 1.25, "all reals", error_function.erf),
+    VectorFunction("erfc", 1, 1.75, "all reals", error_function.erfc),
+    VectorFunction("gamma", 1, 0.95, "not 0, -1, -2, …", gamma_functions.gamma),
     VectorFunction("loggamma", 1, 5, "not 0, -1, -2, …", gamma_functions.loggamma, conditioned=True),
     VectorFunction("digamma", 1, 5, "not 0, -1, -2, …", polygamma_functions.digamma, conditioned=True),
     VectorFunction(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from math import nan, pi
+from math import inf, nan, pi
 
 from codegen.vector_math import coefficients as c
 from codegen.vector_math.double_double import Pair, add, fast_two_sum, multiply, quotient, two_sum
@@ -77,9 +77,8 @@ def reduce_huge(x: Vector, r: Vector, t: Vector, quadrant: Vector) -> tuple[Vect
     exact_r = select(negative, -value.hi, value.hi)
     exact_t = select(negative, -value.lo, value.lo)
     exact_quadrant = select(negative, (0 - nearest).real, nearest.real)
-    infinite = abs(x) > 1.7976931348623157e308
     return (
-        select(huge, select(infinite, nan, exact_r), r),
+        select(huge, select(abs(x).equals(inf), nan, exact_r), r),
         select(huge, exact_t, t),
         select(huge, exact_quadrant, quadrant),
     )
