@@ -106,9 +106,12 @@ class Blocks:
         return Piece(f"{text}_{{{size}}}" if cut else text, tall=True)
 
 
-def room_below(cell: Piece) -> int:
-    """Points between this row and the next: a fraction needs some, a matrix or a list of cases more."""
-    return 0 if not cell.tall else 12 if r"\begin{" in cell.text else 6
+def end_of_row(cells: Sequence[Piece | None]) -> str:
+    """Room between this row and the next: points for fractions, a low row for blocks, whose depth swallows points."""
+    tall = [cell for cell in cells if cell is not None and cell.tall]
+    if any(r"\begin{" in cell.text for cell in tall):
+        return r" \\ \\[-0.7em] "
+    return r" \\[6pt] " if tall else r" \\ "
 
 
 def environment(grid: Sequence[Sequence[Piece | None]], matrix: str) -> str:
@@ -122,9 +125,7 @@ def environment(grid: Sequence[Sequence[Piece | None]], matrix: str) -> str:
             r"\vdots" if r == middle else r"\cdots"
             for c, cell in enumerate(row)
         ]  # fmt: skip
-        room = max((room_below(cell) for cell in row if cell is not None), default=0)
-        end = (rf" \\[{room}pt] " if room else r" \\ ") if r + 1 < len(grid) else ""
-        lines.append(" & ".join(cells) + end)
+        lines.append(" & ".join(cells) + (end_of_row(row) if r + 1 < len(grid) else ""))
     body = "".join(lines)
     if len(grid[0]) <= MOST_COLUMNS:
         return rf"\begin{{{matrix}}} {body} \end{{{matrix}}}"

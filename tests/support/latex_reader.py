@@ -50,7 +50,7 @@ ENDS = {
 
 
 SPELLINGS = {r"\left|": r"\lvert ", r"\right|": r"\rvert ", r"\left": " ", r"\right": " ", r"\,": " ", r"\quad": " ",
-             r"\\[6pt]": r"\\ ", r"\\[12pt]": r"\\ ", r"\\[4pt]": r"\\ "}  # fmt: skip
+             r"\\[6pt]": r"\\ ", r"\\ \\[-0.7em]": r"\\ ", r"\\[4pt]": r"\\ "}  # fmt: skip
 
 
 class Reader:
