@@ -75,19 +75,19 @@ def map_objects(op: Operation, arrays: list[Any]) -> Any:
     return result[()]
 
 
-def function(name: str, domain: str = "") -> Elementwise:
-    """The public function of a row."""
-    op = OPERATIONS[name]
+def function(name: str, domain: str = "", public: str = "") -> Elementwise:
+    """The public function of a row, under the row's name or another."""
+    op, title = OPERATIONS[name], public or name
 
     def elementwise(*args: Any) -> Any:
         if len(args) != op.arity:
-            raise TypeError(f"{name} takes {op.arity} argument{'s' if op.arity > 1 else ''}, got {len(args)}")
+            raise TypeError(f"{title} takes {op.arity} argument{'s' if op.arity > 1 else ''}, got {len(args)}")
         return apply(op, *args)
 
-    elementwise.__name__ = elementwise.__qualname__ = name
+    elementwise.__name__ = elementwise.__qualname__ = title
     elementwise.__doc__ = (
-        f"{op.latex.format('x', 'y', 'z') if op.arity > 1 else name + '(x)'}, element by element, on numbers, arrays, "
-        f"traced arrays, tape tensors and SymPy expressions.{' ' + domain if domain else ''}"
+        f"{title}({', '.join('xyz'[: op.arity])}), element by element, on numbers, arrays, traced arrays, tape tensors "
+        f"and SymPy expressions.{' ' + domain if domain else ''}"
     )
     return elementwise
 
@@ -121,7 +121,7 @@ gamma = function("gamma", "NaN at negative integers.")
 loggamma = function("loggamma", "log |Γ(x)|.")
 digamma = function("digamma", "Γ′(x)/Γ(x).")
 polygamma = function("polygamma", "The first argument, the order, is one non-negative integer.")
-absolute = function("abs", "Derivative 0 at 0.")
+absolute = function("abs", "|x|; derivative 0 at 0.", "absolute")
 sign = function("sign", "−1, 0 or 1; derivative 0.")
 minimum = function("minimum", "NaN if either is NaN; at a tie the derivative splits evenly.")
 maximum = function("maximum", "NaN if either is NaN; at a tie the derivative splits evenly.")
@@ -132,7 +132,7 @@ rint = function("rint", "To the nearest integer, ties to even; derivative 0.")
 mod = function("mod", "With the sign of the divisor, as NumPy's and SymPy's.")
 fmod = function("fmod", "With the sign of the dividend, as C's.")
 copysign = function("copysign", "The size of x with the sign of y.")
-where = function("select", "x holds: y, else z; the branch that is not taken never matters.")
+where = function("select", "Where x holds y, else z; the branch that is not taken never matters.", "where")
 
 
 def heaviside(x: Any, at_zero: Any = HALF) -> Any:

@@ -235,7 +235,7 @@ def read_expression(item: Any) -> Any:
 
 def flatten(value: Any, place: str) -> tuple[Shape, list[Any]]:
     """Shape and items, in C order, of an expression, array, matrix or nested list; one column is a vector."""
-    if isinstance(value, sp.MatrixExpr):
+    if isinstance(value, sp.MatrixExpr) and not isinstance(value, sp.MatrixBase):
         if not all(length.is_Integer for length in value.shape):
             raise ShapeError(f"a matrix among the {place} has the shape {value.shape}; substitute numbers for it first")
         value = value.as_explicit()

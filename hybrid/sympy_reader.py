@@ -18,6 +18,7 @@ from hybrid.errors import UnsupportedError
 from hybrid.graph import Graph, Term
 from hybrid.sympy_rules import (
     FUNCTIONS,
+    RULES,
     Context,
     Plan,
     apply_formula,
@@ -32,7 +33,7 @@ from hybrid.sympy_walk import postorder
 __all__ = ["Reader"]
 
 # Nodes that may be walked with an index standing for a number; in others SymPy puts the number in.
-TRANSPARENT = frozenset({sp.Add, sp.Mul, sp.Pow, sp.Piecewise, *FUNCTIONS})
+TRANSPARENT = frozenset({sp.Add, sp.Mul, sp.Pow, sp.Piecewise, *FUNCTIONS.keys() - RULES.keys()})
 
 
 class Reader:

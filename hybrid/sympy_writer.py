@@ -7,7 +7,8 @@ ones, through which those constructors would recurse or search again and again, 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -19,19 +20,27 @@ from hybrid.graph import Graph, Number, Variable
 from hybrid.operations import CONSTANT, OPERATIONS, VARIABLE, NamedConstant, Operation
 
 # Beyond any of these SymPy's constructors, which walk expressions as trees again and again, are avoided.
-DEEP = 60  # levels
-LARGE = 5_000  # nodes in all
-HEAVY = 2_000  # nodes of an expression as a tree, where a shared part counts each time it is used
+DEEP = 30  # levels
+LARGE = 5_000  # nodes and arguments in all
+HEAVY = 500  # nodes of an expression as a tree, where a shared part counts each time it is used
 HALF = sp.Rational(1, 2)
 
 
-def symbol_for(variable: Variable, taken: Iterable[str] = ()) -> Any:
-    """The real SymPy symbol of a variable: x for a scalar, q_3 or m_0_1 for an element of an array.
+def joined_name(variable: Variable) -> str:
+    return "_".join([variable.name, *map(str, variable.index)])
 
-    An element whose name is `taken` by a scalar argument is written q[3].
+
+def symbols_for(variables: Sequence[Variable]) -> list[Any]:
+    """Real SymPy symbols of variables: x for a scalar, q_3 or m_0_1 for an element of an array.
+
+    An element whose name would meet another variable's is written q[3].
     """
-    name = "_".join([variable.name, *map(str, variable.index)])
-    return sp.Symbol(str(variable) if variable.index and name in taken else name, real=True)
+    count = Counter(map(joined_name, variables))
+    names = (
+        str(variable) if variable.index and count[joined_name(variable)] > 1 else joined_name(variable)
+        for variable in variables
+    )
+    return [sp.Symbol(name, real=True) for name in names]
 
 
 def sympy_number(value: Number | bool) -> Any:
@@ -46,9 +55,27 @@ def sympy_number(value: Number | bool) -> Any:
 
 
 def select(condition: Any, value: Any, otherwise: Any) -> Any:
-    if otherwise is sp.nan:
-        return sp.Piecewise((value, condition))
-    return sp.Piecewise((value, condition), (otherwise, True))
+    """A Piecewise as it stands: SymPy's own evaluation searches its conditions for contradictions."""
+    if isinstance(otherwise, sp.Piecewise):
+        return unevaluated(sp.Piecewise, unevaluated(ExprCondPair, value, condition), *otherwise.args)
+    return plain_select(condition, value, otherwise)
+
+
+def extreme(cls: Any) -> Callable[..., Any]:
+    """Min or Max, flat and as it stands: SymPy would compare the arguments pair by pair."""
+
+    def build(x: Any, y: Any) -> Any:
+        parts = [part for arg in (x, y) for part in (arg.args if isinstance(arg, cls) else (arg,))]
+        return cls(*parts, evaluate=False)
+
+    return build
+
+
+def relation(cls: Any) -> Callable[..., Any]:
+    def build(x: Any, y: Any) -> Any:
+        return cls(x, y, evaluate=False)
+
+    return build
 
 
 def truncated(x: Any) -> Any:
@@ -56,8 +83,13 @@ def truncated(x: Any) -> Any:
 
 
 def rounded(x: Any) -> Any:
-    """To the nearest integer, ties to even: ⌊x + ½⌋, less one where x lies half-way above an even integer."""
-    return sp.floor(x + HALF) - sp.Piecewise((1, sp.Eq(sp.Mod(x, 2), HALF)), (0, True))
+    """To the nearest integer, ties to even; written so that float64 arithmetic keeps it exact, and as it stands."""
+    below = unevaluated(sp.floor, x)
+    rest = unevaluated(sp.Add, x, negative(below))
+    odd = unevaluated(sp.Eq, unevaluated(sp.Mod, below, sp.Integer(2)), sp.S.One)
+    tie = unevaluated(sp.And, unevaluated(sp.Eq, rest, HALF), odd)
+    up = unevaluated(sp.Or, unevaluated(sp.StrictGreaterThan, rest, HALF), tie)
+    return unevaluated(sp.Add, below, plain_select(up, sp.S.One, sp.S.Zero))
 
 
 def polygamma(order: Any, x: Any) -> Any:
@@ -74,16 +106,15 @@ FORMULAS: dict[Operation, Callable[..., Any]] = {
     ops.hypot: lambda x, y: sp.sqrt(x**2 + y**2),
     ops.digamma: sp.digamma,
     ops.polygamma: polygamma,
-    ops.minimum: sp.Min,
-    ops.maximum: sp.Max,
+    ops.minimum: extreme(sp.Min),
+    ops.maximum: extreme(sp.Max),
     ops.trunc: truncated,
     ops.rint: rounded,
     ops.fmod: lambda x, y: sp.sign(x) * sp.Mod(sp.Abs(x), sp.Abs(y)),
-    ops.copysign: lambda x, y: sp.Abs(x) * sp.Piecewise((-1, y < 0), (1, True)),
+    ops.copysign: lambda x, y: sp.Abs(x) * plain_select(relation(sp.Lt)(y, 0), sp.S.NegativeOne, sp.S.One),
     ops.where: select,
+    **{op: relation(op.sympy) for op in (ops.lt, ops.le, ops.gt, ops.ge, ops.eq, ops.ne)},
 }
-
-REPEATING = frozenset({ops.cbrt, ops.trunc, ops.rint, ops.fmod})  # formulas that use an argument twice
 
 
 def unevaluated(cls: Any, *args: Any) -> Any:
@@ -98,7 +129,7 @@ def negative(x: Any) -> Any:
     return unevaluated(sp.Mul, sp.S.NegativeOne, x)
 
 
-def deep_select(condition: Any, value: Any, otherwise: Any) -> Any:
+def plain_select(condition: Any, value: Any, otherwise: Any) -> Any:
     pairs = [unevaluated(ExprCondPair, value, condition)]
     if otherwise is not sp.nan:
         pairs.append(unevaluated(ExprCondPair, otherwise, sp.true))
@@ -106,21 +137,20 @@ def deep_select(condition: Any, value: Any, otherwise: Any) -> Any:
 
 
 def at_most(x: Any, y: Any) -> Any:
-    return deep_select(unevaluated(sp.LessThan, x, y), x, y)
+    return plain_select(unevaluated(sp.LessThan, x, y), x, y)
 
 
 def at_least(x: Any, y: Any) -> Any:
-    return deep_select(unevaluated(sp.GreaterThan, x, y), x, y)
+    return plain_select(unevaluated(sp.GreaterThan, x, y), x, y)
 
 
 def deep_truncated(x: Any) -> Any:
     return unevaluated(sp.Mul, unevaluated(sp.sign, x), unevaluated(sp.floor, unevaluated(sp.Abs, x)))
 
 
-def deep_rounded(x: Any) -> Any:
-    tie = unevaluated(sp.Eq, unevaluated(sp.Mod, x, sp.Integer(2)), HALF)
-    up = unevaluated(sp.floor, unevaluated(sp.Add, x, HALF))
-    return unevaluated(sp.Add, up, negative(deep_select(tie, sp.S.One, sp.S.Zero)))
+def deep_xor(x: Any, y: Any) -> Any:
+    only_x = unevaluated(sp.And, x, unevaluated(sp.Not, y))
+    return unevaluated(sp.Or, only_x, unevaluated(sp.And, unevaluated(sp.Not, x), y))
 
 
 def deep_hypot(x: Any, y: Any) -> Any:
@@ -135,7 +165,7 @@ def deep_fmod(x: Any, y: Any) -> Any:
 
 def deep_copysign(x: Any, y: Any) -> Any:
     below = unevaluated(sp.StrictLessThan, y, sp.S.Zero)
-    return unevaluated(sp.Mul, unevaluated(sp.Abs, x), deep_select(below, sp.S.NegativeOne, sp.S.One))
+    return unevaluated(sp.Mul, unevaluated(sp.Abs, x), plain_select(below, sp.S.NegativeOne, sp.S.One))
 
 
 DEEP_FORMULAS: dict[Operation, Callable[..., Any]] = {
@@ -151,10 +181,11 @@ DEEP_FORMULAS: dict[Operation, Callable[..., Any]] = {
     ops.minimum: at_most,
     ops.maximum: at_least,
     ops.trunc: deep_truncated,
-    ops.rint: deep_rounded,
+    ops.rint: rounded,
+    ops.logical_xor: deep_xor,
     ops.fmod: deep_fmod,
     ops.copysign: deep_copysign,
-    ops.where: deep_select,
+    ops.where: plain_select,
 }
 
 
@@ -178,6 +209,24 @@ def sympy_expression(op: Operation, *args: Any) -> Any:
     return SHALLOW_FORMS[op](*args)
 
 
+def is_heavy(expression: Any) -> bool:
+    """Whether an expression has more than HEAVY nodes as a tree: SymPy may have multiplied it out."""
+    stack, count = [expression], 0
+    while stack and count <= HEAVY:
+        count += 1
+        stack.extend(stack.pop().args)
+    return count > HEAVY
+
+
+def build(op: Operation, plain: bool, *args: Any) -> Any:
+    if not plain:
+        try:
+            return SHALLOW_FORMS[op](*args)
+        except Exception:  # SymPy 1.14 fails with an AssertionError on floor of some Piecewise, and not only there
+            return DEEP_FORMS[op](*args)
+    return DEEP_FORMS[op](*args)
+
+
 def to_sympy(graph: Graph, roots: Sequence[int], symbols: Mapping[int, Any] | None = None) -> list[Any]:
     """SymPy expressions of the roots; a truth value becomes a Boolean expression.
 
@@ -185,24 +234,24 @@ def to_sympy(graph: Graph, roots: Sequence[int], symbols: Mapping[int, Any] | No
     symbols: `x` for a scalar, `q_3` for element 3 of an array. Shared subexpressions are shared objects.
     """
     nodes = graph.reach(roots)
-    variables = [graph.leaves[node] for node in nodes if graph.ops[node] is VARIABLE]
-    taken = {variable.name for variable in variables if not variable.index}
-    large = len(nodes) > LARGE
+    variables = [node for node in nodes if graph.ops[node] is VARIABLE]
+    names = dict(zip(variables, symbols_for([graph.leaves[node] for node in variables]), strict=True))
+    names.update(symbols or {})
+    large = sum(1 + len(graph.args[node]) for node in nodes) > LARGE
     known: dict[int, Any] = {}
     depth: dict[int, int] = {}
-    weight: dict[int, int] = {}
+    heavy: set[int] = set()
     for node in nodes:
         op, args = graph.ops[node], graph.args[node]
         depth[node] = 1 + max((depth[arg] for arg in args), default=0)
-        weight[node] = min(HEAVY + 1, 1 + sum(weight[arg] for arg in args) * (2 if op in REPEATING else 1))
         if op is CONSTANT:
             known[node] = sympy_number(graph.leaves[node])
         elif op is VARIABLE:
-            given = symbols.get(node) if symbols else None
-            known[node] = symbol_for(graph.leaves[node], taken) if given is None else given
+            known[node] = names[node]
         else:
-            plain = large or depth[node] > DEEP or weight[node] > HEAVY
-            form = (DEEP_FORMS if plain else SHALLOW_FORMS)[op]
-            known[node] = form(*(known[arg] for arg in args))
+            plain = large or depth[node] > DEEP or not heavy.isdisjoint(args)
+            known[node] = build(op, plain, *(known[arg] for arg in args))
+            if plain or is_heavy(known[node]):
+                heavy.add(node)
             hash(known[node])  # kept by SymPy: computed from the leaves up it needs no recursion
     return [known[root] for root in roots]
