@@ -124,7 +124,7 @@ def log1p(x: Vector) -> Vector:
     k, m, field = exponent_and_fraction(u.hi)
     # 2^-k in two factors: 2^-1024 is subnormal
     shrink = ((2 * format.bias + 1 - field) << format.fraction_bits).real
-    f, g = fast_two_sum(m - 1.0, u.lo * 0.5 * shrink)
+    f, g = fast_two_sum(m - 1.0, u.lo * shrink * 0.5)
     # ln(1 + f + g) = ln(1 + f) + g/(1 + f); 1 - f is near enough to the last factor
     value = log_of_sum(f, fma(-g, f, g), k)
     value = select(x < inf, value, x)
