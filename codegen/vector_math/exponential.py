@@ -11,7 +11,7 @@ from codegen.vector_math.ir import Vector, at_least, at_most, copysign, fma, sel
 from codegen.vector_math.polynomial import estrin
 
 LOG2_E = 1 / log(2)
-LINEAR = 2.0**-28  # below, sinh x and tanh x are x
+LINEAR = 2.0**-28  # below, sinh x is x
 
 
 def shifter(x: Vector, offset: int = 0) -> float:
@@ -175,7 +175,7 @@ def tanh(x: Vector) -> Vector:
     more = 1.0 + shrunk
     above, below = fast_two_sum(fma(shrunk, -2.0, more), r.hi), fast_two_sum(more, r.hi)
     magnitude = quotient(fast_two_sum(above.hi, above.lo + curved), fast_two_sum(below.hi, below.lo + curved))
-    return copysign(select(abs(x) < LINEAR, abs(x), magnitude), x)
+    return copysign(magnitude, x)
 
 
 def logistic(x: Vector) -> Vector:
