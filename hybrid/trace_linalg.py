@@ -192,7 +192,8 @@ def norm(graph: Graph, x: Any, ord: Any = None, axis: Any = None, keepdims: bool
     axes = axis if axis is None or isinstance(axis, tuple) else (axis,)
     vectors = (x.ndim if axes is None else len(axes)) == 1
     if ord is None or ord == "fro" or (ord == 2 and vectors):
-        return np.sqrt(sum_of(graph, x * x, axes, keepdims))
+        squares = sum_of(graph, x * x, axes, keepdims)
+        return select(squares == 0, lift(graph, 0), np.sqrt(squares))  # at 0 the derivative is 0, as in PyTorch
     size = np.abs(x)
     if not vectors:
         return matrix_norm(graph, size, ord, axes, keepdims)

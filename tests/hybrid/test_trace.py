@@ -15,6 +15,7 @@ from traced import check, value
 from hybrid import trace
 from hybrid.definition import PythonSource
 from hybrid.errors import ArgumentError, InputTypeError, ShapeError, UnsupportedError
+from hybrid.function import Function
 
 VECTOR = np.array([0.3, -1.25, 2.5, 0.0])
 
@@ -135,6 +136,18 @@ def test_deep_and_wide() -> None:
     assert len(trace.define(deep, {"x": ()}).graph) == 100_002
     wide = trace.define(lambda q: np.sum(q * q), {"q": (100_000,)})
     assert len(wide.graph.args[wide.nodes[0]]) == 100_000
+
+
+def test_derivatives_at_ties_and_kinks() -> None:
+    """log(eˣ + eʸ) is smooth across x = y; a norm has derivative 0 at 0; a bound of clip counts as inside."""
+    smooth = Function.from_definition(trace.define(lambda x: np.logaddexp(x[0], x[1]), {"x": (2,)}))
+    np.testing.assert_array_equal(value(smooth.gradient(), {"x": [1.0, 1.0]}), [0.5, 0.5])
+    np.testing.assert_array_equal(value(smooth.hessian(), {"x": [1.0, 1.0]}), [[0.25, -0.25], [-0.25, 0.25]])
+    length = Function.from_definition(trace.define(np.linalg.norm, {"x": (2,)}))
+    np.testing.assert_array_equal(value(length.gradient(), {"x": [0.0, 0.0]}), [0.0, 0.0])
+    np.testing.assert_allclose(value(length.gradient(), {"x": [3.0, 4.0]}), [0.6, 0.8], rtol=1e-15)
+    bounded = Function.from_definition(trace.define(lambda x: np.clip(x, 0.0, 1.0), {"x": ()}))
+    assert [float(value(bounded.gradient(), {"x": v})) for v in (-0.5, 0.0, 0.5, 1.0, 1.5)] == [0, 1, 1, 1, 0]
 
 
 def test_supported_lists_names() -> None:
