@@ -69,7 +69,7 @@ def check_writable(t: Tensor) -> None:
             "read-only array). "
             "Please clone() the tensor before performing the operation."
         )
-    if not is_grad_enabled() or (t._extra is not None and t._extra.detached):
+    if not is_grad_enabled():
         return
     root = root_of(t)
     if isinstance(root._edge, Leaf):
@@ -80,12 +80,15 @@ def check_writable(t: Tensor) -> None:
 def bump(t: Tensor) -> None:
     """Note that the memory of `t` changed: for nodes that saved a tensor of it, and for the node that made it."""
     root = root_of(t)
-    extra_of(root).version += 1
-    edge = root._edge
-    if isinstance(edge, Node):
-        edge.rarely().overwritten = True
-        if edge.rule is OUTPUT:
-            edge.edges[0].rarely().overwritten = True
+    extra = extra_of(root)
+    if extra.counter is None:
+        extra.counter = [0]
+    extra.counter[0] += 1
+    for node in (root._edge, extra.origin() if extra.origin is not None else None):
+        if isinstance(node, Node):
+            node.rarely().overwritten = True
+            if node.rule is OUTPUT:
+                node.edges[0].rarely().overwritten = True
 
 
 def replace(t: Tensor, result: Tensor) -> Tensor:
@@ -96,12 +99,12 @@ def replace(t: Tensor, result: Tensor) -> Tensor:
         raise RuntimeError(f"result type {result.dtype} can't be cast to the desired output type {t.dtype}")
     if result.dtype != t.dtype:
         result = result.astype(t.dtype)
-    if is_grad_enabled() and root_of(t) is not t and not extra_of(t).detached:
+    if is_grad_enabled() and root_of(t) is not t:
         _assign(t, (), result)
         return t
     bump(t)
     np.copyto(memory(t), result._data)
-    if is_grad_enabled() and not (t._extra is not None and t._extra.detached):
+    if is_grad_enabled():
         t._edge = result._edge
     return t
 
@@ -130,13 +133,7 @@ def setitem(t: Tensor, index: Any, value: Any) -> None:
     value = as_tensor(value)
     if not np.can_cast(value.dtype, t.dtype, "same_kind") and value.dtype.kind == "f":
         value = value.astype(t.dtype)
-    detached = t._extra is not None and t._extra.detached
-    index = _plain_index(index)
-    if detached or not is_grad_enabled():
-        bump(t)
-        memory(t)[index] = value._data
-    else:
-        _assign(t, index, value)
+    _assign(t, _plain_index(index), value)
 
 
 def in_place(operation: Callable[..., Tensor]) -> Callable[..., Tensor]:

@@ -109,6 +109,8 @@ def _extreme_method(values: Any, positions: Any, pairwise: Any) -> Any:
             return pairwise(self, *args)
         if "dim" not in kwargs:
             return with_dim(values)(self, *args, **kwargs)
+        if self.ndim == 0:
+            return shape.clone(self), positions(self)
         axis, keep = kwargs["dim"], kwargs.get("keepdim", False)
         where = positions(self, axis, True)
         found = indexing.take_along_axis(self, where, axis)

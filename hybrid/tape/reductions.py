@@ -154,8 +154,10 @@ def cumsum(x: Any, axis: int | None = None) -> Tensor:
     x = as_tensor(x)
     if axis is None:
         x, axis = x.reshape(-1), 0
-    (where_,) = negative_axes(axis, x.ndim) or (0,)
-    return record(_CUMSUM, (x,), quietly().run(np.cumsum, x._data, where_), axis=where_)
+    along = negative_axes(axis, x.ndim)
+    if not along:
+        return x.clone()  # type: ignore[no-any-return]
+    return record(_CUMSUM, (x,), quietly().run(np.cumsum, x._data, along[0]), axis=along[0])
 
 
 def _at(x: Tensor, axis: int, part: slice) -> Tensor:

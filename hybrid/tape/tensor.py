@@ -10,6 +10,7 @@ array without axes, until someone needs their memory.
 from __future__ import annotations
 
 import warnings
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -24,20 +25,20 @@ __all__ = ["Tensor", "as_tensor", "from_numpy", "tensor"]
 class _Extra:
     """What only some tensors have.
 
-    base: the tensor whose memory this one shares, None for a tensor that owns it.
-    version: how often the memory was changed in place (kept by the base).
+    base: the tensor this one is a view of; None for one that is no view.
+    counter: how often the memory was changed in place, in a list shared with detached tensors (kept by the base).
     seen: the base's version at which this view's edge was right.
-    detached: shares memory but not history.
+    origin: for a detached tensor, the node that made the memory; weak, so that the graph is not kept alive.
     leaf: where the gradient is kept (for leaves, and for tensors that retain it).
     """
 
-    __slots__ = ("base", "detached", "leaf", "seen", "version")
+    __slots__ = ("base", "counter", "leaf", "origin", "seen")
 
     def __init__(self) -> None:
         self.base: Tensor | None = None
-        self.version = 0
+        self.counter: list[int] | None = None
         self.seen = 0
-        self.detached = False
+        self.origin: weakref.ref[Node] | None = None
         self.leaf: Leaf | None = None
 
 
@@ -275,8 +276,11 @@ class Tensor:
 
     def detach(self) -> Tensor:
         """The same memory without history. Changing it in place is seen by the version checks of this tensor."""
-        result = share(self, memory(self))
-        extra_of(result).detached = True
+        result = Tensor(memory(self))
+        extra, own = extra_of(root_of(self)), extra_of(result)
+        own.counter = extra.counter = extra.counter or [0]
+        made_by = root_of(self)._edge
+        own.origin = weakref.ref(made_by) if isinstance(made_by, Node) else extra.origin
         return result
 
     def detach_(self) -> Tensor:
@@ -292,7 +296,7 @@ class Tensor:
 
     @property
     def _base(self) -> Tensor | None:
-        return None if self._extra is None or self._extra.detached else self._extra.base
+        return None if self._extra is None else self._extra.base
 
     def _is_view(self) -> bool:
         return self._base is not None
@@ -326,7 +330,7 @@ def root_of(t: Tensor) -> Tensor:
 def version_of(t: Tensor) -> int:
     """How often the memory of `t` was changed in place."""
     extra = root_of(t)._extra
-    return 0 if extra is None else extra.version
+    return 0 if extra is None or extra.counter is None else extra.counter[0]
 
 
 def share(t: Tensor, data: Any, edge: Edge = None) -> Tensor:
@@ -335,15 +339,13 @@ def share(t: Tensor, data: Any, edge: Edge = None) -> Tensor:
     extra = result._extra = _Extra()
     extra.base = root_of(t)
     extra.seen = version_of(t)
-    if t._extra is not None and t._extra.detached:
-        extra.detached = True
     return result
 
 
 def current_edge(t: Tensor) -> Edge:
     """The edge of `t`; a view whose base was changed in place gets a new one that reads the changed base."""
     extra = t._extra
-    if extra is None or extra.base is None or extra.detached:
+    if extra is None or extra.base is None:
         return t._edge
     version = version_of(t)
     if extra.seen != version:

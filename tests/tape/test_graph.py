@@ -27,6 +27,7 @@ STANDARD = {
     "types",
     "typing",
     "warnings",
+    "weakref",
 }
 
 
@@ -129,6 +130,16 @@ def test_the_pass_frees_what_it_has_used():
     assert array() is not None
     total.backward()
     assert array() is None
+
+
+def test_a_detached_tensor_keeps_no_graph_alive():
+    x = tape.tensor([1.0, 2.0], requires_grad=True)
+    y = x.exp()
+    node = weakref.ref(y.grad_fn)
+    kept = y.detach()
+    del y
+    assert node() is None
+    assert kept.tolist() == np.exp([1.0, 2.0]).tolist()
 
 
 def test_grad_holds_no_adjoint_longer_than_needed():

@@ -194,6 +194,27 @@ def test_a_saved_result_that_changed_is_an_error():
         values.sum().backward()
 
 
+def test_a_saved_result_that_changed_through_a_detached_tensor_is_an_error():
+    x = leaf((3,))
+    y = x.exp()
+    z, d = y.sum(), y.detach()
+    del y
+    d.detach()[0] = 1.0
+    with pytest.raises(RuntimeError, match="its own result of ExpBackward"):
+        z.backward()
+
+
+def test_a_detached_tensor_can_get_a_history_of_its_own():
+    x = leaf((3,))
+    y = x * 1.0
+    d = y.detach()
+    d[0] = x[1] * 2
+    assert d.requires_grad
+    assert y.tolist() == [4.0, 2.0, 3.0]
+    assert tape.grad((d * d).sum(), x)[0].tolist() == [0.0, 16.0, 0.0]
+    assert tape.grad(y.sum(), x)[0].tolist() == [1.0, 1.0, 1.0]
+
+
 def test_a_change_of_what_no_rule_reads_is_fine():
     x = leaf((3,))
     y = x * 1.0
