@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from hybrid.errors import ArgumentError
@@ -40,6 +41,7 @@ CHUNKS = re.compile(r"\d+|\D+")
 SortKey = tuple[tuple[int, int, str], ...]
 
 
+@lru_cache(maxsize=4096)
 def natural_key(name: str) -> SortKey:
     """Sorts x2 before x10, and a before B before c."""
     chunks = CHUNKS.findall(name)
