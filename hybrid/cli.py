@@ -7,7 +7,8 @@ done (an unknown name, a wrong shape, no linker), 2 the command line itself is w
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,15 @@ class Group(click.Group):
             return super().invoke(ctx)
         except (HybridError, LinkerNotFound) as error:
             raise Failure(str(error)) from error
+
+
+@contextmanager
+def shown(*kinds: type[Exception]) -> Iterator[None]:
+    """These errors are messages: a folder that is read-only, a name that C reserves, a linker that fails."""
+    try:
+        yield
+    except kinds as error:
+        raise Failure(str(error)) from error
 
 
 def read_shapes(ctx: click.Context, option: click.Parameter, texts: Sequence[str]) -> Shapes:
@@ -142,7 +152,8 @@ def tour_command(points: int, output: Path | None, quick: bool, as_json: bool) -
     the certificate, and the files written.
     """
     console = Console(highlight=False, quiet=as_json)
-    figures = tour(Screen(console), Settings(points, output, quick))
+    with shown(OSError):
+        figures = tour(Screen(console), Settings(points, output, quick))
     if as_json:
         click.echo(json.dumps(figures, indent=2))
 
@@ -281,10 +292,8 @@ def export(
     """
     function = read(source, shapes, name)
     kernel = compile(*derivatives(function, kinds, wrt), name=function.name)
-    try:
+    with shown(OSError, ValueError, RuntimeError):
         paths = kernel.export(folder, formats=formats, target=None if target == "host" else target)
-    except ValueError as error:  # a name that C reserves
-        raise Failure(str(error)) from error
     certificate = kernel.certificate
     if as_json:
         report = {"files": [str(path) for path in paths], "operations": kernel.operations}

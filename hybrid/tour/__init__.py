@@ -85,7 +85,7 @@ def export(kernel: Kernel, subject: Subject, folder: Path) -> tuple[list[Path], 
     problem = ""
     try:
         kernel.export(folder, formats=FORMATS)
-    except LinkerNotFound as error:
+    except LinkerNotFound as error:  # all other files are written
         problem = str(error)
     for function in subject.simplified:
         write_whole(folder / f"{function.name}.tex", f"{function.latex(style='align')}\n".encode())

@@ -209,6 +209,8 @@ FAILURES = {
     ("derive", "a @ b"): (1, "cannot be computed"),
     ("derive", "q[5]", "--shape", "q=3"): (1, "cannot be computed"),
     ("export", "x*y", "build", "--name", "double"): (1, "cannot be a C function"),
+    ("export", "x*y", "model.py/build"): (1, "model.py"),
+    ("tour", "--output", "model.py/build"): (1, "model.py"),
     ("derive",): (2, "Missing argument"),
     ("nothing",): (2, "No such command"),
     ("export", "x", "build", "--format", "exe"): (2, "Invalid value"),
