@@ -186,3 +186,58 @@ def test_nothing_runs(tmp_path, monkeypatch) -> None:
     with pytest.raises(UnsupportedError):
         define("open('made', 'w')")
     assert not list(tmp_path.iterdir())
+
+
+def test_any_text_is_a_function_or_a_message() -> None:
+    """Random strings of plausible pieces: nothing but a function or one of our errors comes out."""
+    pieces = [
+        "x",
+        "y",
+        "q[0]",
+        "q",
+        "2",
+        "0.5",
+        "1/3",
+        "+",
+        "-",
+        "*",
+        "/",
+        "**",
+        "%",
+        "@",
+        "(",
+        ")",
+        "[",
+        "]",
+        ",",
+        " ",
+    ]
+    pieces += [
+        "sin(",
+        "sum(",
+        "where(",
+        "max(",
+        "<",
+        "==",
+        " and ",
+        " not ",
+        " if ",
+        " else ",
+        "pi",
+        "^",
+        ".",
+        ":",
+        "'",
+    ]
+    random = np.random.default_rng(5)
+    outcomes = {True: 0, False: 0}
+    for _ in range(1500):
+        text = "".join(random.choice(pieces, random.integers(1, 9)))
+        try:
+            made = function(text)
+        except HybridError:
+            outcomes[False] += 1
+        else:
+            assert made.arguments, text
+            outcomes[True] += 1
+    assert min(outcomes.values()) > 30, outcomes
