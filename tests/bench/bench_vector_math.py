@@ -34,8 +34,15 @@ RANGES: dict[str, tuple[float, float]] = {
     "asin": (-1, 1), "acos": (-1, 1), "atanh": (-1, 1), "exp": (-20, 20), "erf": (-4, 4), "erfc": (-4, 10),
     "gamma": (0.1, 20), "loggamma": (0.1, 50), "digamma": (0.1, 50), "pow": (0.01, 10),
 }  # fmt: skip
-SCIPY = {"loggamma": "gammaln", "digamma": "digamma", "gamma": "gamma", "erf": "erf", "erfc": "erfc"}
-TORCH = {"gamma": None, "loggamma": "lgamma", "mod": "remainder"}
+SCIPY = {
+    "logistic": "expit",
+    "loggamma": "gammaln",
+    "digamma": "digamma",
+    "gamma": "gamma",
+    "erf": "erf",
+    "erfc": "erfc",
+}
+TORCH = {"logistic": "sigmoid", "gamma": None, "loggamma": "lgamma", "mod": "remainder"}
 
 
 def others(name: str, arguments: list[np.ndarray]) -> dict[str, Callable[[], object]]:
