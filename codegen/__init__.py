@@ -21,13 +21,18 @@ The stages, in order:
     array([1., 4., 9.])
 """
 
-from codegen import export
-from codegen.binding import make_ufunc
-from codegen.call import make_function
-from codegen.jit import Compiled, compile
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from codegen.program import INSTRUCTIONS, Array, Instruction, Program
-from codegen.target import Target, host
-from codegen.threads import run
+
+if TYPE_CHECKING:
+    from codegen import export
+    from codegen.binding import make_ufunc
+    from codegen.call import make_function
+    from codegen.jit import Compiled, compile
+    from codegen.target import Target, host
+    from codegen.threads import run
 
 __all__ = [
     "INSTRUCTIONS",
@@ -43,3 +48,29 @@ __all__ = [
     "make_ufunc",
     "run",
 ]
+
+# Names that bring LLVM with them, and the module each is in: loaded when first asked for, since writing a program down
+# needs none of it.
+DEFERRED = {
+    "Compiled": "codegen.jit",
+    "Target": "codegen.target",
+    "compile": "codegen.jit",
+    "export": "codegen.export",
+    "host": "codegen.target",
+    "make_function": "codegen.call",
+    "make_ufunc": "codegen.binding",
+    "run": "codegen.threads",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in DEFERRED:
+        raise AttributeError(f"module 'codegen' has no attribute {name!r}")
+    module = importlib.import_module(DEFERRED[name])
+    value = module if name == "export" else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *DEFERRED})

@@ -11,14 +11,12 @@ from typing import Any
 import numpy as np
 
 from codegen.jit import Compiled
-from codegen.program import Array
+from codegen.program import MAX_OPERANDS, Array
 
 # Indices into the table, and constants, of numpy/__ufunc_api.h and numpy/ufuncobject.h; part of NumPy's stable ABI.
 _FROM_FUNC_AND_DATA_AND_SIGNATURE = 31
 _NO_IDENTITY = -1
 _DOUBLE = 12
-# NPY_MAXARGS of NumPy 2.
-MAX_OPERANDS = 64
 
 
 class _UfuncObject(ctypes.Structure):

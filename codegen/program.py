@@ -51,6 +51,7 @@ INSTRUCTIONS: dict[str, Instruction] = (
     | _rows("select_mask", (MASK, MASK, MASK), MASK)
 )
 
+MAX_OPERANDS = 64  # arguments and results that one NumPy ufunc can have: NPY_MAXARGS of NumPy 2
 FREE = frozenset({"load", "const", "true", "false"})  # what does not count as an operation
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
@@ -31,7 +31,7 @@ class Argument:
 class SymPySource:
     """The SymPy expressions a function was made from, in C order, and the SymPy symbol of every argument element."""
 
-    expressions: tuple[Any, ...]
+    expressions: tuple[Any, ...] = field(repr=False)  # printing deep SymPy trees recurses
     symbols: tuple[tuple[Any, ...], ...]
 
 

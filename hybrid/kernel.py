@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 import codegen
-from codegen.binding import MAX_OPERANDS
+from codegen.program import MAX_OPERANDS
 from hybrid.compose import composable
 from hybrid.deferred import Deferred
 from hybrid.definition import Argument, Formula

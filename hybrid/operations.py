@@ -247,7 +247,7 @@ fmod: Operation = op("fmod", np.fmod, [lambda out, x, y: 1, lambda out, x, y: -t
           r"\operatorname{{fmod}}\left({0}, {1}\right)", (LINE, NONZERO), instruction="fmod")
 copysign: Operation = op("copysign", np.copysign, [lambda out, x, y: sign(x) * copysign(1, y), None],
               r"\operatorname{{copysign}}\left({0}, {1}\right)", (NONZERO, NONZERO), instruction="copysign")
-heaviside: Operation = op("heaviside", np.heaviside, [None, None], r"\theta\left({0}\right)", (NONZERO, LINE), sympy=sp.Heaviside)
+heaviside: Operation = op("heaviside", np.heaviside, [None, lambda out, x, at_zero: where(eq(x, 0), 1, 0)], r"\theta\left({0}\right)", (NONZERO, LINE), sympy=sp.Heaviside)
 
 # --- comparison, logic, selection -------------------------------------------------------------------------------------
 _compare: dict[str, Any] = {"domain": (LINE, LINE), "result": MASK}
