@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -439,7 +440,7 @@ def text() -> str:
         print(name, end=" ", flush=True, file=sys.stderr)
         numbers, what = derivation()
         print(what, file=sys.stderr)
-        lines.append(f"# {what}")
+        lines += textwrap.wrap(what, 118, initial_indent="# ", subsequent_indent="# ")
         lines.append(f'{name} = _floats("""')
         lines += [f"    {number.hex()}" for number in numbers]
         lines.append('""")\n')
