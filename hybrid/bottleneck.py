@@ -66,6 +66,7 @@ def hessian_chain(graph: Graph, root: int, wrt: Sequence[int]) -> Entries:
     if not cut:
         return hessian_forward(graph, root, wrt)
     outer = reverse(graph, [(root, ONE)], frozenset(cut), active=above(graph, root, cut).__contains__)
+    cut = [node for node in cut if node in outer]  # the others do not matter: the function is flat in them
     slopes = [outer[node] for node in cut]
     shape = jacobian_reverse(graph, slopes, cut)
     rows = [gradient_rows(graph, node, wrt) for node in cut]

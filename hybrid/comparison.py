@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -59,19 +59,23 @@ class Comparison:
 
     def ulps(self) -> NDArray[Any]:
         """Differences in ulp of the entry or of what cancels in it; 0 where either is not finite."""
+        return self.differences(np.spacing)
+
+    def relative(self) -> NDArray[Any]:
+        """Differences relative to the entry or to what cancels in it; 0 where either is not finite."""
+        return self.differences(np.abs)
+
+    def differences(self, unit: Callable[[Any], Any]) -> NDArray[Any]:
         scale = np.maximum(np.abs(self.tape), self.spread / ULP)
         good = np.isfinite(self.tape) & np.isfinite(self.kernel) & np.isfinite(scale)
         result = np.zeros(scale.shape)
-        unit = np.spacing(np.maximum(scale[good], TINY))
-        result[good] = np.abs(self.kernel[good] - self.tape[good]) / unit
+        result[good] = np.abs(self.kernel[good] - self.tape[good]) / unit(np.maximum(scale[good], TINY))
         return result
 
-    def relative(self) -> NDArray[Any]:
-        """Differences relative to the entry itself; 0 where either is not finite or the entry is 0."""
-        good = np.isfinite(self.tape) & np.isfinite(self.kernel) & (np.abs(self.tape) > TINY)
-        result = np.zeros(self.tape.shape)
-        result[good] = np.abs(self.kernel[good] - self.tape[good]) / np.abs(self.tape[good])
-        return result
+    def settle(self, point: int, number: int, value: float | None) -> None:
+        """What multiple precision found takes the place of what the tape said, in the figures too."""
+        if value is not None:
+            self.tape[point, number] = value
 
     def weights(self, number: int) -> Vectors:
         """The weights of all axes that give one compared number."""

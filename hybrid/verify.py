@@ -330,6 +330,7 @@ class Check:
             verdict = Arbiter(comparison.formula).verdict(self.at(points, point), comparison.weights(number), size)
             match judge(comparison, point, number, verdict, bool(points.regular[point])):
                 case Outcome.PASSED:
+                    comparison.settle(point, number, verdict.value)
                     self.arbitrated[comparison.index] = self.arbitrated.get(comparison.index, 0) + 1
                 case Outcome.UNDECIDED:
                     self.undecided += 1
