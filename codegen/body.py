@@ -330,4 +330,4 @@ _COMPOSED: dict[str, Callable[..., str]] = {
 
 
 def _clean(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_]", "_", name) or "x"
+    return re.sub(r"^(?=[0-9]|$)", "x", re.sub(r"[^A-Za-z0-9_]", "_", name))

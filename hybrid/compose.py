@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from hybrid import trace
+from hybrid.deferred import Deferred
 from hybrid.definition import Formula, PythonSource
 from hybrid.graph import float_value
 from hybrid.operations import CONSTANT
+
+trace = Deferred("hybrid.trace")
 
 
 def composable(value: Any) -> bool:

@@ -18,7 +18,7 @@ from hybrid.graph import Graph
 from hybrid.operations import Operation
 from hybrid.rewrite import Coefficient, Rewriter, rational, reduced
 
-WIDEST_PAIRED = 48  # operands of one node beyond which its pairs are not counted (they grow with the square)
+WIDEST_PAIRED = 16  # operands of one node beyond which its pairs are not counted (they grow with the square)
 WIDEST_FACTORED = 512
 
 
@@ -45,6 +45,7 @@ def factor_sums(graph: Graph, roots: Sequence[int], kept: frozenset[int]) -> lis
             new[node] = Factoring(rewriter).run(loose, fixed)
         else:
             new[node] = graph.add_node(op, targets)
+        rewriter.stands_for(new[node], node)
     return [new[root] for root in roots]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from codegen.program import Program
-from hybrid import sympy_bridge, trace
+from hybrid import sympy_bridge
 from hybrid.bottleneck import hessian_chain
 from hybrid.compose import composable, compose
 from hybrid.deferred import Deferred
@@ -31,6 +31,7 @@ from hybrid.lower import Result, lower
 from hybrid.simplify import REAL, Rules, simplify
 
 typeset = Deferred("hybrid.latex")
+trace = Deferred("hybrid.trace")
 Wrt = Any  # a symbol, an argument name, or a sequence of them
 
 SMALL = 4_000  # nodes below which both sweep directions are carried out and the cheaper result is kept

@@ -26,8 +26,10 @@ from hybrid.rewrite import Rewriter, reduced
 
 DIGITS = 50
 POINTS = 24  # float64 sample points: nodes must agree at all of them where the one that goes is finite
+EXTREME = 16  # further points, from tiny to huge: a node is not replaced by one that overflows where it does not
 CONFIRMED = 3  # points at which 50 digits are compared
 NEAR = 1e-7  # relative agreement of float64 values that makes a candidate: rounding may have cost half the digits
+LEADERS = 8  # how many nodes of one slope a node is compared with
 LARGEST = 20_000  # nodes; beyond, the search is left out
 SEED = 20  # the samples, and so the result, are the same on every run
 
@@ -50,8 +52,12 @@ def merge_equal(graph: Graph, roots: Sequence[int], kept: frozenset[int]) -> lis
     variables = [node for node in order if graph.ops[node] is ops.VARIABLE]
     samples = sample(len(variables))
     values = evaluate_all(graph, order, dict(zip(variables, samples, strict=True)))
-    table = {node: np.broadcast_to(np.asarray(values[node], dtype=float), POINTS) for node in analytic}
-    candidates = {**vanishing(graph, analytic, table, kept), **proportional(analytic, table, kept)}
+    every = {node: np.broadcast_to(np.asarray(values[node], dtype=float), POINTS + EXTREME) for node in analytic}
+    table = {node: column[:POINTS] for node, column in every.items()}
+    candidates = vanishing(graph, analytic, table, kept)
+    for node, (leader, ratio) in proportional(analytic, table, kept).items():
+        if np.all(np.isfinite(every[leader]) | ~np.isfinite(every[node])):
+            candidates[node] = leader, ratio
     if not candidates:
         return list(roots)
     confirmed = confirm(graph, candidates, dict(zip(variables, samples, strict=True)), table)
@@ -72,12 +78,20 @@ def smooth_nodes(graph: Graph, order: Sequence[int]) -> list[int]:
 
 
 def sample(count: int) -> NDArray[np.float64]:
-    """Random values of `count` variables at POINTS points: the first third all positive, the others of any sign."""
+    """Random values of `count` variables at POINTS points and EXTREME points of any size.
+
+    The first third of either is all positive, the others are of any sign.
+    """
     rng = np.random.default_rng(SEED)
-    values = np.exp(rng.uniform(-1.2, 0.7, (count, POINTS)))
-    signs = rng.choice([-1.0, 1.0], (count, POINTS))
-    signs[:, : POINTS // 3] = 1.0
-    return np.asarray(values * signs)
+    tame = np.exp(rng.uniform(-1.2, 0.7, (count, POINTS))) * signs(rng, count, POINTS)
+    wild = 10.0 ** rng.uniform(-4, 4, (count, EXTREME)) * signs(rng, count, EXTREME)
+    return np.concatenate([tame, wild], axis=1)
+
+
+def signs(rng: np.random.Generator, count: int, points: int) -> NDArray[np.float64]:
+    chosen = rng.choice([-1.0, 1.0], (count, points))
+    chosen[:, : points // 3] = 1.0
+    return chosen
 
 
 def vanishing(
@@ -115,7 +129,7 @@ def proportional(
                 ((order[leader], ratio) for leader in leaders
                  if (ratio := simple_ratio(values[row], values[leader])) is not None), None)  # fmt: skip
             if match is None:
-                leaders.append(row)
+                leaders = [*leaders[-LEADERS + 1 :], row]
             else:
                 found[order[row]] = match
     return found

@@ -282,6 +282,11 @@ def check_functions(functions: Sequence[Any], rules: str) -> None:
                 f"compile takes Functions, got {function!r} of type {type(function).__name__}; "
                 f"make one with hybrid.Function(inputs, outputs) or @hybrid.function"
             )
+    if len(functions) >= MAX_OPERANDS:
+        raise ArgumentError(
+            f"one kernel takes at most {MAX_OPERANDS - 1} functions, a limit of NumPy, got {len(functions)}; "
+            f"stack the outputs into one array function"
+        )
     if rules not in RULE_SETS:
         raise ArgumentError(f"rules must be one of {', '.join(map(repr, RULE_SETS))}, got {rules!r}")
 

@@ -430,7 +430,8 @@ def _apply_function(algebra: Algebra, function: Any, args: Sequence[Any], kwargs
         select = np.frompyfunc(lambda *operands: _scalar(algebra, "select", *operands), 3, 1)
         return _lane_array(select(*[_objects(x) for x in args]), algebra)
     if function is np.clip and not kwargs and len(args) == 3:
-        return np.minimum(np.maximum(args[0], args[1]), args[2])
+        x, low, high = args
+        return np.where(x < low, low, np.where(x > high, high, x))  # at a bound the slope is 1
     if function is np.mean:
         array = _objects(args[0])
         total = np.sum(_lane_array(array, algebra), *args[1:], **kwargs)

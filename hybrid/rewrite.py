@@ -74,6 +74,11 @@ class Rewriter:
     def shared(self, node: int) -> bool:
         return self.uses.get(node, 0) > 1 or node in self.keep
 
+    def stands_for(self, new: int, old: int) -> None:
+        """The rewritten node is referred to wherever the old one was."""
+        if new != old:
+            self.uses[new] = self.uses.get(new, 0) + self.uses.get(old, 0)
+
     def open_product(self, node: int) -> list[tuple[int, Exponent]] | None:
         """The factors of a node that is a product in any spelling, else None."""
         op, args = self.graph.ops[node], self.graph.args[node]

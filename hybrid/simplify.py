@@ -122,6 +122,7 @@ def normalise(graph: Graph, roots: Sequence[int], kept: frozenset[int]) -> list[
         free = [not rewriter.shared(arg) and target not in kept for arg, target in zip(args, targets, strict=True)]
         rule = RULES.get(op, rebuild)
         new[node] = rule(rewriter, op, targets, free)
+        rewriter.stands_for(new[node], node)
     return [new[root] for root in roots]
 
 

@@ -391,6 +391,14 @@ def rule_named_constant(context: Context, expression: Any) -> Plan:
     return context.number(float(expression.evalf(20)) if constant is None else constant)
 
 
+def beta(x: Term, y: Term) -> Term:
+    """B(x, y); through logarithms where x and y are positive, because Γ overflows beyond 171."""
+    positive = ops.logical_and(ops.gt(x, 0), ops.gt(y, 0))
+    by_logarithm = ops.exp(ops.loggamma(x) + ops.loggamma(y) - ops.loggamma(x + y))
+    value: Term = ops.where(positive, by_logarithm, ops.gamma(x) * ops.gamma(y) / ops.gamma(x + y))
+    return value
+
+
 def sinc(x: Term) -> Any:
     return ops.where(ops.eq(x, 0), 1, ops.sin(x) / x)
 
@@ -445,7 +453,7 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     sp.arg: lambda x: ops.where(ops.lt(x, 0), PI, 0),
     sp.erf2: lambda x, y: ops.erf(y) - ops.erf(x),
     sp.factorial: lambda n: ops.gamma(n + 1),
-    sp.beta: lambda x, y: ops.gamma(x) * ops.gamma(y) / ops.gamma(x + y),
+    sp.beta: beta,
     sp.RisingFactorial: lambda x, k: ops.gamma(x + k) / ops.gamma(x),
     sp.FallingFactorial: lambda x, k: ops.gamma(x + 1) / ops.gamma(x - k + 1),
     sp.trigamma: lambda x: ops.polygamma(1, x),

@@ -211,3 +211,31 @@ def test_black_scholes_takes_few_operations() -> None:
     )
     g = hy.Function([s, k, t, r, v], price)
     assert hy.compile(g, g.gradient(), g.hessian()).operations <= 140
+
+
+def test_a_stable_branch_is_not_replaced_by_one_that_overflows() -> None:
+    f = hy.function(x=(), y=())(lambda x, y: np.logaddexp(x, y))
+    kernel = hy.compile(f, f.gradient(), f.hessian())
+    for value, slope, curvature in [kernel(800.0, 1.0), kernel(1.0, 800.0), kernel(-800.0, 3.0)]:
+        assert np.isfinite(value)
+        assert sorted(slope) == [0.0, 1.0]
+        assert np.array_equal(np.abs(curvature), np.zeros((2, 2)))
+
+
+def test_clip_at_its_bounds() -> None:
+    slope = hy.function(x=())(lambda x: np.clip(x, 1, 2)).gradient()
+    assert slope(np.array([0.5, 1.0, 1.5, 2.0, 2.5])).tolist() == [0.0, 1.0, 1.0, 1.0, 0.0]
+
+
+def test_names_that_no_identifier_has() -> None:
+    symbols = [sp.Symbol(name) for name in ("1x", "a b", "%", "λ")]
+    assert hy.Function(symbols, sum(s**2 for s in symbols))(1.0, 2.0, 3.0, 4.0) == 30.0
+
+
+def test_large_beta_functions() -> None:
+    assert np.isclose(hy.Function([x, y], sp.beta(x, y))(100.0, 90.0), 3.0238531916564250e-58, rtol=1e-12)
+
+
+def test_too_many_functions_for_one_kernel() -> None:
+    with pytest.raises(hy.ArgumentError, match="at most 63 functions"):
+        hy.compile(*[hy.Function([x], x + i) for i in range(64)])
