@@ -108,12 +108,18 @@ class Kernel:
 
     def _array(self, argument: Argument, value: Any) -> NDArray[Any]:
         try:
-            array: NDArray[Any] = np.asanyarray(value)
+            array: NDArray[Any] = np.asarray(value)
         except ValueError as error:
             raise ShapeError(f"{self.name}: argument {argument.name} is not one array: {error}") from error
         if array.dtype.kind not in "fiub":
             kind = "complex" if array.dtype.kind == "c" else f"of type {array.dtype}"
             raise InputTypeError(f"{self.name}: argument {argument.name} is {kind}; real numbers are expected")
+        if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+            raise InputTypeError(
+                f"{self.name}: argument {argument.name} has masked elements; fill them first, x.filled(np.nan)"
+            )
+        if array.dtype.itemsize > 8:
+            array = array.astype(np.float64)
         rank = len(argument.shape)
         if rank and (array.ndim < rank or array.shape[-rank:] != argument.shape):
             shape = ", ".join(["...", *map(str, argument.shape)])

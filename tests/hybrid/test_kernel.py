@@ -121,6 +121,8 @@ def test_calls_like_numpy() -> None:
     assert f(a, b, out=out) is out
     assert np.array_equal(out, expected)
     assert f(1, True) == f(1.0, 1.0)
+    assert f(np.longdouble(0.5), np.float32(2)) == f(0.5, 2.0)
+    assert type(f(np.ma.array([1.0, 2.0]), 1.0)) is np.ndarray
     assert f(a, b, dtype=np.float32).dtype == np.float32
     assert isinstance(f.kernel.ufunc, np.ufunc)
     assert np.array_equal(f.kernel.ufunc(a, b), expected)
@@ -181,6 +183,7 @@ ERRORS = [
     (lambda: f("1", 2), hy.InputTypeError, "real numbers"),
     (lambda: f([[1, 2], [3]], 2), hy.ShapeError, "not one array"),
     (lambda: f(np.ones(3), np.ones(4)), hy.ShapeError, "broadcast"),
+    (lambda: f(np.ma.array([1.0, 2.0], mask=[True, False]), 1.0), hy.InputTypeError, "masked elements"),
     (lambda: f(1.0, 2.0, threads=0), hy.ArgumentError, "threads must be at least 1"),
     (lambda: f(np.ones(3), 1.0, out=np.empty(3, int)), hy.InputTypeError, "float64"),
     (lambda: f(np.ones(3), 1.0, out=(np.empty(3), np.empty(3))), hy.ArgumentError, "holds 2 arrays"),
