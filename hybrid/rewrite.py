@@ -9,7 +9,7 @@ What a rewrite may assume is said by the rule set; see `hybrid.simplify`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -352,5 +352,3 @@ class Rewriter:
 
 SQUARES = frozenset({ops.mul, ops.pow})  # what a term with a squared factor can be
 TWINS: dict[Operation, tuple[Operation, int]] = {ops.cos: (ops.sin, 1), ops.cosh: (ops.sinh, -1)}
-
-Rule = Callable[[Rewriter, int, tuple[int, ...]], int | None]
