@@ -7,7 +7,6 @@ No derivative rule takes part. Derivatives are central differences of step 10⁻
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 
 from hybrid.definition import Formula, PythonSource, SymPySource
 from hybrid.replay import Algebra, replay_graph, replay_python, replay_sympy
-from hybrid.witness import Vectors, axes_of, order_of
+from hybrid.witness import Vectors, axes_of, order_of, places_of
 
 DIGITS = 50  # for values; derivatives of higher order get more, so that differences keep over 20 digits
 STEP_EXPONENT = 12
@@ -203,12 +202,12 @@ class Arbiter:
 
         match derivation.kind:
             case "gradient" | "jacobian":
-                return along(vectors[-1], lambda at: self._entry(of, at, vectors[:-1], step))(args)
+                return along(vectors[-1], lambda at: self._output(of, at, vectors[:-1], step))(args)
             case "hessian":
-                slope = along(vectors[-1], lambda at: self._entry(of, at, vectors[:-2], step))
+                slope = along(vectors[-1], lambda at: self._output(of, at, vectors[:-2], step))
                 return along(vectors[-2], slope)(args)
             case "jvp":
-                return along(direction(), lambda at: self._entry(of, at, vectors, step))(args)
+                return along(direction(), lambda at: self._output(of, at, vectors, step))(args)
             case "hvp":
                 slope = along(direction(), lambda at: self._entry(of, at, [np.ones(1)] * len(axes_of(of)), step))
                 return along(vectors[-1], slope)(args)
@@ -216,12 +215,25 @@ class Arbiter:
                 bars = direction()
                 return along(vectors[-1], lambda at: self._paired(of, at, bars, step))(args)
 
+    def _output(self, of: Formula, args: Arguments, vectors: Vectors, step: Any) -> Any:
+        """The weighted entries of what is differentiated further, which may be a sparse derivative."""
+        places = places_of(of)
+        if places is None:
+            return self._entry(of, args, vectors, step)
+        total = self.mp.mpf(0)
+        for number in np.flatnonzero(vectors[-1]):
+            entry = self._entry(of, args, unit_vectors(of, int(places[number])), step)
+            total += self.mp.mpf(float(vectors[-1][number])) * entry
+        return total
+
     def _paired(self, of: Formula, args: Arguments, bars: Sequence[Any], step: Any) -> Any:
         """Σ of the entries of `of` weighted by cotangents, which need not be an outer product."""
         if of.derivation is None:
             values = self._values(of, args, range(len(of.nodes)))
         else:
-            values = [self._entry(of, args, unit_vectors(of, entry), step) for entry in range(len(of.nodes))]
+            places = places_of(of)
+            entries = range(len(of.nodes)) if places is None else places
+            values = [self._entry(of, args, unit_vectors(of, int(entry)), step) for entry in entries]
         return sum((bar * value for bar, value in zip(bars, values, strict=True)), self.mp.mpf(0))
 
     def _weighted(self, root: Formula, args: Arguments, weights: NDArray[Any]) -> Any:
@@ -258,9 +270,8 @@ def _moved(args: Arguments, names: Sequence[str], weights: Any, step: Any) -> Ar
 
 
 def unit_vectors(formula: Formula, entry: int) -> list[NDArray[Any]]:
-    """Weights that pick one entry of a formula."""
+    """Weights that pick one entry of a formula, counted in C order over its axes."""
     sizes = axes_of(formula)
-    assert math.prod(sizes) == len(formula.nodes)
     vectors = []
     for size, place in zip(sizes, np.unravel_index(entry, sizes), strict=True):
         vectors.append(np.zeros(size))

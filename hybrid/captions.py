@@ -130,6 +130,15 @@ def derivatives_of_entry(
     while (derivation := derivation_of(function)) is not None and derivation.kind in SWEEPS:
         of = derivation.of
         wrt = [of.arguments[i] for i in derivation.wrt]
+        if derivation.pattern is not None:
+            row, column = int(derivation.pattern.rows[index[-1]]), int(derivation.pattern.columns[index[-1]])
+            nodes = [node for argument in wrt for node in argument.nodes]
+            variables.append(of.graph.leaves[nodes[column]])
+            if derivation.kind == "hessian":
+                variables.append(of.graph.leaves[nodes[row]])
+            index = unravel(row, of.shape)
+            function = of
+            continue
         axes = (len(function.shape) - len(of.shape)) // SWEEPS[derivation.kind]
         for _ in range(SWEEPS[derivation.kind]):
             index, last = index[: len(index) - axes], index[len(index) - axes :]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from hybrid.arbiter import Verdict, unit_vectors
 from hybrid.definition import Argument, Formula
 from hybrid.rounding import ULP
+from hybrid.sparsity import Pattern
 from hybrid.witness import Vectors, axes_of, order_of, root_of
 
 SPREADS = 16.0  # measured rounding spreads that two correct evaluations may be apart
@@ -92,7 +94,9 @@ class Comparison:
             return f"a random combination of the rows of {self.formula.name}, column {number}"
         places = [int(np.flatnonzero(vector)[0]) for vector in weights]
         entry = int(np.ravel_multi_index(places, axes_of(self.formula)))
-        index = ", ".join(str(i) for i in np.unravel_index(entry, self.formula.shape)) if self.formula.shape else ""
+        pattern = self.formula.derivation.pattern if self.formula.derivation else None
+        shape = self.formula.shape if pattern is None else pattern.shape
+        index = ", ".join(str(i) for i in np.unravel_index(entry, shape)) if shape else ""
         name = f"{self.formula.name}[{index}]" if index else self.formula.name
         meaning = derivative_name(self.formula, places)
         return f"{name} ({meaning})" if meaning else name
@@ -137,6 +141,10 @@ def derivative_name(formula: Formula, places: Sequence[int]) -> str:
         for _ in range(2 if derivation.kind == "hessian" else 1):
             variables.insert(0, names[places.pop()])
         formula = derivation.of
+        if formula.derivation is not None and formula.derivation.pattern is not None:
+            pattern, entry = formula.derivation.pattern, places.pop()
+            rows = np.unravel_index(pattern.rows[entry], axes_of(formula)[:-1])
+            places += [*map(int, rows), int(pattern.columns[entry])]
     if not variables:
         return ""
     power = {1: "", 2: "²", 3: "³"}.get(len(variables), f"^{len(variables)}")
@@ -163,15 +171,21 @@ def describe_point(point: Mapping[str, NDArray[Any]], most: int = 12) -> str:
     return ", ".join(texts)
 
 
-def contract(
-    blocks: NDArray[Any], axes: Sequence[int], vectors: Vectors | None, absolute: bool = False
-) -> NDArray[Any]:
+def contract(blocks: NDArray[Any], formula: Formula, vectors: Vectors | None, absolute: bool = False) -> NDArray[Any]:
     """Entries of shape (…, product of axes) weighted along all axes but the last; shape (…, last axis).
 
     A weight vector with one entry picks, so that NaN elsewhere does not matter. `absolute` uses the weights' sizes.
+    The entries of a sparse derivative, shape (…, nnz), are put where they belong.
     """
+    pattern = formula.derivation.pattern if formula.derivation is not None else None
+    if pattern is not None:
+        full, places = pattern.full()
+        blocks = blocks[..., places]
+        return full.array(blocks).reshape(*blocks.shape[:-1], -1) if vectors is None else (
+            contract_sparse(blocks, full, reduce(np.multiply.outer, vectors).ravel(), absolute))  # fmt: skip
     if vectors is None:
         return blocks
+    axes = axes_of(formula)
     lead = blocks.ndim - 1
     blocks = blocks.reshape(*blocks.shape[:-1], *axes)
     for vector in vectors:
@@ -183,3 +197,17 @@ def contract(
                 np.tensordot(chosen, weights, axes=(lead, 0)) if len(places) > 1 else chosen.squeeze(lead) * weights[0]
             )
     return blocks
+
+
+def contract_sparse(blocks: NDArray[Any], pattern: Pattern, weights: NDArray[Any], absolute: bool) -> NDArray[Any]:
+    """The entries (…, nnz) of a pattern, their rows weighted and summed: (…, columns)."""
+    chosen = np.flatnonzero(weights[pattern.rows])
+    chosen = chosen[np.argsort(pattern.columns[chosen], kind="stable")]
+    own = weights[pattern.rows[chosen]]
+    with np.errstate(invalid="ignore", over="ignore"):
+        terms = blocks[..., chosen] * (np.abs(own) if absolute else own)
+        columns, starts = np.unique(pattern.columns[chosen], return_index=True)
+        result = np.zeros((*blocks.shape[:-1], pattern.shape[1]))
+        if len(columns):
+            result[..., columns] = np.add.reduceat(terms, starts, axis=-1)
+    return result

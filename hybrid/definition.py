@@ -8,6 +8,7 @@ from math import prod
 from typing import Any
 
 from hybrid.graph import Graph
+from hybrid.sparsity import Pattern
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,20 @@ class Definition:
 
 @dataclass(frozen=True)
 class Derivation:
-    """How a function was derived: `kind` of derivative of the function `of`, by the arguments at positions `wrt`."""
+    """How a function was derived: `kind` of derivative of the function `of`, by the arguments at positions `wrt`.
+
+    With a `pattern`, its outputs are the entries of the pattern only, in order.
+    """
 
     kind: str
     of: Formula
     wrt: tuple[int, ...]
+    pattern: Pattern | None = None
+
+    @property
+    def columns(self) -> int:
+        """How many variables it differentiates by."""
+        return sum(self.of.arguments[position].size for position in self.wrt)
 
 
 class Formula:

@@ -29,6 +29,7 @@ from hybrid.errors import ArgumentError, ShapeError
 from hybrid.kernel import Kernel, bind_arguments, compile
 from hybrid.lower import Result, count_operations, lower
 from hybrid.simplify import REAL, Rules, simplify
+from hybrid.sparsity import Pattern, Triangle, entries_in_order
 
 typeset = Deferred("hybrid.latex")
 trace = Deferred("hybrid.trace")
@@ -87,12 +88,13 @@ class Function(Formula):
         nodes: Sequence[int],
         shape: tuple[int, ...],
         arguments: tuple[Argument, ...] | None = None,
+        pattern: Pattern | None = None,
     ) -> Function:
         function = Function.__new__(Function)
         definition = Definition(
             self.graph, arguments or self.arguments, tuple(nodes), shape, self.source, f"{self.name}_{kind}"
         )
-        function._set(definition, Derivation(kind, self, wrt), primal=self.primal)
+        function._set(definition, Derivation(kind, self, wrt, pattern), primal=self.primal)
         return function
 
     # --- derivatives --------------------------------------------------------------------------------------------------
@@ -109,10 +111,12 @@ class Function(Formula):
             zero = self.graph.constant(0)
         return self._derived("gradient", positions, [adjoints.get(v, zero) for v in variables], self._axis(positions))
 
-    def jacobian(self, wrt: Wrt = None, method: str = "auto") -> Function:
+    def jacobian(self, wrt: Wrt = None, method: str = "auto", sparse: bool = False) -> Function:
         """The exact Jacobian. Shape: output shape + argument shape (or + (n,) for several arguments).
 
-        `method` is "forward", "reverse" or "auto": whichever takes fewer operations.
+        `method` is "forward", "reverse" or "auto": whichever takes fewer operations. With `sparse`, the outputs are the
+        entries that can be non-zero, shape (nnz,), in the order of `pattern`: a matrix with one row per output (C
+        order) and one column per variable.
         """
         positions = self._positions(wrt)
         variables = self._variables(positions)
@@ -121,25 +125,35 @@ class Function(Formula):
             outputs = self.nodes
             guess = "reverse" if len(set(outputs)) <= len(variables) else "forward"
             entries = self._cheapest(candidates, method, guess, lambda build: build(self.graph, outputs, variables))
+            if sparse:
+                return self._sparse("jacobian", positions, entries, (len(outputs), len(variables)))
             nodes = self._dense(entries, len(outputs), len(variables))
         return self._derived("jacobian", positions, nodes, self.shape + self._axis(positions))
 
-    def hessian(self, wrt: Wrt = None, method: str = "auto") -> Function:
+    def hessian(
+        self, wrt: Wrt = None, method: str = "auto", sparse: bool = False, triangle: Triangle = "full"
+    ) -> Function:
         """The exact Hessian. Shape: output shape + argument shape twice (or + (n, n) for several arguments).
 
         Only one triangle is derived, the other is the same expressions. `method` is "reverse" (over reverse),
         "forward" (over reverse), "chain" (the chain rule of second order through the function's bottleneck, where it
         has one) or "auto": whichever takes the fewest operations.
+
+        With `sparse`, the outputs are the entries that can be non-zero, shape (nnz,), in the order of `pattern`, a
+        matrix n × n; `triangle="lower"` leaves out those above the diagonal. The function must then be a scalar.
         """
         positions = self._positions(wrt)
         variables = self._variables(positions)
         candidates = {"reverse": hessian_reverse, "forward": hessian_forward, "chain": hessian_chain}
         nodes: list[int] = []
+        self._check_sparse(sparse, triangle)
         with self.graph.lock:
             for output in self.nodes:
                 entries = self._cheapest(
                     candidates, method, "reverse", lambda build, root=output: build(self.graph, root, variables)
                 )
+                if sparse:
+                    return self._sparse("hessian", positions, entries, (len(variables), len(variables)), triangle)
                 nodes += self._dense(entries, len(variables), len(variables))
         axis = self._axis(positions)
         return self._derived("hessian", positions, nodes, self.shape + axis + axis)
@@ -228,20 +242,23 @@ class Function(Formula):
     def size(self) -> int:
         return prod(self.shape)
 
-    @property
-    def sparsity(self) -> Any:
-        """Which entries can be non-zero: a boolean `scipy.sparse.csr_array` of shape (rows, columns).
+    @cached_property
+    def pattern(self) -> Pattern:
+        """Which entries can be non-zero, as a matrix.
 
         A Jacobian has one row per output and one column per variable, a Hessian of a scalar is n × n.
         """
-        try:
-            from scipy import sparse
-        except ImportError as error:
-            raise ImportError("Function.sparsity needs SciPy: pip install 'hybrid[scipy]'") from error
+        if self.derivation is not None and self.derivation.pattern is not None:
+            return self.derivation.pattern
         columns = prod(self.shape[1:]) if len(self.shape) == 2 else self._columns()
         zero = self.graph.constant(0)
         present = np.fromiter((node != zero for node in self.nodes), dtype=bool, count=len(self.nodes))
-        return sparse.csr_array(present.reshape(-1, columns))
+        return Pattern.dense(present.reshape(-1, columns))
+
+    @property
+    def sparsity(self) -> Any:
+        """`pattern` as a boolean `scipy.sparse.csr_array`. Raises ImportError where SciPy is missing."""
+        return self.pattern.csr(np.ones(self.pattern.nnz)).astype(bool)
 
     def __str__(self) -> str:
         text: str = typeset.text(self)
@@ -302,9 +319,7 @@ class Function(Formula):
         return (sum(self.arguments[position].size for position in positions),)
 
     def _columns(self) -> int:
-        if self.derivation is None:
-            return 1
-        return sum(self.derivation.of.arguments[position].size for position in self.derivation.wrt)
+        return 1 if self.derivation is None else self.derivation.columns
 
     def _cheapest(
         self, candidates: dict[str, Callable[..., Entries]], method: str, guess: str, run: Callable[..., Entries]
@@ -327,6 +342,28 @@ class Function(Formula):
         for (row, column), node in entries.items():
             nodes[row * columns + column] = node
         return nodes
+
+    def _check_sparse(self, sparse: bool, triangle: str) -> None:
+        if triangle not in ("full", "lower"):
+            raise ArgumentError(f"triangle must be 'full' or 'lower', got {triangle!r}")
+        if triangle == "lower" and not sparse:
+            raise ArgumentError("triangle='lower' goes with sparse=True; a dense Hessian has both triangles")
+        if sparse and self.shape != ():
+            raise ShapeError(
+                f"a sparse Hessian is that of a scalar function, but {self.name} has output shape {self.shape}; "
+                f"use hybrid.lagrangian for a weighted sum of outputs, or jacobian(sparse=True)"
+            )
+
+    def _sparse(
+        self,
+        kind: str,
+        positions: tuple[int, ...],
+        entries: Entries,
+        shape: tuple[int, int],
+        triangle: Triangle = "full",
+    ) -> Function:
+        pattern, nodes = entries_in_order(entries, shape, triangle, self.graph.constant(0))
+        return self._derived(kind, positions, nodes, (pattern.nnz,), pattern=pattern)
 
     def _new_argument(self, name: str, shape: tuple[int, ...]) -> Argument:
         taken = {argument.name for argument in self.arguments}

@@ -102,6 +102,10 @@ class Kernel:
             results = codegen.run(self.ufunc, arrays, outputs, threads)
         except ValueError as error:
             raise ShapeError(f"{self.name}: {error}") from error
+        results = tuple(
+            result if formula.nodes else result[..., :0].reshape(*result.shape[:-1], *formula.shape)
+            for result, formula in zip(results, self.formulas, strict=True)
+        )
         if dtype is not None:
             results = tuple(np.asarray(result).astype(dtype, copy=False)[()] for result in results)
         return results[0] if len(self.formulas) == 1 else results
@@ -147,6 +151,8 @@ class Kernel:
         for array, formula in zip(outputs, self.formulas, strict=True):
             if array is None:
                 continue
+            if not formula.nodes:
+                raise ArgumentError(f"{self.name}: {formula.name} has no entries; pass None for it in out=")
             if not isinstance(array, np.ndarray) or array.dtype != np.float64:
                 found = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
                 raise InputTypeError(f"{self.name}: out= for {formula.name} must be a float64 array, got {found}")
@@ -251,7 +257,9 @@ def compile(*functions: Formula, name: str | None = None, verify: bool = True, r
     lap("simplify")
     results, at = [], 0
     for function, unique in zip(functions, unique_names(functions), strict=True):
-        results.append(Result(unique, function.shape, tuple(roots[at : at + len(function.nodes)])))
+        own = tuple(roots[at : at + len(function.nodes)])
+        # C has no empty arrays: one zero stands for a result without entries, such as the Hessian of a plane
+        results.append(Result(unique, function.shape, own) if own else Result(unique, (1,), (graph.constant(0),)))
         at += len(function.nodes)
     packed = len(arguments) + len(results) > MAX_OPERANDS
     taken = (Argument("arguments", (sum(a.size for a in arguments),), sum((a.nodes for a in arguments), ())),)

@@ -199,12 +199,14 @@ class Check:
         spreads = self.spreads(points)
         comparisons = []
         for number, (index, (formula, vectors)) in enumerate(requests):
-            axes, tape = axes_of(formula), tapes[number]
+            tape = tapes[number]
             reference, spread = spreads[index]
             if vectors is not None:
-                size = contract(np.abs(reference), axes, vectors, absolute=True)
-                spread = contract(spread, axes, vectors, absolute=True) + ULP * np.where(np.isfinite(size), size, 0)
-            kernel = farthest(contract(copies[index], axes, vectors), tape)
+                size = contract(np.abs(reference), formula, vectors, absolute=True)
+                spread = contract(spread, formula, vectors, absolute=True) + ULP * np.where(np.isfinite(size), size, 0)
+            else:
+                spread = contract(spread, formula, None)
+            kernel = farthest(contract(copies[index], formula, vectors), tape)
             comparisons.append(
                 Comparison(
                     index,
@@ -212,7 +214,7 @@ class Check:
                     vectors,
                     kernel,
                     tape,
-                    contract(reference, axes, vectors),
+                    contract(reference, formula, vectors),
                     spread,
                     self.witness(formula).operations,
                 )
@@ -263,9 +265,9 @@ class Check:
             if sweeps == 1 or work * (3 ** order_of(formula) + sweeps) <= FULL_BUDGET:
                 found.append((index, (formula, None)))
                 continue
-            block = copies[index][0, 0].reshape(axes)
+            sizes = row_sizes(formula, copies[index][0, 0]).reshape(axes[:-1])
             for number in range(RANDOM_PROJECTIONS):
-                found.append((index, (formula, self.combination(block, balanced=number > 0))))
+                found.append((index, (formula, self.combination(sizes, balanced=number > 0))))
             for _ in range(SAMPLED_ROWS):
                 row = [np.zeros(size) for size in axes[:-1]]
                 for vector in row:
@@ -273,15 +275,14 @@ class Check:
                 found.append((index, (formula, row)))
         return found
 
-    def combination(self, block: NDArray[Any], balanced: bool) -> list[NDArray[Any]]:
+    def combination(self, sizes: NDArray[Any], balanced: bool) -> list[NDArray[Any]]:
         """Random weights along every axis but the last; `balanced` makes small rows count as much as large ones."""
         vectors = []
-        for axis in range(block.ndim - 1):
-            count = block.shape[axis]
+        for axis in range(sizes.ndim):
+            count = sizes.shape[axis]
             weights = self.rng.choice([-1.0, 1.0], count) * self.rng.uniform(0.5, 1.0, count)
             if balanced:
-                others = tuple(a for a in range(block.ndim) if a != axis)
-                size = np.abs(np.where(np.isfinite(block), block, 0.0)).max(axis=others)
+                size = sizes.max(axis=tuple(a for a in range(sizes.ndim) if a != axis))
                 weights = weights / np.where(size > 0, size, 1.0)
             vectors.append(weights)
         return vectors
@@ -444,6 +445,19 @@ def disputes_of(points: Points, comparisons: Sequence[Comparison]) -> list[tuple
         ranked.append((times[key], comparison, point, number))
     ranked.sort(key=lambda dispute: dispute[0])
     return [dispute[1:] for dispute in ranked]
+
+
+def row_sizes(formula: Formula, entries: NDArray[Any]) -> NDArray[Any]:
+    """The largest finite entry of each row of a derivative, from all its entries at one point."""
+    axes = axes_of(formula)
+    sizes = np.abs(np.where(np.isfinite(entries), entries, 0.0))
+    pattern = formula.derivation.pattern if formula.derivation is not None else None
+    if pattern is None:
+        return np.asarray(sizes.reshape(-1, axes[-1]).max(axis=-1, initial=0.0))
+    full, places = pattern.full()
+    largest = np.zeros(full.shape[0])
+    np.maximum.at(largest, full.rows, sizes[places])
+    return largest
 
 
 def farthest(copies: NDArray[Any], tape: NDArray[Any]) -> NDArray[Any]:

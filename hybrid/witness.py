@@ -78,16 +78,30 @@ def order_of(formula: Formula) -> int:
 
 
 def axes_of(formula: Formula) -> list[int]:
-    """The sizes of the axes that `Vectors` weight: the user's outputs, then one per derivative axis; C order."""
+    """The sizes of the axes that `Vectors` weight: the user's outputs, then one per derivative axis; C order.
+
+    Those of a sparse derivative are those of the dense one.
+    """
     derivation = formula.derivation
     if derivation is None:
         return [prod(formula.shape)]
-    columns = sum(derivation.of.arguments[position].size for position in derivation.wrt)
+    columns, outer = derivation.columns, output_axes(derivation.of)
     if derivation.kind in ("gradient", "jacobian"):
-        return [*axes_of(derivation.of), columns]
+        return [*outer, columns]
     if derivation.kind == "hessian":
-        return [*axes_of(derivation.of), columns, columns]
-    return axes_of(derivation.of) if derivation.kind == "jvp" else [columns]
+        return [*outer, columns, columns]
+    return outer if derivation.kind == "jvp" else [columns]
+
+
+def output_axes(formula: Formula) -> list[int]:
+    """As `axes_of` for what is differentiated further: the entries of a sparse derivative are one axis."""
+    return axes_of(formula) if places_of(formula) is None else [len(formula.nodes)]
+
+
+def places_of(formula: Formula) -> NDArray[np.intp] | None:
+    """Where the entries of a sparse derivative are in the dense one; None for any other formula."""
+    pattern = formula.derivation.pattern if formula.derivation is not None else None
+    return None if pattern is None else pattern.rows * pattern.shape[1] + pattern.columns
 
 
 @dataclass
@@ -112,7 +126,7 @@ class Recording:
             for start in range(0, len(rows), len(leaves)):
                 result += self._jacobian(rows[start : start + len(leaves)], leaves, create)
             return result
-        inner = self.parts(of, True)
+        inner = self._outputs(of)
         match derivation.kind:
             case "jvp":
                 return self._jvp(inner, leaves, self._extra(formula), create)
@@ -129,9 +143,20 @@ class Recording:
         key = (id(derivation.of), derivation.wrt)
         known = self.known.get(key)
         if known is None or (create and not known[0]):
-            parts = self._jacobian(self.parts(derivation.of, True), self._wrt(formula), create)
+            parts = self._jacobian(self._outputs(derivation.of), self._wrt(formula), create)
             known = self.known[key] = (create, parts)
         return known[1]
+
+    def _outputs(self, formula: Formula) -> list[Any]:
+        """What is differentiated further: all parts, or those that a sparse derivative has."""
+        parts, places = self.parts(formula, True), places_of(formula)
+        if places is None:
+            return parts
+        if self.batch:
+            return [parts[place] for place in places]
+        starts = np.cumsum([0, *(part.size for part in parts)])
+        holders = np.searchsorted(starts, places, side="right") - 1
+        return [parts[h].reshape(-1)[int(place - starts[h])] for h, place in zip(holders, places, strict=True)]
 
     def contracted(self, formula: Formula, vectors: Vectors) -> list[Any]:
         """Σ of the entries weighted along every axis but the last: the entries of a row, or a combination of rows."""
@@ -153,6 +178,8 @@ class Recording:
         derivation = formula.derivation
         if derivation is None:
             return self._dot(self.outputs, vectors[0])
+        if derivation.pattern is not None:
+            return self._dot(self._outputs(formula), vectors[-1])
         leaves = self._wrt(formula)
         match derivation.kind:
             case "gradient" | "jacobian":
