@@ -26,6 +26,8 @@ from hybrid.elementwise import *  # noqa: F403 - the elementwise functions are l
 from hybrid.errors import ArgumentError, HybridError, InputTypeError, ShapeError, UnsupportedError, VerificationError
 from hybrid.function import Function, function
 from hybrid.kernel import Kernel, compile
+from hybrid.lagrangian import lagrangian
+from hybrid.sparsity import Pattern
 from hybrid.sympy_bridge import symbols
 
 if TYPE_CHECKING:
@@ -41,11 +43,13 @@ __all__ = [
     "HybridError",
     "InputTypeError",
     "Kernel",
+    "Pattern",
     "ShapeError",
     "UnsupportedError",
     "VerificationError",
     "compile",
     "function",
+    "lagrangian",
     "operations",
     "symbols",
     "tape",
