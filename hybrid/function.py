@@ -11,6 +11,7 @@ import numpy as np
 
 from codegen.program import Program
 from hybrid import sympy_bridge
+from hybrid.arguments import bind_arguments
 from hybrid.bottleneck import hessian_chain
 from hybrid.compose import composable, compose
 from hybrid.deferred import Deferred
@@ -26,7 +27,7 @@ from hybrid.differentiate import (
     reverse,
 )
 from hybrid.errors import ArgumentError, ShapeError
-from hybrid.kernel import Kernel, bind_arguments, compile
+from hybrid.kernel import Kernel, compile
 from hybrid.lower import Result, count_operations, lower
 from hybrid.simplify import REAL, Rules, simplify
 from hybrid.sparsity import Pattern, Triangle, entries_in_order

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 import codegen
 from codegen.program import MAX_OPERANDS
+from hybrid.arguments import as_array, bind_arguments
 from hybrid.compose import composable
 from hybrid.deferred import Deferred
 from hybrid.definition import Argument, Formula
@@ -90,7 +91,7 @@ class Kernel:
                 raise ArgumentError(f"{self.name}: out= and dtype= do not go with tensors")
             return self.recorded(*bind_arguments(self.name, self.arguments, args, named))
         arrays = [
-            self._array(a, v)
+            as_array(self.name, a, v)
             for a, v in zip(self.arguments, bind_arguments(self.name, self.arguments, args, named), strict=True)
         ]
         if threads is not None and threads < 1:
@@ -109,26 +110,6 @@ class Kernel:
         if dtype is not None:
             results = tuple(np.asarray(result).astype(dtype, copy=False)[()] for result in results)
         return results[0] if len(self.formulas) == 1 else results
-
-    def _array(self, argument: Argument, value: Any) -> NDArray[Any]:
-        try:
-            array: NDArray[Any] = np.asarray(value)
-        except ValueError as error:
-            raise ShapeError(f"{self.name}: argument {argument.name} is not one array: {error}") from error
-        if array.dtype.kind not in "fiub":
-            kind = "complex" if array.dtype.kind == "c" else f"of type {array.dtype}"
-            raise InputTypeError(f"{self.name}: argument {argument.name} is {kind}; real numbers are expected")
-        if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
-            raise InputTypeError(
-                f"{self.name}: argument {argument.name} has masked elements; fill them first, x.filled(np.nan)"
-            )
-        if array.dtype.itemsize > 8:
-            array = array.astype(np.float64)
-        rank = len(argument.shape)
-        if rank and (array.ndim < rank or array.shape[-rank:] != argument.shape):
-            shape = ", ".join(["...", *map(str, argument.shape)])
-            raise ShapeError(f"{self.name} expects {argument.name} of shape ({shape}), got {array.shape}")
-        return array
 
     def _pack(self, arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
         """All arguments side by side on one last axis, for kernels with more operands than NumPy allows."""
@@ -204,27 +185,6 @@ class Kernel:
         results = ", ".join(f"{r.name}{list(r.shape)}" if r.shape else r.name for r in self.program.results)
         checked = "unchecked" if self.certificate is None else "verified"
         return f"<Kernel {self.name}({arguments}) -> {results}: {self.operations} operations, {checked}>"
-
-
-def bind_arguments(
-    function: str, arguments: Sequence[Argument], args: Sequence[Any], named: Mapping[str, Any]
-) -> list[Any]:
-    """One value per argument, in order, from positional and named ones. Raises ArgumentError when they do not fit."""
-    names = [argument.name for argument in arguments]
-    expected = f"{function} takes {len(names)} arguments ({', '.join(names)})"
-    if len(args) > len(names):
-        raise ArgumentError(f"{expected}, got {len(args)}")
-    if not named:
-        if len(args) < len(names):
-            raise ArgumentError(f"{expected}; missing: {', '.join(names[len(args) :])}")
-        return list(args)
-    unknown = [name for name in named if name not in names]
-    twice = [name for name in named if name in names[: len(args)]]
-    missing = [name for name in names[len(args) :] if name not in named]
-    for problem, which in (("unknown", unknown), ("given twice", twice), ("missing", missing)):
-        if which:
-            raise ArgumentError(f"{expected}; {problem}: {', '.join(which)}")
-    return [*args, *[named[name] for name in names[len(args) :]]]
 
 
 def compile(*functions: Formula, name: str | None = None, verify: bool = True, rules: str = "real") -> Kernel:
