@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from codegen.vector_math.float32 import inner_width, widened
-from codegen.vector_math.ir import Module, write_function
+from codegen.vector_math.float32 import define_wide
+from codegen.vector_math.ir import FLOAT32, FLOAT64, Module, write_function
 from codegen.vector_math.polygamma_functions import MAX_ORDER, polygamma
 from codegen.vector_math.table import FUNCTIONS, Builder, VectorFunction
 
@@ -19,7 +19,7 @@ __all__ = ["FUNCTIONS", "MAX_ORDER", "VectorFunction", "define"]
 ATTRIBUTES = "alwaysinline nounwind"
 
 
-DTYPES = ("float64", "float32")
+FORMATS = {"float64": FLOAT64, "float32": FLOAT32}
 
 
 def define(names: Iterable[str], *, width: int, fma: bool, dtype: str = "float64", inline: bool = True) -> str:
@@ -35,35 +35,34 @@ def define(names: Iterable[str], *, width: int, fma: bool, dtype: str = "float64
     """
     if width < 1:
         raise ValueError(f"define: width must be at least 1, got {width}")
-    if dtype not in DTYPES:
-        raise ValueError(f"define: dtype {dtype!r} is not one of {', '.join(DTYPES)}")
-    wide = dtype == "float64"
-    module = Module(width if wide else inner_width(width), fma)
+    if dtype not in FORMATS:
+        raise ValueError(f"define: dtype {dtype!r} is not one of {', '.join(FORMATS)}")
+    module = Module(width, fma, FORMATS[dtype])
     attributes = ATTRIBUTES if inline else "nounwind"
-    texts = []
     for name in sorted(set(names)):
         symbol = f"@hy.{name}"
-        arity, results, build = _function(name)
-        _define(module, symbol if wide else f"{symbol}.f64", arity, build, attributes)
-        if not wide:
-            texts.append(widened(symbol, f"{symbol}.f64", width, arity, results, attributes))
-    return "\n".join([*module.definitions.values(), *texts])
+        row, arity, build = _function(name)
+        if module.format == FLOAT32 and row.by_float64:
+            define_wide(module, symbol, arity, row.results, build, attributes)
+        else:
+            _define(module, symbol, arity, build, attributes)
+    return "\n".join(module.definitions.values())
 
 
 def _define(module: Module, symbol: str, arity: int, build: Builder, attributes: str) -> None:
     module.define(symbol, lambda: write_function(module, symbol, arity, build, attributes))
 
 
-def _function(name: str) -> tuple[int, int, Builder]:
-    """Arguments, results and builder of a name."""
+def _function(name: str) -> tuple[VectorFunction, int, Builder]:
+    """Row, number of arguments and builder of a name."""
     if name.startswith("polygamma."):
-        return 1, 1, polygamma(_order(name))
+        return FUNCTIONS["polygamma"], 1, polygamma(_order(name))
     if name == "polygamma":
         raise ValueError('define: "polygamma" needs its order: "polygamma.1"')
     if name not in FUNCTIONS:
         raise ValueError(f"define: no vector function {name!r}; known: {', '.join(FUNCTIONS)}")
     row = FUNCTIONS[name]
-    return row.arity, row.results, row.build
+    return row, row.arity, row.build
 
 
 def _order(name: str) -> int:

@@ -1,7 +1,8 @@
-"""Derives every number in coefficients.py: `python -m codegen.vector_math.derive` rewrites that file (needs mpmath).
+"""Derives every number in coefficients.py and coefficients32.py: `python -m codegen.vector_math.derive` rewrites those
+files (needs mpmath).
 
-Each set is one function below: what is approximated, on which interval, with which weight. The header line of a set in
-coefficients.py gives the error reached.
+Each set is one function below: what is approximated, on which interval, with which weight, for both formats or float64
+alone. The header line of a set in the files gives the error reached.
 """
 
 from __future__ import annotations
@@ -10,32 +11,57 @@ import struct
 import sys
 import textwrap
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from mpmath import mp, mpf
 
-from codegen.vector_math.error_function import (
-    ERF_CENTRE,
-    ERF_END,
-    ERF_MIDDLE,
-    ERF_POLE,
-    ERF_SPLIT,
-    ERFC_END,
-    ERFC_MIDDLE,
-    ERFC_NEAR_POLE,
-    ERFC_POLE,
-    ERFC_SPLIT,
-)
+from codegen.vector_math.error_function import Cuts, cuts_of
+from codegen.vector_math.ir import FLOAT32, FLOAT64, Format
 from codegen.vector_math.remez import DIGITS, minimax
 
 Numbers = tuple[list[float], str]
-SETS: dict[str, Callable[[], Numbers]] = {}
-FILE = Path(__file__).with_name("coefficients.py")
+Item = TypeVar("Item")
 
 
-def derived(function: Callable[[], Numbers]) -> Callable[[], Numbers]:
+@dataclass(frozen=True)
+class Precision:
+    """What differs between the files: the format, and the bits of a constant's leading part, whose products with the
+    exponents of floats are exact."""
+
+    file: Path
+    format: Format
+    short: int
+
+    @property
+    def full(self) -> int:
+        return self.format.fraction_bits + 1
+
+    @property
+    def cuts(self) -> Cuts:
+        return cuts_of(self.format)
+
+    def pick(self, wide: Item, narrow: Item) -> Item:
+        return wide if self.format == FLOAT64 else narrow
+
+
+WIDE = Precision(Path(__file__).with_name("coefficients.py"), FLOAT64, 42)
+NARROW = Precision(Path(__file__).with_name("coefficients32.py"), FLOAT32, 15)
+Derivation = Callable[[Precision], Numbers]
+SETS: dict[str, Derivation] = {}
+ONLY_WIDE: set[str] = set()
+
+
+def derived(function: Derivation) -> Derivation:
     SETS[function.__name__.upper()] = function
     return function
+
+
+def derived_wide(function: Derivation) -> Derivation:
+    """For functions that float32 has by way of float64."""
+    ONLY_WIDE.add(function.__name__.upper())
+    return derived(function)
 
 
 def parts(value: Callable[[], mpf], bits: list[int], what: str) -> Numbers:
@@ -50,121 +76,129 @@ def parts(value: Callable[[], mpf], bits: list[int], what: str) -> Numbers:
     return found, what
 
 
-def fitted(what: str, *arguments: object, **options: object) -> Numbers:
-    numbers, error = minimax(*arguments, **options)  # type: ignore[arg-type]
+def fitted(p: Precision, what: str, *arguments: object) -> Numbers:
+    numbers, error = minimax(*arguments, bits=p.full)  # type: ignore[arg-type, misc]
     return numbers, f"{what}; error {error:.1e}"
 
 
 @derived
-def ln2() -> Numbers:
+def ln2(p: Precision) -> Numbers:
     # 42 bits: n·hi is exact for the |n| < 2^11 of an exponent
-    return parts(lambda: mp.ln(2), [42, 53], "ln 2 = hi + lo")
+    return parts(lambda: mp.ln(2), [p.short, p.full], "ln 2 = hi + lo")
 
 
 @derived
-def ln2_full() -> Numbers:
-    return parts(lambda: mp.ln(2), [53, 53], "ln 2 = hi + lo, both full")
+def ln2_full(p: Precision) -> Numbers:
+    return parts(lambda: mp.ln(2), [p.full, p.full], "ln 2 = hi + lo, both full")
 
 
 @derived
-def exp() -> Numbers:
+def exp(p: Precision) -> Numbers:
     limit = 0.3467  # ln 2 / 2, and a little for the rounding of n
     return fitted(
+        p,
         "exp(r) = 1 + r + r² Q(r), |r| <= ln 2 / 2; relative",
         lambda r: (mp.expm1(r) - r) / r**2,
         (-limit, limit),
-        list(range(10)),
+        list(range(p.pick(10, 5))),
         lambda r: r**2 / mp.exp(r),
     )
 
 
 @derived
-def expm1() -> Numbers:
+def expm1(p: Precision) -> Numbers:
     return fitted(
+        p,
         "exp(r) - 1 = r + r²/2 + r³ Q(r), r in [-0.2515, 0.443]; relative",
         lambda r: (mp.expm1(r) - r - r**2 / 2) / r**3,
         (-0.2515, 0.443),
-        list(range(10)),
+        list(range(p.pick(10, 5))),
         lambda r: r**3 / mp.expm1(r),
     )
 
 
 @derived
-def tanh() -> Numbers:
+def tanh(p: Precision) -> Numbers:
     limit = 0.3467
     return fitted(
+        p,
         "exp(r) - 1 = r + r²/2 + r³ Q(r), |r| <= ln 2 / 2; relative",
         lambda r: (mp.expm1(r) - r - r**2 / 2) / r**3,
         (-limit, limit),
-        list(range(9)),
+        list(range(p.pick(9, 5))),
         lambda r: r**3 / mp.expm1(r),
     )
 
 
 @derived
-def sinh() -> Numbers:
+def sinh(p: Precision) -> Numbers:
     limit = 0.3467
     return fitted(
+        p,
         "sinh(r) = r + r z S(z), z = r², |r| <= ln 2 / 2; relative",
         lambda z: (mp.sinh(mp.sqrt(z)) / mp.sqrt(z) - 1) / z,
         (1e-9, limit**2),
-        list(range(5)),
+        list(range(p.pick(5, 3))),
         lambda z: z * mp.sqrt(z) / mp.sinh(mp.sqrt(z)),
     )
 
 
 @derived
-def cosh() -> Numbers:
+def cosh(p: Precision) -> Numbers:
     limit = 0.3467
     return fitted(
+        p,
         "cosh(r) = 1 + z C(z), z = r², |r| <= ln 2 / 2; relative",
         lambda z: (mp.cosh(mp.sqrt(z)) - 1) / z,
         (1e-9, limit**2),
-        list(range(5)),
+        list(range(p.pick(5, 3))),
         lambda z: z / mp.cosh(mp.sqrt(z)),
     )
 
 
 @derived
-def log() -> Numbers:
+def log(p: Precision) -> Numbers:
     limit = 0.17158  # (√2 − 1)/(√2 + 1)
     return fitted(
+        p,
         "log((1 + s)/(1 - s)) = 2 s + s z R(z), z = s² and 1 + f = (1 + s)/(1 - s) in [√½, √2]; relative",
         lambda z: (2 * mp.atanh(mp.sqrt(z)) / mp.sqrt(z) - 2) / z,
         (1e-9, limit**2),
-        list(range(7)),
+        list(range(p.pick(7, 3))),
         lambda z: z / 2,
     )
 
 
 @derived
-def log_pair() -> Numbers:
+def log_pair(p: Precision) -> Numbers:
     limit = 0.17158
-    thirds, _ = parts(lambda: mpf(2) / 3, [53, 53], "")
+    thirds, _ = parts(lambda: mpf(2) / 3, [p.full, p.full], "")
     numbers, what = fitted(
+        p,
         "log((1 + s)/(1 - s)) = 2 s + s z (2/3, in two parts, + z R(z)), z = s²; relative",
         lambda z: ((2 * mp.atanh(mp.sqrt(z)) / mp.sqrt(z) - 2) / z - mpf(2) / 3) / z,
         (1e-7, limit**2),
-        list(range(8)),
+        list(range(p.pick(8, 3))),
         lambda z: z**2 / 2,
     )
     return thirds + numbers, what
 
 
 @derived
-def cbrt_guess() -> Numbers:
-    """The addend B of B - (leading 32 bits)/3 that levels the largest relative errors of a^(-1/3)."""
+def cbrt_guess(p: Precision) -> Numbers:
+    """The addend B of B - (leading bits)/3 that levels the largest relative errors of a^(-1/3)."""
+    real, integer, shift = p.pick("<d", "<f"), p.pick("<q", "<i"), p.pick(32, 8)
 
     def errors(addend: float) -> list[float]:
         found = []
         for i in range(1, 3 * 256):
             a = 2.0 ** (i // 256) * (1 + (i % 256) / 256)
-            top = struct.unpack("<q", struct.pack("<d", a))[0] >> 32
-            guess = struct.unpack("<d", struct.pack("<q", round(addend - top / 3) << 32))[0]
+            top = struct.unpack(integer, struct.pack(real, a))[0] >> shift
+            guess = struct.unpack(real, struct.pack(integer, round(addend - top / 3) << shift))[0]
             found.append(guess * a ** (1 / 3) - 1)
         return found
 
-    low, high = float(0x54000000), float(0x56000000)
+    low, high = p.pick((float(0x54000000), float(0x56000000)), (float(0x540000), float(0x560000)))
     for _ in range(40):
         middle = (low + high) / 2
         found = errors(middle)
@@ -173,22 +207,24 @@ def cbrt_guess() -> Numbers:
 
 
 @derived
-def cbrt() -> Numbers:
+def cbrt(p: Precision) -> Numbers:
     return fitted(
+        p,
         "(1 - e)^(-1/3), |e| <= 0.125",
         lambda e: (1 - e) ** (-mpf(1) / 3),
         (-0.125, 0.125),
-        list(range(5)),
+        list(range(p.pick(5, 3))),
     )
 
 
-def erf_ratio(what: str, limit: float, middle: float, terms: int, scale: Callable[[mpf], mpf]) -> Numbers:
+def erf_ratio(p: Precision, what: str, limit: float, middle: float, terms: int, scale: Callable[[mpf], mpf]) -> Numbers:
     """P of erf(x) = x + x P(x² - middle) for x <= limit, with small error relative to `scale` of x."""
 
     def root(u: mpf) -> mpf:
         return mp.sqrt(u + middle)
 
     return fitted(
+        p,
         f"erf(x) = x + x P(z - {middle}), z = x² <= {limit}²; relative to {what}",
         lambda u: mp.erf(root(u)) / root(u) - 1,
         (1e-8 - middle, limit**2 - middle),
@@ -198,13 +234,13 @@ def erf_ratio(what: str, limit: float, middle: float, terms: int, scale: Callabl
 
 
 @derived
-def erf_small() -> Numbers:
-    return erf_ratio("erf(x)", ERF_SPLIT, ERF_MIDDLE, 14, mp.erf)
+def erf_small(p: Precision) -> Numbers:
+    return erf_ratio(p, "erf(x)", p.cuts.erf, p.cuts.erf_middle, p.pick(14, 8), mp.erf)
 
 
 @derived
-def erfc_small() -> Numbers:
-    return erf_ratio("erfc(x)", ERFC_SPLIT, ERFC_MIDDLE, 12, mp.erfc)
+def erfc_small(p: Precision) -> Numbers:
+    return erf_ratio(p, "erfc(x)", p.cuts.erfc, p.cuts.erfc_middle, p.pick(12, 7), mp.erfc)
 
 
 def scaled_erfc(x: mpf) -> mpf:
@@ -212,181 +248,199 @@ def scaled_erfc(x: mpf) -> mpf:
 
 
 @derived
-def erf_large() -> Numbers:
+def erf_large(p: Precision) -> Numbers:
+    cuts = p.cuts
+
     def x(u: mpf) -> mpf:
-        return 1 / (u + ERF_CENTRE) - ERF_POLE
+        return 1 / (u + cuts.erf_centre) - cuts.erf_pole
 
     return fitted(
-        f"erf(x) = 1 - e^(-x²) t Q(t - {ERF_CENTRE}), t = 1/(x + {ERF_POLE}), {ERF_SPLIT} <= x <= {ERF_END}; relative",
-        lambda u: scaled_erfc(x(u)) / (u + ERF_CENTRE),
-        (1 / (ERF_END + ERF_POLE) - ERF_CENTRE, 1 / (ERF_SPLIT + ERF_POLE) - ERF_CENTRE),
-        list(range(12)),
-        lambda u: (u + ERF_CENTRE) * mp.exp(-(x(u) ** 2)) / mp.erf(x(u)),
+        p,
+        f"erf(x) = 1 - e^(-x²) t Q(t - {cuts.erf_centre}), t = 1/(x + {cuts.erf_pole}), "
+        f"{cuts.erf} <= x <= {cuts.erf_end}; relative",
+        lambda u: scaled_erfc(x(u)) / (u + cuts.erf_centre),
+        (1 / (cuts.erf_end + cuts.erf_pole) - cuts.erf_centre, 1 / (cuts.erf + cuts.erf_pole) - cuts.erf_centre),
+        list(range(p.pick(12, 5))),
+        lambda u: (u + cuts.erf_centre) * mp.exp(-(x(u) ** 2)) / mp.erf(x(u)),
     )
 
 
 @derived
-def erfc_large() -> Numbers:
+def erfc_large(p: Precision) -> Numbers:
+    cuts = p.cuts
+
     def x(t: mpf) -> mpf:
-        return ERFC_POLE * (1 + t) / (1 - t)
+        return cuts.erfc_pole * (1 + t) / (1 - t)
 
     def ends(y: float) -> float:
-        return (y - ERFC_POLE) / (y + ERFC_POLE)
+        return (y - cuts.erfc_pole) / (y + cuts.erfc_pole)
 
     def target(t: mpf) -> mpf:
-        return scaled_erfc(x(t)) * (x(t) + ERFC_NEAR_POLE)
+        return scaled_erfc(x(t)) * (x(t) + cuts.erfc_near_pole)
 
     with mp.workdps(DIGITS):
         centre = target(mpf(0))
-    constant, _ = parts(lambda: target(mpf(0)), [53, 53], "")
+    constant, _ = parts(lambda: target(mpf(0)), [p.full, p.full], "")
     numbers, what = fitted(
-        f"erfc(x) = e^(-x²) c (1 + t Q(t))/(x + {ERFC_NEAR_POLE}), t = (x - k)/(x + k), k = {ERFC_POLE}, "
-        f"{ERFC_SPLIT} <= x <= {ERFC_END}, c in two parts; relative",
+        p,
+        f"erfc(x) = e^(-x²) c (1 + t Q(t))/(x + {cuts.erfc_near_pole}), t = (x - k)/(x + k), k = {cuts.erfc_pole}, "
+        f"{cuts.erfc} <= x <= {cuts.erfc_end}, c in two parts; relative",
         lambda t: (target(t) / centre - 1) / t,
-        (ends(ERFC_SPLIT), ends(ERFC_END)),
-        list(range(20)),
+        (ends(cuts.erfc), ends(cuts.erfc_end)),
+        list(range(p.pick(20, 9))),
         lambda t: abs(t) * centre / target(t),
     )
     return constant + numbers, what
 
 
 @derived
-def log2_e() -> Numbers:
-    return parts(lambda: 1 / mp.ln(2), [53, 53], "1/ln 2 = hi + lo")
+def log2_e(p: Precision) -> Numbers:
+    return parts(lambda: 1 / mp.ln(2), [p.full, p.full], "1/ln 2 = hi + lo")
 
 
 @derived
-def log10_e() -> Numbers:
-    return parts(lambda: 1 / mp.ln(10), [53, 53], "1/ln 10 = hi + lo")
+def log10_e(p: Precision) -> Numbers:
+    return parts(lambda: 1 / mp.ln(10), [p.full, p.full], "1/ln 10 = hi + lo")
 
 
 @derived
-def log10_2() -> Numbers:
-    return parts(lambda: mp.log10(2), [42, 53], "log10(2) = hi + lo, hi short")
+def log10_2(p: Precision) -> Numbers:
+    return parts(lambda: mp.log10(2), [p.short, p.full], "log10(2) = hi + lo, hi short")
 
 
 @derived
-def half_pi() -> Numbers:
-    # 33 bits: n·part is exact for |n| < 2^20
-    return parts(lambda: mp.pi / 2, [53, 33, 53], "π/2 in three parts, the second short")
+def half_pi(p: Precision) -> Numbers:
+    # 33 bits: n·part is exact for |n| < 2^20; rounded down, so that all parts are positive and -0.0 is kept
+    with mp.workdps(80):
+        leading = mp.floor(mp.ldexp(mp.pi, p.full - 2)) / mpf(2) ** (p.full - 1)
+    rest, _ = parts(lambda: mp.pi / 2 - leading, [p.pick(33, 12), p.full], "")
+    return [float(leading), *rest], "π/2 in three parts, the second short"
 
 
 @derived
-def half_pi_short() -> Numbers:
+def half_pi_short(p: Precision) -> Numbers:
     # 33 bits: n·part is exact for |n| < 2^20 without fused multiply-add
-    return parts(lambda: mp.pi / 2, [33, 33, 33, 53], "π/2 in four parts, the first three short")
+    return parts(lambda: mp.pi / 2, [p.pick(33, 12)] * 3 + [p.full], "π/2 in four parts, the first three short")
 
 
 @derived
-def half_pi_pair() -> Numbers:
-    return parts(lambda: mp.pi / 2, [53, 53], "π/2 = hi + lo")
+def half_pi_pair(p: Precision) -> Numbers:
+    return parts(lambda: mp.pi / 2, [p.full, p.full], "π/2 = hi + lo")
 
 
 @derived
-def quarter_pi_pair() -> Numbers:
-    return parts(lambda: mp.pi / 4, [53, 53], "π/4 = hi + lo")
+def quarter_pi_pair(p: Precision) -> Numbers:
+    return parts(lambda: mp.pi / 4, [p.full, p.full], "π/4 = hi + lo")
 
 
 @derived
-def atan() -> Numbers:
+def atan(p: Precision) -> Numbers:
     return fitted(
+        p,
         "atan(t) = t + t z A(z), z = t², |t| <= 1/2; relative",
         lambda z: (mp.atan(mp.sqrt(z)) / mp.sqrt(z) - 1) / z,
         (1e-9, 0.2501),
-        list(range(13)),
+        list(range(p.pick(13, 6))),
         lambda z: z * mp.sqrt(z) / mp.atan(mp.sqrt(z)),
     )
 
 
 @derived
-def asin() -> Numbers:
+def asin(p: Precision) -> Numbers:
     return fitted(
+        p,
         "asin(s) = s + s z A(z), z = s², |s| <= 1/2; relative",
         lambda z: (mp.asin(mp.sqrt(z)) / mp.sqrt(z) - 1) / z,
         (1e-9, 0.25),
-        list(range(13)),
+        list(range(p.pick(13, 5))),
         lambda z: z * mp.sqrt(z) / mp.asin(mp.sqrt(z)),
     )
 
 
 @derived
-def asinh() -> Numbers:
+def asinh(p: Precision) -> Numbers:
     return fitted(
+        p,
         "asinh(y) = y + y z P(z), z = y², y <= 1/2; relative",
         lambda z: (mp.asinh(mp.sqrt(z)) / mp.sqrt(z) - 1) / z,
         (1e-9, 0.2501),
-        list(range(13)),
+        list(range(p.pick(13, 5))),
         lambda z: z * mp.sqrt(z) / mp.asinh(mp.sqrt(z)),
     )
 
 
 @derived
-def acosh() -> Numbers:
+def acosh(p: Precision) -> Numbers:
     return fitted(
+        p,
         "acosh(1 + d) = √(2 d) (1 + d P(d)), d <= 1/2; relative",
         lambda d: (mp.acosh(1 + d) / mp.sqrt(2 * d) - 1) / d,
         (1e-9, 0.5),
-        list(range(13)),
+        list(range(p.pick(13, 6))),
         lambda d: d * mp.sqrt(2 * d) / mp.acosh(1 + d),
     )
 
 
 @derived
-def atanh() -> Numbers:
+def atanh(p: Precision) -> Numbers:
     return fitted(
+        p,
         "atanh(s) = s + s z P(z), z = s², s <= 1/3; relative",
         lambda z: (mp.atanh(mp.sqrt(z)) / mp.sqrt(z) - 1) / z,
         (1e-9, 0.1112),
-        list(range(11)),
+        list(range(p.pick(11, 4))),
         lambda z: z * mp.sqrt(z) / mp.atanh(mp.sqrt(z)),
     )
 
 
 @derived
-def sin() -> Numbers:
+def sin(p: Precision) -> Numbers:
     limit = 0.7855  # π/4
     return fitted(
+        p,
         "sin(r) = r + r z S(z), z = r², |r| <= π/4; relative",
         lambda z: (mp.sin(mp.sqrt(z)) / mp.sqrt(z) - 1) / z,
         (1e-8, limit**2),
-        list(range(6)),
+        list(range(p.pick(6, 3))),
         lambda z: z * mp.sqrt(z) / mp.sin(mp.sqrt(z)),
     )
 
 
 @derived
-def cos() -> Numbers:
+def cos(p: Precision) -> Numbers:
     limit = 0.7855
     return fitted(
+        p,
         "cos(r) = 1 - z/2 + z² C(z), z = r², |r| <= π/4; relative",
         lambda z: (mp.cos(mp.sqrt(z)) - 1 + z / 2) / z**2,
         (1e-4, limit**2),
-        list(range(6)),
+        list(range(p.pick(6, 3))),
         lambda z: z**2 / mp.cos(mp.sqrt(z)),
     )
 
 
-@derived
-def pi_pair() -> Numbers:
-    return parts(lambda: +mp.pi, [53, 53], "π = hi + lo")
+@derived_wide
+def pi_pair(p: Precision) -> Numbers:
+    return parts(lambda: +mp.pi, [p.full, p.full], "π = hi + lo")
 
 
-@derived
-def half_log_two_pi() -> Numbers:
-    return parts(lambda: mp.ln(2 * mp.pi) / 2, [53, 53], "ln(2 π)/2 = hi + lo")
+@derived_wide
+def half_log_two_pi(p: Precision) -> Numbers:
+    return parts(lambda: mp.ln(2 * mp.pi) / 2, [p.full, p.full], "ln(2 π)/2 = hi + lo")
 
 
 def from_inverse_square(v: mpf) -> mpf:
     return 1 / mp.sqrt(v)
 
 
-@derived
-def stirling() -> Numbers:
+@derived_wide
+def stirling(p: Precision) -> Numbers:
     def rest(v: mpf) -> mpf:
         w = from_inverse_square(v)
         return (mp.loggamma(w) - ((w - mpf(1) / 2) * mp.ln(w) - w + mp.ln(2 * mp.pi) / 2)) * w
 
     return fitted(
+        p,
         "ln Γ(w) = (w - 1/2) ln w - w + ln(2 π)/2 + S(v)/w, v = 1/w², w >= 8; absolute",
         rest,
         (1e-6, 1 / 64),
@@ -395,13 +449,14 @@ def stirling() -> Numbers:
     )
 
 
-@derived
-def digamma() -> Numbers:
+@derived_wide
+def digamma(p: Precision) -> Numbers:
     def rest(v: mpf) -> mpf:
         w = from_inverse_square(v)
         return (mp.ln(w) - 1 / (2 * w) - mp.digamma(w)) / v
 
     return fitted(
+        p,
         "ψ(w) = ln w - 1/(2 w) - v D(v), v = 1/w², w >= 8; absolute",
         rest,
         (1e-6, 1 / 64),
@@ -410,12 +465,13 @@ def digamma() -> Numbers:
     )
 
 
-@derived
-def loggamma() -> Numbers:
+@derived_wide
+def loggamma(p: Precision) -> Numbers:
     def base(t: mpf) -> mpf:
         return mp.loggamma(2 + t) / (t * (1 + t))
 
     return fitted(
+        p,
         "ln Γ(2 + t) = t (1 + t) P(t), |t| <= 1/2; relative",
         base,
         (-0.5, 0.5),
@@ -431,25 +487,30 @@ def two_over_pi_words(count: int = 40) -> list[int]:
     return [0, 0, *((digits >> (32 * k)) & 0xFFFFFFFF for k in reversed(range(count - 2)))]
 
 
-def text() -> str:
-    """The whole of coefficients.py."""
+def text(p: Precision) -> str:
+    """The whole of one file."""
     lines = ['"""Written by derive.py; do not edit. Floats in hexadecimal, ascending powers."""\n']
     lines.append("from __future__ import annotations\n\n")
     lines.append("def _floats(text: str) -> tuple[float, ...]:\n    return tuple(map(float.fromhex, text.split()))\n\n")
     for name, derivation in SETS.items():
+        if name in ONLY_WIDE and p != WIDE:
+            continue
         print(name, end=" ", flush=True, file=sys.stderr)
-        numbers, what = derivation()
+        numbers, what = derivation(p)
         print(what, file=sys.stderr)
         lines += textwrap.wrap(what, 118, initial_indent="# ", subsequent_indent="# ")
         lines.append(f'{name} = _floats("""')
         lines += [f"    {number.hex()}" for number in numbers]
         lines.append('""")\n')
-    lines.append("# 2/π in 32-bit digits after two zero digits")
-    lines.append("TWO_OVER_PI = (")
-    lines += [f"    0x{word:08X}," for word in two_over_pi_words()]
-    lines.append(")")
+    if p == WIDE:
+        lines.append("# 2/π in 32-bit digits after two zero digits")
+        lines.append("TWO_OVER_PI = (")
+        lines += [f"    0x{word:08X}," for word in two_over_pi_words()]
+        lines.append(")\n")
+    lines[-1] = lines[-1].rstrip("\n")
     return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
-    FILE.write_text(text(), encoding="utf-8")
+    for precision in (WIDE, NARROW):
+        precision.file.write_text(text(precision), encoding="utf-8")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from math import log
 from typing import NamedTuple
 
-from codegen.vector_math import coefficients as c
 from codegen.vector_math.double_double import Pair, fast_two_sum, multiply_add, quotient, two_prod, two_sum
 from codegen.vector_math.ir import Vector, at_least, at_most, copysign, fma, select
+from codegen.vector_math.numbers_of import numbers
 from codegen.vector_math.polynomial import estrin
 
 LOG2_E = 1 / log(2)
@@ -44,6 +44,7 @@ def scale_by_power(x: Vector, shifted: Vector) -> Vector:
 
 def reduce(x: Vector, n: Vector) -> Pair:
     """x - n ln 2 as a pair, with ln 2 in two parts of which the first times n is exact [Cody and Waite 1980]."""
+    c = numbers(x)
     a = fma(n, -c.LN2[0], x)
     r = fma(n, -c.LN2[1], a)
     return Pair(r, fma(n, -c.LN2[1], a - r))
@@ -51,20 +52,24 @@ def reduce(x: Vector, n: Vector) -> Pair:
 
 def exp_reduced(r: Pair) -> Vector:
     """e^(r.hi + r.lo) = 1 + r + r² Q(r) for |r| <= ln 2 / 2, with the minimax polynomial EXP."""
+    c = numbers(r.hi)
     return 1.0 + (r.hi + fma(r.hi * r.hi, estrin(r.hi, c.EXP), r.lo))
 
 
 def exp(x: Vector) -> Vector:
     """e^x; inf above 709.78, subnormal below -708.4, 0 below -745.13, nan is kept."""
-    x = at_least(at_most(x, 710.0), -746.0)
-    n, shifted = round_to_integer(x * LOG2_E, 2 * x.body.module.format.bias)
+    format = x.body.module.format
+    x = at_least(at_most(x, format.overflow), format.underflow)
+    n, shifted = round_to_integer(x * LOG2_E, 2 * format.bias)
     return scale_by_power(exp_reduced(reduce(x, n)), shifted)
 
 
 def exp2(x: Vector) -> Vector:
     """2^x = 2^n e^(r ln 2), where x = n + r is exact."""
-    x = at_least(at_most(x, 1025.0), -1076.0)
-    n, shifted = round_to_integer(x, 2 * x.body.module.format.bias)
+    c = numbers(x)
+    format = x.body.module.format
+    x = at_least(at_most(x, format.bias + 2.0), -(format.bias + format.fraction_bits + 1.0))
+    n, shifted = round_to_integer(x, 2 * format.bias)
     r = x - n
     product = two_prod(r, x.body.real(c.LN2_FULL[0]))
     return scale_by_power(exp_reduced(Pair(product.hi, fma(r, c.LN2_FULL[1], product.lo))), shifted)
@@ -72,6 +77,7 @@ def exp2(x: Vector) -> Vector:
 
 def exp_unscaled(x: Pair, offset: int) -> tuple[Vector, Vector]:
     """e^(x.hi + x.lo) / 2^n to little above half an ulp, |x.lo| <= 1/4, and n + offset in a float's low bits."""
+    c = numbers(x.hi)
     n, shifted = round_to_integer(x.hi * LOG2_E, offset)
     reduced = reduce(x.hi, n)
     r = fast_two_sum(reduced.hi, reduced.lo + x.lo)
@@ -82,8 +88,9 @@ def exp_unscaled(x: Pair, offset: int) -> tuple[Vector, Vector]:
 
 def exp_of_pair(x: Pair) -> Vector:
     """e^(x.hi + x.lo), |x.lo| <= 1/4; overflow, underflow and nan as `exp` for x.hi; little above half an ulp."""
-    bounded = Pair(at_least(at_most(x.hi, 711.0), -746.0), x.lo)
-    return scale_by_power(*exp_unscaled(bounded, 2 * x.hi.body.module.format.bias))
+    format = x.hi.body.module.format
+    bounded = Pair(at_least(at_most(x.hi, format.overflow + 1.0), format.underflow), x.lo)
+    return scale_by_power(*exp_unscaled(bounded, 2 * format.bias))
 
 
 # expm1 rounds x/ln 2 - EXPM1_SHIFT, so that r lies in [-0.251, 0.4423]: then 2^n e^r - 1 cancels little at n = 1; and
@@ -96,8 +103,9 @@ def expm1(x: Vector) -> Vector:
 
     e^x - 1 = 2^n ((1 - 2^-n) + r + r²/2 + r³ Q(r)), the first sum exact, with the minimax polynomial EXPM1.
     """
+    c = numbers(x)
     format = x.body.module.format
-    y = at_least(at_most(x, 710.0), -40.0)
+    y = at_least(at_most(x, format.overflow), format.pick(-40.0, -20.0))
     n, shifted = round_to_integer(fma(y, LOG2_E, -EXPM1_SHIFT), format.bias - 1)
     r = reduce(y, n)
     square = r.hi * r.hi
@@ -125,6 +133,7 @@ def half_hyperbolic(x: Vector) -> Hyperbolic:
     With x = n ln 2 + r, S = (2^n - 2^-n)/4 and C = (2^n + 2^-n)/4 it is S cosh r + C sinh r and C cosh r + S sinh r,
     with one minimax polynomial in r² for each of sinh r and cosh r.
     """
+    c = numbers(x)
     format = x.body.module.format
     n, shifted = round_to_integer(x * LOG2_E, format.bias - 2)
     r = reduce(x, n)
@@ -147,14 +156,14 @@ def half_hyperbolic(x: Vector) -> Hyperbolic:
 
 def sinh(x: Vector) -> Vector:
     """sinh x; ±inf beyond ±710.4758."""
-    hi, lo = half_hyperbolic(at_most(abs(x), 710.5)).sinh
+    hi, lo = half_hyperbolic(at_most(abs(x), x.body.module.format.overflow + 0.6)).sinh
     magnitude = (hi + lo) * 2.0
     return copysign(select(abs(x) < LINEAR, abs(x), magnitude), x)
 
 
 def cosh(x: Vector) -> Vector:
     """cosh x; inf beyond ±710.4758."""
-    hi, lo = half_hyperbolic(at_most(abs(x), 710.5)).cosh
+    hi, lo = half_hyperbolic(at_most(abs(x), x.body.module.format.overflow + 0.6)).cosh
     return (hi + lo) * 2.0
 
 
@@ -164,8 +173,9 @@ def tanh(x: Vector) -> Vector:
     With 2|x| = n ln 2 + r and e^r = 1 + p it is ((1 - 2^-n) + p)/((1 + 2^-n) + p), both unrounded, p = r + r²/2 + r³
     Q(r) with the minimax polynomial TANH.
     """
+    c = numbers(x)
     format = x.body.module.format
-    y = at_most(abs(x), 22.0) * 2.0
+    y = at_most(abs(x), format.pick(22.0, 11.0)) * 2.0
     n, shifted = round_to_integer(y * LOG2_E)
     r = reduce(y, n)
     square = r.hi * r.hi
@@ -181,8 +191,9 @@ def tanh(x: Vector) -> Vector:
 def logistic(x: Vector) -> Vector:
     """1/(1 + e^-x), with small relative error in the left tail too: e^x/(1 + e^x) there, as a quotient of unrounded
     sums."""
+    c = numbers(x)
     body, bias = x.body, x.body.module.format.bias
-    y = at_least(-abs(x), -746.0)
+    y = at_least(-abs(x), body.module.format.underflow)
     n, shifted = round_to_integer(y * LOG2_E, 2 * bias)
     r = reduce(y, n)
     one = fast_two_sum(1.0, r.hi)

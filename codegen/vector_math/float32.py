@@ -1,14 +1,30 @@
-"""float32 functions made of the float64 ones: two halves widened, computed, and rounded once.
+"""float32 functions made of float64 ones: two halves widened, computed, and rounded once.
 
-The error is that of one rounding, 0.5 + 2^-28 ulp, for every function, at half the lanes of hand-made float32 formulas.
+So are those whose formulas need more digits than two float32 numbers have, at the error of one rounding, 0.5 + 2^-28
+ulp; the others are written in float32 by the source that writes float64.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 
-def inner_width(width: int) -> int:
-    """Lanes of float64 that work for `width` lanes of float32: half of them at a time from four on."""
-    return width // 2 if width >= 4 else width
+from codegen.vector_math.ir import Module, Vector, write_function
+
+
+def define_wide(
+    module: Module, symbol: str, arity: int, results: int, build: Callable[..., object], attributes: str
+) -> None:
+    """Define `symbol` over float32 by a float64 function that `build` writes."""
+    wide = module.wide()
+    wide.define(symbol, lambda: write_function(wide, symbol, arity, build, attributes))
+    inner = symbol + wide.suffix
+    module.define(symbol, lambda: widened(symbol, inner, module.width, wide.width, arity, results, attributes))
+
+
+def call_wide(symbol: str, build: Callable[..., object], x: Vector, results: int) -> tuple[Vector, ...]:
+    """What a float64 function that `build` writes makes of float32 numbers, rounded."""
+    define_wide(x.body.module, symbol, 1, results, build, "cold noinline nounwind")
+    return x.body.call(symbol, x, results=results)
 
 
 def vector(scalar: str, width: int) -> str:
@@ -19,9 +35,8 @@ def indices(first: int, count: int) -> str:
     return f"<{count} x i32> <" + ", ".join(f"i32 {i}" for i in range(first, first + count)) + ">"
 
 
-def widened(symbol: str, inner: str, width: int, arity: int, results: int, attributes: str) -> str:
-    """The IR of `symbol` over `width` lanes of float32, calling `inner` over `inner_width(width)` lanes of float64."""
-    half = inner_width(width)
+def widened(symbol: str, inner: str, width: int, half: int, arity: int, results: int, attributes: str) -> str:
+    """The IR of `symbol` over `width` lanes of float32, calling `inner` over `half` lanes of float64."""
     outer, single, double = vector("float", width), vector("float", half), vector("double", half)
     result, inner_result = outer, double
     if results > 1:

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from math import inf, nan
 
-from codegen.vector_math import coefficients as c
 from codegen.vector_math.double_double import Pair, excess, fast_two_sum
 from codegen.vector_math.ir import Mask, Vector, at_least, copysign, fma, rare, select, sqrt, with_sign, write_function
+from codegen.vector_math.numbers_of import numbers
 from codegen.vector_math.polynomial import estrin
 
 UNUSUAL_SYMBOL = "@hy.atan2_unusual"
-# beyond these reciprocals, or the rounding errors of quotients, are no normal numbers
-LARGE, TINY = 2.0**1000, 2.0**-900
+
+
+def large(x: Vector) -> float:
+    """From here on reciprocals are no normal numbers."""
+    return x.body.module.format.pick(2.0**1000, 2.0**100)
+
+
+def tiny(x: Vector) -> float:
+    """Below, the rounding errors of quotients are no normal numbers."""
+    return x.body.module.format.pick(2.0**-900, 2.0**-90)
 
 
 def octant(y: Vector, x: Vector, low: Mask, high: Mask) -> tuple[Pair, Pair]:
@@ -20,6 +28,7 @@ def octant(y: Vector, x: Vector, low: Mask, high: Mask) -> tuple[Pair, Pair]:
     t = y/x, (y - x)/(y + x) or -x/y by one division, |t| <= 1/2, and its rounding error is made good; then the minimax
     polynomial ATAN.
     """
+    c = numbers(y)
     middle = ~(low | high)
     above = select(low, y, select(high, -x, y - x))
     below, rounding = fast_two_sum(at_least(y, x), select(middle, select(y < x, y, x), 0.0))
@@ -42,8 +51,8 @@ def atan(x: Vector) -> Vector:
 
 
 def at_most_finite(y: Vector) -> Vector:
-    """y, but 2^1000 from there on: its reciprocal is a normal number."""
-    return select(y > LARGE, LARGE, y)
+    """y, but `large` from there on: its reciprocal is a normal number."""
+    return select(y > large(y), large(y), y)
 
 
 def atan2(y: Vector, x: Vector) -> Vector:
@@ -58,18 +67,19 @@ def atan2(y: Vector, x: Vector) -> Vector:
 def is_unusual(y: Vector, x: Vector) -> Mask:
     """Where a reciprocal or a rounding error in `atan2_usual` may overflow or underflow."""
     a, b = abs(y), abs(x)
-    return (a > LARGE) | (b > LARGE) | ((a < TINY) & ((a > 0.0) | (b < TINY)))
+    return (a > large(a)) | (b > large(a)) | ((a < tiny(a)) & ((a > 0.0) | (b < tiny(a))))
 
 
 def atan2_usual(y: Vector, x: Vector) -> Vector:
     """`atan2` unless `is_unusual`."""
+    c = numbers(y)
     a, b = abs(y), abs(x)
     constant, (t, u) = octant(a, b, a < b * 0.5, a > b * 2.0)
     left = x < 0.0
     # left of the axis the angle is π minus the one of (|x|, |y|)
     hi = select(left, c.HALF_PI_PAIR[0] * 2.0 - constant.hi, constant.hi)
     lo = select(left, c.HALF_PI_PAIR[1] * 2.0 - constant.lo, constant.lo)
-    sign = x.bits & (1 << (x.body.module.format.bits - 1))
+    sign = x.bits & x.body.module.format.sign
     t, u = (t.bits ^ sign).real, (u.bits ^ sign).real
     leading = fast_two_sum(hi, t)
     return copysign(leading.hi + (leading.lo + (u + lo)), y)
@@ -79,7 +89,9 @@ def atan2_unusual(y: Vector, x: Vector, usual: Vector) -> Vector:
     """`usual`, but in the lanes of huge, tiny, zero or infinite points the angle of a scaled or equivalent point."""
     a, b = abs(y), abs(x)
     larger = at_least(a, b)
-    factor = select(larger > LARGE, 2.0**-60, select(larger < 1.0, 2.0**200, 1.0))
+    factor = select(
+        larger > large(x), 2.0**-60, select(larger < 1.0, x.body.module.format.pick(2.0**200, 2.0**50), 1.0)
+    )
     up_infinite, right_infinite = a.equals(inf), b.equals(inf)
     both = up_infinite & right_infinite
     # an infinite or zero side is a direction: 1 beside 0
@@ -93,6 +105,7 @@ def atan2_unusual(y: Vector, x: Vector, usual: Vector) -> Vector:
 
 def half_angle(y: Vector) -> tuple[Vector, Vector, Vector]:
     """(s, e, p) for 0 <= y <= 1: s = y below 1/2, above s + e = √((1 - y)/2), and asin(s + e) = s + (e + p)."""
+    c = numbers(y)
     outer = y > 0.5
     z = select(outer, fma(y, -0.5, 0.5), y * y)
     root = sqrt(z)
@@ -103,6 +116,7 @@ def half_angle(y: Vector) -> tuple[Vector, Vector, Vector]:
 
 def asin(x: Vector) -> Vector:
     """asin x = π/2 - 2 asin √((1 - |x|)/2) for |x| > 1/2; the minimax polynomial ASIN; nan outside [-1, 1]."""
+    c = numbers(x)
     y = abs(x)
     s, e, p = half_angle(y)
     leading = fast_two_sum(c.HALF_PI_PAIR[0], s * -2.0)
@@ -114,6 +128,7 @@ def asin(x: Vector) -> Vector:
 def acos(x: Vector) -> Vector:
     """acos x = π/2 - asin x, 2 asin √((1 - x)/2) for x > 1/2, π - 2 asin √((1 + x)/2) for x < -1/2; nan outside [-1,
     1]."""
+    c = numbers(x)
     y = abs(x)
     s, e, p = half_angle(y)
     outer, negative = y > 0.5, x < 0.0

@@ -10,7 +10,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from math import log
+from typing import Any, TypeVar
 
 AnyValue = TypeVar("AnyValue", bound="Value")
 
@@ -28,21 +29,55 @@ class Format:
     def integer(self) -> str:
         return f"i{self.bits}"
 
+    @property
+    def sign(self) -> int:
+        """The top bit."""
+        return 1 << (self.bits - 1)
+
+    @property
+    def least_normal(self) -> float:
+        return 2.0 ** (1 - self.bias)
+
+    @property
+    def overflow(self) -> float:
+        """A little above the x from which on e^x is infinite."""
+        return (self.bias + 1.2) * log(2)
+
+    @property
+    def underflow(self) -> float:
+        """A little below the x up to which e^x is 0."""
+        return -(self.bias + self.fraction_bits + 1.2) * log(2)
+
+    def pick(self, wide: float, narrow: float) -> float:
+        """The first for float64, the second for float32."""
+        return wide if self.bits == 64 else narrow
+
 
 FLOAT64 = Format("double", 64, 52, 1023)
+FLOAT32 = Format("float", 32, 23, 127)
 
 
 @dataclass
 class Module:
-    """IR text under construction for one lane count: definitions by symbol, each written once."""
+    """IR text under construction for one lane count: definitions by symbol, each written once.
+
+    Every symbol gets `suffix`, so that float64 functions can stand beside the float32 ones that call them.
+    """
 
     width: int
     fma: bool
     format: Format = FLOAT64
     definitions: dict[str, str] = field(default_factory=dict)
+    suffix: str = ""
+
+    def wide(self) -> Module:
+        """Float64 at half the lanes (at as many up to two), writing to the same definitions, with the suffix .f64."""
+        width = self.width // 2 if self.width >= 4 else self.width
+        return Module(width, self.fma, FLOAT64, self.definitions, ".f64")
 
     def define(self, symbol: str, write: Callable[[], str]) -> None:
         """Add a definition unless the symbol is already there; `write` may add further ones."""
+        symbol += self.suffix
         if symbol not in self.definitions:
             self.definitions[symbol] = ""
             self.definitions[symbol] = write()
@@ -83,6 +118,8 @@ class Body:
         return Vector(self, self.append(f"call {typ} @llvm.{name}.{lanes}f{module.format.bits}({operands})"))
 
     def real(self, number: float) -> Vector:
+        if self.module.format == FLOAT32:
+            (number,) = struct.unpack("<f", struct.pack("<f", number))
         (pattern,) = struct.unpack("<Q", struct.pack("<d", number))
         return Vector(self, self._splat(self.module.format.real, f"0x{pattern:016X}"))
 
@@ -116,7 +153,7 @@ class Body:
         typ = self.module.type_of(Vector)
         result_type = typ if results == 1 else "{ " + ", ".join([typ] * results) + " }"
         operands = ", ".join(f"{typ} {argument.text}" for argument in arguments)
-        text = self.append(f"call {result_type} {symbol}({operands})")
+        text = self.append(f"call {result_type} {symbol}{self.module.suffix}({operands})")
         if results == 1:
             return (Vector(self, text),)
         return tuple(Vector(self, self.append(f"extractvalue {result_type} {text}, {i}")) for i in range(results))
@@ -311,8 +348,7 @@ def copysign(magnitude: Vector | float, sign: Vector) -> Vector:
 
 def with_sign(magnitude: Vector, x: Vector) -> Vector:
     """`magnitude`, which has the sign of x or is +0, with the sign bit of x set: keeps -0.0."""
-    top = 1 << (x.body.module.format.bits - 1)
-    return (magnitude.bits | (x.bits & top)).real
+    return (magnitude.bits | (x.bits & x.body.module.format.sign)).real
 
 
 def at_most(x: Vector, bound: Vector | float) -> Vector:
@@ -351,7 +387,7 @@ def write_function(
     module: Module,
     symbol: str,
     arity: int,
-    build: Callable[..., Vector | tuple[Vector, ...]],
+    build: Callable[..., Any],
     attributes: str = "alwaysinline nounwind",
 ) -> str:
     """The IR text of `define internal T symbol(T, …)`, its body written by `build`; a tuple becomes a struct."""
@@ -364,5 +400,5 @@ def write_function(
         for index, result in enumerate(results):
             text = body.append(f"insertvalue {result_type} {text}, {typ} {result.text}, {index}")
     parameters = ", ".join(f"{typ} %x{i}" for i in range(arity))
-    head = f"define internal {result_type} {symbol}({parameters}) {attributes} {{"
+    head = f"define internal {result_type} {symbol}{module.suffix}({parameters}) {attributes} {{"
     return "\n".join([head, "entry:", *body.lines, f"  ret {result_type} {text}", "}", ""])

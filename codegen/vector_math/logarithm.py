@@ -5,9 +5,9 @@ from __future__ import annotations
 from math import inf, nan
 from typing import NamedTuple
 
-from codegen.vector_math import coefficients as c
 from codegen.vector_math.double_double import Pair, excess, fast_two_sum, quotient_terms, two_prod, two_sum
 from codegen.vector_math.ir import Integer, Vector, fma, select, sqrt, with_sign
+from codegen.vector_math.numbers_of import numbers
 from codegen.vector_math.polynomial import estrin
 
 ROOT_HALF = 0.5**0.5
@@ -37,7 +37,7 @@ def exponent_and_fraction(x: Vector) -> Parts:
 def positive_parts(x: Vector) -> Parts:
     """`exponent_and_fraction` for subnormal x too."""
     format = x.body.module.format
-    subnormal = x < 2.0 ** (1 - format.bias)
+    subnormal = x < format.least_normal
     digits = format.fraction_bits + 2
     parts = exponent_and_fraction(select(subnormal, x * 2.0**digits, x))
     return Parts(parts.k - select(subnormal, float(digits), 0.0), parts.m, parts.field)
@@ -55,6 +55,7 @@ def log(x: Vector) -> Vector:
     x = 2^k (1 + f), s = f/(2 + f), ln(1 + f) = f - f²/2 + s (f²/2 + z R(z)) with z = s² and the minimax polynomial LOG,
     which keeps f exact [the form is that of fdlibm's e_log.c, Sun Microsystems 1993].
     """
+    c = numbers(x)
     k, m, _ = positive_parts(x)
     f = m - 1.0
     s = f / (f + 2.0)
@@ -66,6 +67,7 @@ def log(x: Vector) -> Vector:
 
 def log_fraction(m: Vector) -> Pair:
     """ln m to about 2^-60 of itself, for √½ <= m < √2: `log`'s formula with f - f²/2 in two floats."""
+    c = numbers(m)
     f = m - 1.0
     s = f / (f + 2.0)
     z = s * s
@@ -79,6 +81,7 @@ def log_fraction(m: Vector) -> Pair:
 def log_sum(x: Vector) -> Pair:
     """ln x to about 2^-59 of the larger of 1 and itself, for positive finite x; lo can reach 2^-33, k of ln 2's
     parts."""
+    c = numbers(x)
     k, m, _ = positive_parts(x)
     fraction = log_fraction(m)
     total = fast_two_sum(k * c.LN2[0], fraction.hi)
@@ -97,16 +100,19 @@ def scaled_logarithm(x: Vector, one: Pair, two: Pair) -> Vector:
 
 def log2(x: Vector) -> Vector:
     """log₂ x; exact at powers of two; -inf at 0, nan below."""
+    c = numbers(x)
     return scaled_logarithm(x, Pair(*map(x.body.real, c.LOG2_E)), Pair(*map(x.body.real, (1.0, 0.0))))
 
 
 def log10(x: Vector) -> Vector:
     """log₁₀ x; -inf at 0, nan below."""
+    c = numbers(x)
     return scaled_logarithm(x, Pair(*map(x.body.real, c.LOG10_E)), Pair(*map(x.body.real, c.LOG10_2)))
 
 
 def log_of_sum(f: Vector, g: Vector, k: Vector) -> Vector:
     """ln(1 + f) + g + k ln 2 for √½ <= 1 + f < √2 and g below some ulps of f: `log`'s last steps."""
+    c = numbers(f)
     s = f / (f + 2.0)
     z = s * s
     half = f * f * 0.5
@@ -133,6 +139,7 @@ def log1p(x: Vector) -> Vector:
 
 def asinh(x: Vector) -> Vector:
     """asinh x = ln(y + √(y² + 1)) with y = |x|; below 1/2 y + y z P(z), z = y², with the minimax polynomial ASINH."""
+    c = numbers(x)
     y = abs(x)
     huge = y > 2.0**30  # 1 no longer counts beside y²
     square = two_prod(y, y)
@@ -152,6 +159,7 @@ def asinh(x: Vector) -> Vector:
 def acosh(x: Vector) -> Vector:
     """acosh x = ln(x + √(x² - 1)); below 3/2 √(2 d) (1 + d P(d)), d = x - 1, with the minimax polynomial ACOSH; nan
     below 1."""
+    c = numbers(x)
     huge = x > 2.0**30
     near = x < 1.5
     d = x - 1.0
@@ -177,6 +185,7 @@ def atanh(x: Vector) -> Vector:
     With 1 - y = 2^-k d it is k ln 2/2 + atanh(s), s = (1 + y - d)/(1 + y + d), where k = 0 and s = y below 1/3, with
     the minimax polynomial ATANH.
     """
+    c = numbers(x)
     format = x.body.module.format
     y = abs(x)
     inner = y < 1.0 / 3.0

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from math import inf, nan
 
-from codegen.vector_math import coefficients as c
 from codegen.vector_math.double_double import Pair, fast_two_sum, multiply, quotient_terms, two_prod
 from codegen.vector_math.exponential import exp_of_pair, exp_unscaled, power_of_two
 from codegen.vector_math.ir import Mask, Vector, at_least, at_most, copysign, fma, rare, select, write_function
 from codegen.vector_math.logarithm import Parts, exponent_and_fraction, positive_parts
+from codegen.vector_math.numbers_of import numbers
 from codegen.vector_math.polynomial import estrin
 
 UNUSUAL_SYMBOL = "@hy.pow_unusual"
-# |ln x| >= 2^-53 unless it is 0: beyond this size of y x^y is 0, 1 or infinite
-LARGEST_EXPONENT = 2.0**70
+
+
+def largest_exponent(y: Vector) -> float:
+    """|ln x| >= 2^-53 (2^-24 in float32) unless it is 0: beyond this size of y x^y is 0, 1 or infinite."""
+    return y.body.module.format.pick(2.0**70, 2.0**35)
 
 
 def log_pair(parts: Parts) -> Pair:
@@ -22,6 +25,7 @@ def log_pair(parts: Parts) -> Pair:
     m = 1 + f, s = f/(2 + f) to twice the precision, ln(1 + f) = 2 s + s z (2/3 + z R(z)), z = s², with the minimax
     polynomial LOG_PAIR.
     """
+    c = numbers(parts.m)
     k, m, _ = parts
     body = m.body
     f = m - 1.0
@@ -54,12 +58,18 @@ def pow(x: Vector, y: Vector) -> Vector:
 
 def is_usual(x: Vector, y: Vector, product: Vector) -> Mask:
     """x positive and normal, the result too, and y small enough for exact products (it may be any for x = 1)."""
-    return (x >= 2.0**-1022) & (x < inf) & (abs(product) < 708.0) & (abs(y) < LARGEST_EXPONENT)
+    format = x.body.module.format
+    return (
+        (x >= format.least_normal)
+        & (x < inf)
+        & (abs(product) < format.pick(708.0, 87.0))
+        & (abs(y) < largest_exponent(y))
+    )
 
 
 def size_of_power(a: Vector, y: Vector) -> Vector:
     """a^y for positive finite a and finite y, overflow and underflow included."""
-    bounded = at_least(at_most(y, LARGEST_EXPONENT), -LARGEST_EXPONENT)
+    bounded = at_least(at_most(y, largest_exponent(y)), -largest_exponent(y))
     logarithm = log_pair(positive_parts(a))
     product = two_prod(logarithm.hi, bounded)
     low = fma(logarithm.lo, bounded, product.lo)
@@ -82,8 +92,8 @@ def pow_by_rules(x: Vector, y: Vector) -> Vector:
     limit = select(grows, inf, 0.0)
     extreme = a.equals(0.0) | a.equals(inf) | b.equals(inf)
     value = select(extreme, select(b.equals(inf) & a.equals(1.0), 1.0, limit), value)
-    # b + 2^52 has b's unit bit last, and above 2^52 b itself has
-    whole = 2.0**52
+    # b + 2^fraction_bits has b's unit bit last, and above that b itself has
+    whole = 2.0**x.body.module.format.fraction_bits
     shifted = b + whole
     integer = (b >= whole) | (shifted - whole).equals(b)
     last = select(b >= whole, b, shifted).bits & 1

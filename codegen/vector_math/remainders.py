@@ -9,32 +9,40 @@ from codegen.vector_math.exponential import round_to_integer
 from codegen.vector_math.ir import Mask, Vector, copysign, rare, select, write_function
 
 FAR_SYMBOL = "@hy.fmod_far"
-NEAR = 2.0**50  # quotients below are whole numbers without error
-STEPS = range(2050, -1, -50)  # 2^2050 times the least float64 is within 2^50 of the largest
+
+
+def near_bits(x: Vector) -> int:
+    """Quotients below 2 to this are whole numbers without error."""
+    return x.body.module.format.fraction_bits - 2
 
 
 def remainder_near(x: Vector, y: Vector) -> Vector:
-    """x - floor(x / y) y exactly, for x >= 0, y > 0 and x/y <= NEAR."""
+    """x - floor(x / y) y exactly, for x >= 0, y > 0 and x/y <= 2^near_bits."""
     n, _ = round_to_integer(x / y)
+    format = x.body.module.format
     if x.body.module.fma:
         rest = -excess(n, y, x)
     else:
         # the steps of an exact product could overflow
-        large = x > 2.0**960
+        large = x > format.pick(2.0**960, 2.0**90)
         factor = select(large, 2.0**-60, 1.0)
         rest = -excess(n, y * factor, x * factor) * select(large, 2.0**60, 1.0)
     return select(x < y, x, select(rest < 0.0, rest + y, rest))
 
 
 def is_far(a: Vector, b: Vector) -> Mask:
-    return ~(a / b <= NEAR)
+    return ~(a / b <= 2.0 ** near_bits(a))
 
 
 def remainder_far(x: Vector, y: Vector, usual: Vector) -> Vector:
-    """`usual`, but in lanes where |x/y| is large |x| mod |y| by 50 bits of the quotient at a time."""
+    """`usual`, but in lanes where |x/y| is large |x| mod |y| by `near_bits` of the quotient at a time.
+
+    The first step's multiple of the least number is within 2^near_bits of the largest."""
+    format, bits = x.body.module.format, near_bits(x)
+    steps = -(-(2 * format.bias + format.fraction_bits) // bits)
     a, b = abs(x), abs(y)
     rest = a
-    for step in STEPS:
+    for step in range(steps * bits, -1, -bits):
         third = step // 3
         multiple = b * 2.0**third * 2.0**third * 2.0 ** (step - 2 * third)
         rest = select(multiple < inf, remainder_near(rest, multiple), rest)

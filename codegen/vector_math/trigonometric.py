@@ -5,23 +5,31 @@ from __future__ import annotations
 from itertools import pairwise
 from math import inf, nan, pi
 
-from codegen.vector_math import coefficients as c
+from codegen.vector_math import coefficients
 from codegen.vector_math.double_double import Pair, add, fast_two_sum, multiply, quotient, two_sum
-from codegen.vector_math.exponential import round_to_integer
-from codegen.vector_math.ir import Integer, Mask, Module, Vector, fma, rare, select, write_function
+from codegen.vector_math.exponential import round_to_integer, shifter
+from codegen.vector_math.float32 import call_wide
+from codegen.vector_math.ir import FLOAT64, Integer, Mask, Module, Vector, fma, rare, select, write_function
+from codegen.vector_math.numbers_of import numbers
 from codegen.vector_math.polynomial import estrin
 
-SMALL = 2.0**20  # up to here n is small enough for `reduce_small`
+COLD = "cold noinline nounwind"
 HUGE_SYMBOL = "@hy.reduce_huge"
 
 
+def small(x: Vector) -> float:
+    """Up to here n has few enough bits for `reduce_small`."""
+    return x.body.module.format.pick(2.0**20, 2.0**11)
+
+
 def reduce_small(x: Vector) -> tuple[Vector, Vector, Vector]:
-    """(r, t, q) with x = n π/2 + r + t, |r| <= π/4, t far below r, n in the low bits of q, for |x| <= SMALL.
+    """(r, t, q) with x = n π/2 + r + t, |r| <= π/4, t far below r, n in the low bits of q, for |x| <= `small`.
 
     With fused multiply-add x - n P is exact for the leading part P [Boldo, Daumas, Li, Formally verified argument
     reduction with a fused multiply-add, 2009], and n times the second part is a float; without it all but the last are
     short.
     """
+    c = numbers(x)
     n, quadrant = round_to_integer(x * (2 / pi))
     if x.body.module.fma:
         p1, p2, p3 = c.HALF_PI
@@ -38,23 +46,25 @@ def reduce_small(x: Vector) -> tuple[Vector, Vector, Vector]:
 
 
 def reduce(x: Vector) -> tuple[Vector, Vector, Vector]:
-    """`reduce_small`, and for lanes beyond SMALL the exact reduction, in a cold function."""
+    """`reduce_small`, and for lanes beyond `small` the exact reduction, in a cold function."""
     module = x.body.module
-    module.define(HUGE_SYMBOL, lambda: write_function(module, HUGE_SYMBOL, 4, reduce_huge, "cold noinline nounwind"))
-    r, t, quadrant = rare(abs(x) > SMALL, HUGE_SYMBOL, [x], reduce_small(x))
+    exact = reduce_huge if module.format == FLOAT64 else reduce_huge_by_float64
+    module.define(HUGE_SYMBOL, lambda: write_function(module, HUGE_SYMBOL, 4, exact, COLD))
+    r, t, quadrant = rare(abs(x) > small(x), HUGE_SYMBOL, [x], reduce_small(x))
     return r, t, quadrant
 
 
 def reduce_huge(x: Vector, r: Vector, t: Vector, quadrant: Vector) -> tuple[Vector, Vector, Vector]:
-    """x modulo π/2 for |x| > SMALL by multiplication with 2/π in 32-bit digits [Payne and Hanek 1983]; nan at ±inf.
+    """x modulo π/2 for |x| > 2^20 by multiplication with 2/π in 32-bit digits [Payne and Hanek 1983]; nan at ±inf.
 
     |x| = M 2^(e - 1075). Of 2/π = Σ w_j 2^(-32 (j + 1)) only digits of weight below 4 / M's unit matter; six, shifted
     so that the first has unit 2^-30, leave an error below 2^-136, and no float64 is nearer than 2^-62 to a multiple
     of π/2.
     """
+    c = numbers(x)
     body = x.body
-    huge = abs(x) > SMALL
-    bits = select(huge, abs(x), SMALL).bits
+    huge = abs(x) > small(x)
+    bits = select(huge, abs(x), small(x)).bits
     position = (bits >> 52) - (1075 - 62)
     fraction = (bits & ((1 << 52) - 1)) | (1 << 52)
     low, high = fraction & 0xFFFFFFFF, fraction >> 32
@@ -84,9 +94,23 @@ def reduce_huge(x: Vector, r: Vector, t: Vector, quadrant: Vector) -> tuple[Vect
     )
 
 
+def reduce_in_three(x: Vector) -> tuple[Vector, Vector, Vector]:
+    """x = n π/2 + r + t with r of 24 bits and n as a number 0 … 3."""
+    whole, rest, quadrant = reduce(x)
+    r = (whole.bits & -(1 << 29)).real
+    return r, (whole - r) + rest, (quadrant.bits & 3).signed_real()
+
+
+def reduce_huge_by_float64(x: Vector, r: Vector, t: Vector, quadrant: Vector) -> tuple[Vector, Vector, Vector]:
+    """`reduce_huge` for float32: the float64 reduction is exact enough, and its r and n become float32 numbers."""
+    huge = abs(x) > small(x)
+    exact_r, exact_t, number = call_wide("@hy.reduce", reduce_in_three, x, results=3)
+    return select(huge, exact_r, r), select(huge, exact_t, t), select(huge, number + shifter(x), quadrant)
+
+
 def load_words(module: Module, index: Integer, count: int) -> list[Integer]:
     """Digits index, …, index + count − 1 of the table of 2/π."""
-    table, body = c.TWO_OVER_PI, index.body
+    table, body = coefficients.TWO_OVER_PI, index.body
     symbol, typ = "@hy.two_over_pi", f"[{len(table)} x i32]"
     words = ", ".join(f"i32 {word}" for word in table)
     module.define(symbol, lambda: f"{symbol} = internal unnamed_addr constant {typ} [{words}]\n")
@@ -117,6 +141,7 @@ def product_digits(low: Integer, high: Integer, digits: list[Integer]) -> list[I
 
 def sin_terms(r: Vector, t: Vector) -> tuple[Vector, Vector]:
     """sin(r + t) = a - b for |r| <= π/4, |t| below an ulp of r, a = r, with the minimax polynomial SIN."""
+    c = numbers(r)
     z = r * r
     cube = z * r
     # the signs are such that r = -0.0 gives b = +0.0
@@ -126,6 +151,7 @@ def sin_terms(r: Vector, t: Vector) -> tuple[Vector, Vector]:
 def cos_terms(r: Vector, t: Vector) -> tuple[Vector, Vector]:
     """cos(r + t) = a + b for |r| <= π/4, |t| below an ulp of r, a = 1 - r²/2 rounded, with the minimax polynomial
     COS."""
+    c = numbers(r)
     z = r * r
     half = z * 0.5
     a = 1.0 - half
@@ -143,15 +169,15 @@ def cos_reduced(r: Vector, t: Vector) -> Vector:
 
 
 def is_odd(quadrant: Vector) -> Mask:
-    return (quadrant.bits << 63).is_negative()
+    return (quadrant.bits << (quadrant.body.module.format.bits - 1)).is_negative()
 
 
 def sincos(x: Vector) -> tuple[Vector, Vector]:
     """(sin x, cos x) from one reduction; the bits are those of `sin` and `cos`."""
     r, t, quadrant = reduce(x)
     s, k, odd = sin_reduced(r, t), cos_reduced(r, t), is_odd(quadrant)
-    sin_sign = (quadrant.bits & 2) << 62
-    cos_sign = ((quadrant.bits + 1) & 2) << 62
+    sin_sign = (quadrant.bits & 2) << (x.body.module.format.bits - 2)
+    cos_sign = ((quadrant.bits + 1) & 2) << (x.body.module.format.bits - 2)
     return (select(odd, k, s).bits ^ sin_sign).real, (select(odd, s, k).bits ^ cos_sign).real
 
 
@@ -173,4 +199,4 @@ def tan(x: Vector) -> Vector:
     above = Pair(select(odd, k.hi, s.hi), select(odd, k.lo, s.lo))
     below = Pair(select(odd, s.hi, k.hi), select(odd, s.lo, k.lo))
     value = quotient(above, below)
-    return (value.bits ^ (quadrant.bits << 63)).real
+    return (value.bits ^ (quadrant.bits << (quadrant.body.module.format.bits - 1))).real

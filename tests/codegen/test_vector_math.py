@@ -19,6 +19,7 @@ from codegen.program import INSTRUCTIONS
 from codegen.target import NAMED, Target, host
 from codegen.vector_math import FUNCTIONS, MAX_ORDER, VectorFunction, define, derive
 from codegen.vector_math import coefficients as stored
+from codegen.vector_math import coefficients32 as stored32
 from codegen.vector_math.double_double import multiply_add, two_prod, two_sum
 from codegen.vector_math.remez import minimax
 from codegen.vector_math.table import PLAIN_INSTRUCTIONS
@@ -303,15 +304,115 @@ def test_special_values(name: str, fma: bool) -> None:
     np.testing.assert_array_equal(np.signbit(got)[~np.isnan(want)], np.signbit(want)[~np.isnan(want)])
 
 
-def test_float32_is_the_rounded_float64() -> None:
-    names = ["exp", "log", "sincos", "pow", "tanh", "atan2", "gamma"]
-    for width in (1, 2, 4):
-        narrow, wide = Trial(names, width=width, dtype="float32"), trial(width, host().fma)
-        for name in names:
-            with np.errstate(over="ignore"):
-                points = [p.astype(np.float32) for p in samples(shape_of(name)[0], 30, seed=8)]
-                want = np.asarray(wide(name, *(p.astype(float) for p in points))).astype(np.float32)
-            np.testing.assert_array_equal(np.asarray(narrow(name, *points)), want)
+SINGLE = [name for name in NAMES if "polygamma" not in name] + ["polygamma.2"]
+
+
+@cache
+def single(width: int, fma: bool) -> Trial:
+    """`trial` for float32, at twice the lanes (but one for one)."""
+    return Trial(SINGLE, target=PLAIN if host().is_x86 and not fma else host(), width=width, fma=fma, dtype="float32")
+
+
+def quiet(bits: np.ndarray) -> np.ndarray:
+    """The float32 numbers of some bits, every NaN the usual one: converting another kind is an invalid operation."""
+    numbers = bits.view(np.float32)
+    return np.where(np.isnan(numbers), np.float32(np.nan), numbers)
+
+
+def narrow_samples(arity: int, size: int, seed: int) -> list[np.ndarray]:
+    """Float32 numbers of all bit patterns, plain ones, and for two arguments pairs of like size and moderate powers."""
+    rng = np.random.default_rng(seed)
+
+    def any_bits() -> np.ndarray:
+        return quiet(rng.integers(0, 2**32, size, dtype=np.uint32))
+
+    columns = [np.concatenate([any_bits(), rng.uniform(-12, 12, size).astype(np.float32)]) for _ in range(arity)]
+    if arity == 2:
+        x = any_bits()
+        with np.errstate(all="ignore"):
+            y = [x * rng.uniform(-4, 4, size), rng.uniform(-110, 110, size) / np.log(np.abs(x))]
+            columns = [
+                np.concatenate([columns[0], x, np.abs(x)]),
+                np.concatenate([columns[1], *y]).astype(np.float32),
+            ]
+    return columns
+
+
+def narrow_errors(name: str, points: list[np.ndarray], fma: bool) -> tuple[float, str]:
+    """The largest error of float32 results in ulp against the float64 ones, which are tested against 50 digits."""
+    got, want = (np.atleast_2d(run(name, *points)) for run in (single(4, fma), trial(4, host().fma)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        nearest = want.astype(np.float32)
+        ulp = np.spacing(np.abs(nearest)).astype(float)
+        errors = np.abs(got.astype(float) - want) / ulp
+    largest = np.finfo(np.float32).max
+    special = ~np.isfinite(nearest) | (nearest == 0)
+    same = (np.isnan(nearest) & np.isnan(got)) | ((got == nearest) & (np.signbit(got) == np.signbit(nearest)))
+    rounded_down = np.isinf(nearest) & (np.abs(got) == largest)
+    rounded_up = (np.abs(nearest) == largest) & (got == np.copysign(np.inf, nearest))
+    errors = np.where(special, np.where(same | rounded_down, 0.0, np.inf), np.where(rounded_up, 1.0, errors))
+    errors = np.where(np.isnan(errors), np.inf, errors)
+    where = np.unravel_index(errors.argmax(), errors.shape)
+    arguments = [p[where[1]] for p in points]
+    return float(errors[where]), f"{name}{arguments} = {got[where]}, but {want[where]}: {errors[where]:.3f} ulp"
+
+
+@pytest.mark.parametrize("name", SINGLE)
+@pytest.mark.parametrize("fma", [pytest.param(True, marks=needs_fma), False])
+def test_float32_is_within_the_row(name: str, fma: bool) -> None:
+    """All magnitudes, subnormal and special values among them; float64 results stand for the exact ones."""
+    points = narrow_samples(shape_of(name)[0], 20_000, seed=8)
+    found, where = narrow_errors(name, points, fma)
+    # functions made by way of float64 are rounded once
+    assert found <= (0.5 + 2**-24 if row_of(name).by_float64 else row_of(name).ulp), where
+
+
+@pytest.mark.parametrize("fma", [pytest.param(True, marks=needs_fma), False])
+def test_float32_special_values(fma: bool) -> None:
+    edges = [
+        0.0,
+        1.0,
+        0.5,
+        2.0,
+        3.0,
+        np.inf,
+        np.nan,
+        1e-45,
+        1.1754942e-38,
+        1.1754944e-38,
+        3.4028235e38,
+        88.72284,
+        103.9,
+    ]
+    edges += [-x for x in edges]
+    for name in SINGLE:
+        grid = np.array(list(itertools.product(edges, repeat=shape_of(name)[0])), dtype=np.float32).T
+        found, where = narrow_errors(name, list(grid), fma)
+        assert found <= row_of(name).ulp, where
+
+
+@pytest.mark.parametrize("name", SINGLE)
+def test_float32_has_the_same_bits_at_every_width(name: str) -> None:
+    points = narrow_samples(shape_of(name)[0], 500, seed=9)
+    for fma in {host().fma, False}:
+        results = [np.atleast_2d(single(width, fma)(name, *points)) for width in (WIDTHS if fma else (1, 2))]
+        for result in results[1:]:
+            same = (result.view(np.int32) == results[0].view(np.int32)) | (np.isnan(result) & np.isnan(results[0]))
+            assert same.all(), f"{name} at {[p[~same[0]][:3] for p in points]}"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", SINGLE)
+@pytest.mark.parametrize("fma", [pytest.param(True, marks=needs_fma), False])
+def test_float32_at_ten_million_points(name: str, fma: bool) -> None:
+    """Every 331st of all float32 numbers, or 10⁷ pairs."""
+    if shape_of(name)[0] == 1:
+        batches = [[quiet(part)] for part in np.array_split(np.arange(5, 2**32, 331, dtype=np.uint32), 8)]
+    else:
+        batches = [narrow_samples(2, 500_000, seed=seed) for seed in range(6)]
+    for points in batches:
+        found, where = narrow_errors(name, points, fma)
+        assert found <= row_of(name).ulp, where
 
 
 def test_factorials_and_powers_are_exact() -> None:
@@ -411,16 +512,23 @@ def test_remez_finds_the_known_line() -> None:
     assert abs(level - 0.2788) < 1e-4
 
 
+FILES = [(derive.WIDE, stored), (derive.NARROW, stored32)]
+DERIVED = ("LN2", "EXP", "SIN", "CBRT_GUESS", "HALF_PI_SHORT")
+
+
 def test_coefficients_are_those_derived() -> None:
-    for name in ("LN2", "EXP", "SIN", "CBRT_GUESS", "HALF_PI_SHORT"):
-        assert tuple(derive.SETS[name]()[0]) == getattr(stored, name), f"{name}: run codegen/vector_math/derive.py"
+    for name, (precision, numbers) in itertools.product(DERIVED, FILES):
+        found = tuple(derive.SETS[name](precision)[0])
+        assert found == getattr(numbers, name), f"{name}: run codegen/vector_math/derive.py"
     assert tuple(derive.two_over_pi_words()) == stored.TWO_OVER_PI
     assert {n for n in vars(stored) if n.isupper()} == {*derive.SETS, "TWO_OVER_PI"}
+    assert {n for n in vars(stored32) if n.isupper()} == set(derive.SETS) - derive.ONLY_WIDE
 
 
 @pytest.mark.long
-def test_the_whole_file_is_derived_again() -> None:
-    assert derive.text() == derive.FILE.read_text(encoding="utf-8")
+def test_the_whole_files_are_derived_again() -> None:
+    for precision in (derive.WIDE, derive.NARROW):
+        assert derive.text(precision) == precision.file.read_text(encoding="utf-8")
 
 
 # 64-bit significands of the C library's long double show the error to 2^-11 ulp.
