@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -16,7 +17,7 @@ from codegen.program import MAX_OPERANDS, Array
 # Indices into the table, and constants, of numpy/__ufunc_api.h and numpy/ufuncobject.h; part of NumPy's stable ABI.
 _FROM_FUNC_AND_DATA_AND_SIGNATURE = 31
 _NO_IDENTITY = -1
-_DOUBLE = 12
+_TYPES = {"float32": 11, "float64": 12}
 
 
 class _UfuncObject(ctypes.Structure):
@@ -44,7 +45,7 @@ class _UfuncObject(ctypes.Structure):
 class _Owned:
     """What a ufunc points to and does not own itself."""
 
-    compiled: Compiled
+    loops: tuple[Compiled, ...]
     functions: Any
     data: Any
     types: Any
@@ -60,14 +61,20 @@ def signature(arguments: tuple[Array, ...], results: tuple[Array, ...]) -> str:
     return f"{inputs}->{outputs}"
 
 
-def make_ufunc(compiled: Compiled, doc: str = "") -> np.ufunc:
+def make_ufunc(compiled: Compiled | Sequence[Compiled], doc: str = "") -> np.ufunc:
     """A real ufunc if every argument and result is a number per point, else a gufunc with fixed core dimensions.
 
-    It takes and gives float64, broadcasts, and knows `out=` and, as a ufunc, `where=`; it keeps its native code alive.
-    It raises no floating-point warnings: a point outside the domain gives NaN at that point.
+    It takes and gives float64, or the element type `compiled` was made for. Several compilations of one program for
+    different element types become the loops of one ufunc, of which NumPy takes the narrowest that holds the arguments:
+    float32 for float32, float64 once one argument is. It broadcasts, and knows all that a ufunc knows, `out=`,
+    `dtype=`, `casting=` and, if every operand is a number per point, `where=`; it keeps its native code alive. It
+    raises no floating-point warnings: a point outside the domain gives NaN at that point.
     Raises ValueError for more than 64 operands (a limit of NumPy), no argument, or a zero in a shape.
     """
-    program = compiled.program
+    given = (compiled,) if isinstance(compiled, Compiled) else tuple(compiled)
+    # NumPy takes the first loop that the arguments can be cast to safely.
+    loops = tuple(sorted(given, key=lambda loop: _TYPES[loop.target.element]))
+    program = loops[0].program
     operands = (*program.arguments, *program.results)
     if len(operands) > MAX_OPERANDS:
         raise ValueError(
@@ -77,10 +84,12 @@ def make_ufunc(compiled: Compiled, doc: str = "") -> np.ufunc:
     if not program.arguments or not program.results or any(array.size == 0 for array in operands):
         raise ValueError(f"{program.name}: a ufunc needs an argument, a result, and no empty shape; got {operands}")
     owned = _Owned(
-        compiled,
-        (ctypes.c_void_p * 1)(compiled.address(f"{compiled.symbol}_loop")),
-        (ctypes.c_void_p * 1)(),
-        (ctypes.c_byte * len(operands))(*[_DOUBLE] * len(operands)),
+        loops,
+        (ctypes.c_void_p * len(loops))(*[loop.address(f"{loop.symbol}_loop") for loop in loops]),
+        (ctypes.c_void_p * len(loops))(),
+        (ctypes.c_byte * (len(loops) * len(operands)))(
+            *[_TYPES[loop.target.element] for loop in loops for _ in operands]
+        ),
         program.name.encode(),
         doc.encode(),
     )
@@ -90,7 +99,7 @@ def make_ufunc(compiled: Compiled, doc: str = "") -> np.ufunc:
         ctypes.addressof(owned.functions),
         ctypes.addressof(owned.data),
         ctypes.addressof(owned.types),
-        1,
+        len(loops),
         len(program.arguments),
         len(program.results),
         _NO_IDENTITY,

@@ -111,9 +111,10 @@ class Body:
 
     def __post_init__(self) -> None:
         width, body = self.layout.target.width, self.layout.program.body
-        self.vector = self.layout.target.vector
+        self.scalar, self.vector = self.layout.target.scalar, self.layout.target.vector
+        kind = f"f{8 * self.layout.target.bytes}"
         self.mask = f"<{width} x i1>" if width > 1 else "i1"
-        self.suffix = f"v{width}f64" if width > 1 else "f64"
+        self.suffix = f"v{width}{kind}" if width > 1 else kind
         words = {"{V}": self.vector, "{S}": self.suffix, "{M}": self.mask, "{true}": self.literal("true", "i1")}
         self.patterns = dict(PATTERNS)
         for word, replacement in words.items():
@@ -129,8 +130,12 @@ class Body:
                     self.rows.setdefault(value, []).append(operand.row + element)
         self.partners = _sine_pairs(self.layout.program)
 
-    def literal(self, value: str, kind: str = "double") -> str:
+    def literal(self, value: str, kind: str) -> str:
         return f"splat ({kind} {value})" if self.layout.target.width > 1 else value
+
+    def number(self, value: float) -> str:
+        """A constant in every lane."""
+        return self.literal(real(value, self.scalar), self.scalar)
 
     def part(self, index: int, linkage: str = "internal") -> Function:
         """Part `index` as a loop over the vectors between two points of a block."""
@@ -170,7 +175,7 @@ class _Part:
     def write(self) -> Function:
         f = self.f
         with f.loop("i", "%from", "%to", self.layout.target.width) as i:
-            self.i, self.here = i, f.at("%rows", i, "double")
+            self.i, self.here = i, f.at("%rows", i, self.body.scalar)
             if self.index == 0:
                 for number in {**self.body.rows, **self.body.places}:
                     if self.program.body[number][0] in _PLAIN:
@@ -194,14 +199,14 @@ class _Part:
     def address(self, operand: int) -> str:
         """Where the current vector of a scalar operand is."""
         base = self.addresses.setdefault(operand, f"%block.{operand}")
-        return self.f.at(base, self.i, "double")
+        return self.f.at(base, self.i, self.body.scalar)
 
     def row(self, row: int) -> str:
-        return self.f.at(self.here, row * self.layout.block, "double")
+        return self.f.at(self.here, row * self.layout.block, self.body.scalar)
 
     @property
     def aligned(self) -> int:
-        return 8 * self.layout.target.width
+        return self.layout.target.bytes * self.layout.target.width
 
     def spill_row(self, number: int) -> int | None:
         rows = self.body.pieces.rows
@@ -212,7 +217,7 @@ class _Part:
         if number not in self.values:
             name, *operands = self.program.body[number]
             if name == "const":
-                self.values[number] = self.body.literal(real(float(operands[0])))
+                self.values[number] = self.body.number(float(operands[0]))
             elif name == "load":
                 self.values[number] = self.load(number, *operands)
             else:
@@ -251,7 +256,7 @@ class _Part:
         spill = self.spill_row(number)
         if spill is not None:
             if self.is_mask(number):
-                one, zero = body.literal(real(1.0)), body.literal(real(0.0))
+                one, zero = body.number(1.0), body.number(0.0)
                 kinds = f"{body.mask} {value}, {body.vector} {one}, {body.vector} {zero}"
                 value = f.let(f"keep.{number}", f"select {kinds}")
             f.store(body.vector, value, self.row(spill), self.aligned)
@@ -309,7 +314,7 @@ class _Part:
         f, mask, vector = self.f, self.body.mask, self.body.vector
         one = f.let(
             "one",
-            f"call {vector} @llvm.copysign.{self.body.suffix}({vector} {self.body.literal(real(1.0))}, {vector} {x})",
+            f"call {vector} @llvm.copysign.{self.body.suffix}({vector} {self.body.number(1.0)}, {vector} {x})",
         )
         nonzero = f.let("nonzero", f"fcmp one {vector} {x}, zeroinitializer")
         rest = f.let("rest", f"fadd {vector} {x}, zeroinitializer")  # −0 gives +0, as in NumPy; NaN stays

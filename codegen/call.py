@@ -17,7 +17,8 @@ from codegen.emit import ending, lay_out
 from codegen.jit import Compiled
 from codegen.layout import Layout, Operand
 from codegen.moves import splat
-from codegen.text import Function, real
+from codegen.target import Target
+from codegen.text import Function, real, rounded
 
 _FASTCALL = 0x0080
 _DECLARATIONS = """\
@@ -105,7 +106,7 @@ def _word(f: Function, offset: int) -> str:
 
 
 def _row(f: Function, layout: Layout, row: int) -> str:
-    return _word(f, row * layout.block)
+    return _word(f, row * layout.row_words)
 
 
 def _read_arguments(f: Function, layout: Layout) -> None:
@@ -118,18 +119,33 @@ def _read_arguments(f: Function, layout: Layout) -> None:
             with f.early_return(f.let("failed", f"icmp ne ptr {error}, null")):
                 f.do("ret ptr null")
         if operand.used:
-            value = splat(f, layout.target, x)
-            f.store(layout.target.vector, value, _row(f, layout, operand.row), 8 * layout.target.width)
+            value = splat(f, layout.target, narrow(f, layout.target, x))
+            f.store(
+                layout.target.vector, value, _row(f, layout, operand.row), layout.target.bytes * layout.target.width
+            )
     for operand in layout.operands:
         if operand.used and operand.scalar:
             f.store("ptr", _row(f, layout, operand.row), _word(f, layout.table + operand.number))
+
+
+def narrow(f: Function, target: Target, x: str) -> str:
+    """A double as a number of the target's element type."""
+    return x if target.element == "float64" else f.let("narrow", f"fptrunc double {x} to {target.scalar}")
+
+
+def widen(f: Function, target: Target, x: str) -> str:
+    """A number of the target's element type as a double."""
+    return x if target.element == "float64" else f.let("wide", f"fpext {target.scalar} {x} to double")
 
 
 def _result(f: Function, layout: Layout, operand: Operand) -> str:
     constants = dict(constant_rows(layout))
     objects = []
     for row in range(operand.row, operand.row + operand.size):
-        x = real(constants[row]) if row in constants else f.load("r", "double", _row(f, layout, row))
+        if row in constants:
+            x = real(rounded(constants[row], layout.target.scalar))
+        else:
+            x = widen(f, layout.target, f.load("r", layout.target.scalar, _row(f, layout, row)))
         objects.append(f.let("object", f"call ptr @PyFloat_FromDouble(double {x})"))
     return objects[0] if operand.scalar else _tuple(f, objects)
 

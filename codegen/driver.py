@@ -21,7 +21,7 @@ from collections.abc import Callable
 from math import prod
 
 from codegen import environment, moves
-from codegen.layout import Layout, Operand
+from codegen.layout import Layout
 from codegen.place import (
     ARRAY,
     BASE,
@@ -42,7 +42,7 @@ from codegen.place import (
 )
 from codegen.streams import streams
 from codegen.target import Target
-from codegen.text import Function
+from codegen.text import Function, rounded
 
 
 def description(layout: Layout, parts: int) -> list[int]:
@@ -65,14 +65,21 @@ def description(layout: Layout, parts: int) -> list[int]:
     for operand in layout.operands:
         shape = operand.array.shape
         kind = UNUSED if not operand.used else SCALAR if operand.scalar else ARRAY
-        fields += [operand.size, kind, operand.row * layout.block, len(shape), shapes + len(extents)]
+        fields += [operand.size, kind, operand.row * layout.row_words, len(shape), shapes + len(extents)]
         fields += [layout.first_stride(operand), layout.offsets(operand), layout.staging(operand)]
         extents += shape
     constants = []
     for row, value in constant_rows(layout):
-        constants += [row * layout.block, struct.unpack("<q", struct.pack("<d", value))[0]]
+        constants += [row * layout.row_words, bits(value, layout.target)]
     words["constants"], words["first"] = len(constants), shapes + len(extents)
     return [words[name] for name in HEADER] + fields + extents + constants
+
+
+def bits(value: float, target: Target) -> int:
+    """A word whose first bytes in memory are the number, in the element type."""
+    if target.element == "float32":
+        return int(struct.unpack("<I", struct.pack("<f", rounded(value, "float")))[0])
+    return int(struct.unpack("<q", struct.pack("<d", value))[0])
 
 
 def constant_rows(layout: Layout) -> list[tuple[int, float]]:
@@ -97,9 +104,7 @@ def entries(layout: Layout, symbol: str, parts: int, linkage: str) -> list[str]:
     loop = Function(f"define void @{symbol}_loop(ptr %args, ptr %dimensions, ptr %steps, ptr %data) #0")
     loop.do(f"call void @hy.enter(i64 {loop.load('n', 'i64', '%dimensions')}, ptr %args, ptr %steps)")
     loop.do("ret void")
-    tables = _table("hy.description", description(layout, parts)) + _table(
-        "hy.steps", _contiguous_steps(layout.operands)
-    )
+    tables = _table("hy.description", description(layout, parts)) + _table("hy.steps", _contiguous_steps(layout))
     heap = f"declare noalias ptr @malloc({layout.target.word})\ndeclare void @free(ptr)\n" if layout.on_heap else ""
     batch, point = _contiguous(layout, f"{symbol}_batch", "%n"), _contiguous(layout, symbol, "1")
     return [tables, heap, *map(str, [body, _enter(layout), loop, batch, point])]
@@ -110,12 +115,13 @@ def _table(name: str, words: list[int]) -> str:
     return f"@{name} = private unnamed_addr constant [{len(words)} x i64] [{elements}], align 16\n"
 
 
-def _contiguous_steps(operands: tuple[Operand, ...]) -> list[int]:
+def _contiguous_steps(layout: Layout) -> list[int]:
     """The steps of a gufunc inner loop over C-ordered arrays `(n,) + shape`."""
-    steps = [8 * operand.size for operand in operands]
-    for operand in operands:
+    size = layout.target.bytes
+    steps = [size * operand.size for operand in layout.operands]
+    for operand in layout.operands:
         shape = operand.array.shape
-        steps += [8 * prod(shape[axis + 1 :]) for axis in range(len(shape))]
+        steps += [size * prod(shape[axis + 1 :]) for axis in range(len(shape))]
     return steps
 
 
@@ -197,17 +203,17 @@ def driver(target: Target) -> list[Function]:
         moves.tiles_out(target),
         moves.gather(target),
         moves.scatter(target),
-        moves.offsets(),
+        moves.offsets(target),
         *streams(target),
-        _open(),
-        _before(),
-        _after(),
+        _open(target),
+        _before(target),
+        _after(target),
         _point(target),
         _run(target),
     ]
 
 
-def _open() -> Function:
+def _open(target: Target) -> Function:
     """Before the first block: an operand's address, step and element layout; rows that never change are filled."""
     f = Function(
         "define internal void @hy.open(ptr %description, ptr %scratch, i64 %number, ptr %args, ptr %steps, i64 %n, "
@@ -219,7 +225,7 @@ def _open() -> Function:
     size = place.field("size")
     # A single point is as good as contiguous points, whatever step came with it.
     single = f.let("single", "icmp eq i64 %n, 1")
-    step = f.let("step", f"select i1 {single}, i64 {f.let('dense', f'mul i64 {size}, 8')}, i64 {given}")
+    step = f.let("step", f"select i1 {single}, i64 {f.let('dense', f'mul i64 {size}, {target.bytes}')}, i64 {given}")
     place.set("ptr", BASE, base)
     place.set("i64", STEP, step)
     offsets = f.at("%scratch", place.field("offsets"), "i64")
@@ -231,20 +237,20 @@ def _open() -> Function:
         arguments = f"ptr {offsets}, ptr {shape}, ptr {strides}, i64 {place.field('rank')}, i64 {size}"
         place.set("i64", CONTIGUOUS, f.let("contiguous", f"call i64 @hy.offsets({arguments})"))
     is_input = f.let("is_input", f"icmp slt i64 %number, {header(f, 'inputs')}")
-    _open_stream(f, place, is_input, base, step)
+    _open_stream(f, target, place, is_input, base, step)
     same = f.let("same", f"and i1 {is_input}, {f.let('still', f'icmp eq i64 {step}, 0')}")
     with f.when(f.let("scalar", f"and i1 {same}, {place.is_kind(SCALAR)}")):
-        f.do(f"call void @hy.fill(ptr {place.row()}, double {f.load('x', 'double', base)}, i64 %lanes)")
+        f.do(f"call void @hy.fill(ptr {place.row()}, {target.scalar} {f.load('x', target.scalar, base)}, i64 %lanes)")
     with f.when(f.let("array", f"and i1 {same}, {place.is_kind(ARRAY)}")):
         _gather(f, place, base, "%lanes", "0")
     f.do("ret void")
     return f
 
 
-def _open_stream(f: Function, place: Place, is_input: str, base: str, step: str) -> None:
+def _open_stream(f: Function, target: Target, place: Place, is_input: str, base: str, step: str) -> None:
     """A result is streamed if the call streams and its points are whole, contiguous and aligned."""
-    aligned = f.let("aligned", f"and i64 {f.let('address', f'ptrtoint ptr {base} to i64')}, 7")
-    point = f.let("point", f"mul i64 {place.field('size')}, 8")
+    aligned = f.let("aligned", f"and i64 {f.let('address', f'ptrtoint ptr {base} to i64')}, {target.bytes - 1}")
+    point = f.let("point", f"mul i64 {place.field('size')}, {target.bytes}")
     conditions = [
         f.let("is_output", f"xor i1 {is_input}, true"),
         f.let("used", f"icmp ne i64 {place.field('kind')}, {UNUSED}"),
@@ -270,7 +276,7 @@ def _gather(f: Function, place: Place, base: str, count: str, step: str) -> None
     )
 
 
-def _before() -> Function:
+def _before(target: Target) -> Function:
     """Before the body: bring a block of an argument, or say where a block of a scalar result goes."""
     f = Function(
         "define internal void @hy.before(ptr %description, ptr %scratch, i64 %number, i64 %start, i64 %count, "
@@ -281,7 +287,7 @@ def _before() -> Function:
     address = f.at(place.get("ptr", BASE, "base"), f.let("offset", f"mul i64 %start, {step}"))
     is_input = f.let("is_input", f"icmp slt i64 %number, {header(f, 'inputs')}")
     is_scalar = place.is_kind(SCALAR)
-    dense = f.let("dense", f"icmp eq i64 {step}, 8")
+    dense = f.let("dense", f"icmp eq i64 {step}, {target.bytes}")
     varies = f.let("varies", f"icmp ne i64 {step}, 0")
     by_row = f.let("by_row", f"or i1 %by_row, {place.is_set(STREAMED)}")
     through_row = f.let("through_row", f"select i1 {is_input}, i1 %partial, i1 {by_row}")
@@ -298,7 +304,7 @@ def _before() -> Function:
     return f
 
 
-def _after() -> Function:
+def _after(target: Target) -> Function:
     """After the body: take a block of a result to memory."""
     f = Function(
         "define internal void @hy.after(ptr %description, ptr %scratch, i64 %number, i64 %start, i64 %count, "
@@ -310,7 +316,7 @@ def _after() -> Function:
         f.do("ret void")
     step = place.get("i64", STEP, "step")
     to = f.at(place.get("ptr", BASE, "base"), f.let("offset", f"mul i64 %start, {step}"))
-    in_row = f.let("in_row", f"or i1 {f.let('strided', f'icmp ne i64 {step}, 8')}, %by_row")
+    in_row = f.let("in_row", f"or i1 {f.let('strided', f'icmp ne i64 {step}, {target.bytes}')}, %by_row")
     with f.when(f.let("scalar", f"and i1 {in_row}, {place.is_kind(SCALAR)}")):
         f.do(f"call void @hy.scatter_row(ptr {to}, i64 {step}, ptr {place.row()}, i64 %count)")
     with f.when(place.is_kind(ARRAY)):
@@ -340,26 +346,26 @@ def _point(target: Target) -> Function:
         with f.when(f.let("read", f"and i1 {is_input}, {used}")):
             base, row = f.load("base", "ptr", f.at("%args", number, "ptr")), place.row()
             with f.loop("e", 0, place.field("size")) as e:
-                x = moves.splat(f, target, f.load("x", "double", f.at(base, e, "double")))
-                f.store(target.vector, x, f.at(row, f.let("place", f"mul i64 {e}, {block}"), "double"))
-    _constants(f, lambda row, value: f.store("double", value, row))
+                x = moves.splat(f, target, f.load("x", target.scalar, f.at(base, e, target.scalar)))
+                f.store(target.vector, x, f.at(row, f.let("place", f"mul i64 {e}, {block}"), target.scalar))
+    _constants(f, target, lambda row, value: f.store(target.scalar, value, row))
     f.do(f"call void %body(ptr %scratch, ptr {table}, i64 0, i64 {target.width})")
     with f.loop("number", inputs, operands) as number:
         place = Place(f, number)
         base, row = f.load("base", "ptr", f.at("%args", number, "ptr")), place.row()
         with f.loop("e", 0, place.field("size")) as e:
-            x = f.load("x", "double", f.at(row, f.let("place", f"mul i64 {e}, {block}"), "double"))
-            f.store("double", x, f.at(base, e, "double"))
+            x = f.load("x", target.scalar, f.at(row, f.let("place", f"mul i64 {e}, {block}"), target.scalar))
+            f.store(target.scalar, x, f.at(base, e, target.scalar))
     f.do("ret void")
     return f
 
 
-def _constants(f: Function, put: Callable[[str, str], None]) -> None:
+def _constants(f: Function, target: Target, put: Callable[[str, str], None]) -> None:
     """Have `put(row, value)` write what is done with each row of an array result that holds a constant."""
     constants = f.at("%description", header(f, "first"), "i64")
     with f.loop("constant", 0, header(f, "constants"), 2) as constant:
         row = f.at("%scratch", f.load("row", "i64", f.at(constants, constant, "i64")), "i64")
-        put(row, f.load("value", "double", f.at(f.at(constants, constant, "i64"), 1, "i64")))
+        put(row, f.load("value", target.scalar, f.at(f.at(constants, constant, "i64"), 1, "i64")))
 
 
 def _run(target: Target) -> Function:
@@ -374,19 +380,21 @@ def _run(target: Target) -> Function:
         f.do("ret void")
     inputs, operands, block = header(f, "inputs"), header(f, "operands"), header(f, "block")
     written = f.let("numbers", f"mul i64 %n, {header(f, 'outputs')}")
-    written = f.let("bytes", f"mul i64 {written}, 8")
+    written = f.let("bytes", f"mul i64 {written}, {target.bytes}")
     stream = f.let("stream", f"icmp ugt i64 {written}, {header(f, 'cache')}")
     lanes = f.let("lanes", f"and i64 {f.let('up', f'add i64 %n, {width - 1}')}, {-width}")
     lanes = f.let("lanes", f"call i64 @llvm.smin.i64(i64 {lanes}, i64 {block})")
     with f.loop("number", 0, operands) as number:
         arguments = f"i64 {number}, ptr %args, ptr %steps, i64 %n, i64 {lanes}, i1 {stream}"
         f.do(f"call void @hy.open(ptr %description, ptr %scratch, {arguments})")
-    _constants(f, lambda row, value: f.do(f"call void @hy.fill(ptr {row}, double {value}, i64 {lanes})"))
+    _constants(
+        f, target, lambda row, value: f.do(f"call void @hy.fill(ptr {row}, {target.scalar} {value}, i64 {lanes})")
+    )
     table = header_place(f, "table")
     always = f.let("always", f"icmp ne i64 {header(f, 'by_row')}, 0")
     # Cache lines that one vector of points fills, rounded up, and one more to be sure to keep pace.
-    doubles = f.let("doubles", f"mul i64 {header(f, 'outputs')}, {width}")
-    lines = f.let("lines", f"add i64 {f.let('whole', f'lshr i64 {doubles}, 3')}, 2")
+    numbers = f.let("numbers", f"mul i64 {header(f, 'outputs')}, {width}")
+    lines = f.let("lines", f"add i64 {f.let('whole', f'udiv i64 {numbers}, {target.line}')}, 2")
     with f.loop("start", 0, "%n", "%count") as start:
         left = f.let("left", f"sub i64 %n, {start}")
         most = f.let("most", f"call i64 @llvm.smin.i64(i64 {left}, i64 {block})")

@@ -30,6 +30,16 @@ acos acosh asin asinh atan atan2 atanh cbrt ceil copysign cos cosh erf erfc exp 
 fmax fmin fmod frexp hypot ilogb j0 j1 jn ldexp lgamma llrint llround log log10 log1p log2 logb lrint lround modf nan
 nearbyint nextafter nexttoward pow remainder remquo rint round roundeven scalbln scalbn signgam sin sincos sinh sqrt
 tan tanh tgamma trunc y0 y1 yn gamma drem significand finite isinf isnan
+clearerr fclose feof ferror fflush fgetc fgetpos fgets fopen fprintf fputc fputs fread freopen fscanf fseek fsetpos
+ftell fwrite getc getchar gets perror printf putc putchar puts remove rename rewind scanf setbuf setvbuf snprintf
+sprintf sscanf tmpfile tmpnam ungetc vfprintf vfscanf vprintf vscanf vsnprintf vsprintf vsscanf
+abs atexit atof atoi atol atoll bsearch div getenv labs ldiv llabs lldiv mblen mbstowcs mbtowc qsort rand srand strtod
+strtof strtol strtold strtoll strtoul strtoull system wcstombs wctomb quick_exit at_quick_exit aligned_alloc
+memchr strcat strchr strcmp strcoll strcpy strcspn strerror strlen strncat strncmp strncpy strpbrk strrchr strspn strstr
+strtok strxfrm strdup index rindex bcmp bcopy bzero
+asctime clock ctime difftime gmtime localtime mktime strftime time raise signal longjmp setjmp assert
+isalnum isalpha isblank iscntrl isdigit isgraph islower isprint ispunct isspace isupper isxdigit tolower toupper
+read write open close exp10 pow10 pipe fork wait kill sleep link unlink
 """
 RESERVED = frozenset(_TAKEN.split())
 
@@ -130,6 +140,6 @@ def ending(target: Target) -> str:
 def _vector_functions(body: Body) -> str:
     """What the parts written so far call: inlined, unless there are many calls."""
     target, inline = body.layout.target, sum(body.called.values()) <= INLINED_CALLS
-    text = vector_math.define(body.called, width=target.width, fma=target.fma, inline=inline)
+    text = vector_math.define(body.called, width=target.width, fma=target.fma, dtype=target.element, inline=inline)
     # Their attributes say nothing of the vector width, which a function that is not inlined needs to know.
     return re.sub(r"^(define internal .*) \{$", r"\1 #0 {", text, flags=re.MULTILINE)

@@ -10,11 +10,11 @@ from codegen.target import Target
 
 # Words of state per operand during a call; driver.py says which.
 PLACE = 8
-# Doubles of a cache line.
-LINE = 8
 # Bytes of scratch the blocks of a call aim for: with the lines being read and written it must fit a 32 KiB L1 cache.
 SCRATCH = 24 << 10
 MAX_BLOCK = 256
+# Words of a cache line, which holds any vector.
+LINE_WORDS = 8
 # Scratch beyond this comes from malloc: threads may have small stacks.
 MAX_STACK = 64 << 10
 
@@ -85,10 +85,15 @@ class Layout:
     def block(self) -> int:
         """Points per block: a power of two, at least one vector."""
         points = self.target.width
-        bytes_per_point = 8 * (self.rows + sum(operand.size for operand in self.outputs))
+        bytes_per_point = self.target.bytes * (self.rows + sum(operand.size for operand in self.outputs))
         while points < MAX_BLOCK and 2 * points * bytes_per_point <= SCRATCH:
             points *= 2
         return points
+
+    @property
+    def row_words(self) -> int:
+        """Words of a row."""
+        return self.block * self.target.bytes // 8
 
     @cached_property
     def _areas(self) -> tuple[list[int], list[int], int]:
@@ -98,12 +103,12 @@ class Layout:
         whole points, a partial cache line before it, and a vector of room: a point of fewer than W elements is
         transposed past its end.
         """
-        end = (self.rows + self.target.width) * self.block
+        end = (self.rows + self.target.width) * self.row_words
         staging, offsets = [], []
         for operand in self.operands:
             staging.append(end)
             if operand.number >= len(self.inputs):
-                end += operand.size * self.block + LINE + self.target.width
+                end += operand.size * self.row_words + 2 * LINE_WORDS
         for operand in self.operands:
             offsets.append(end)
             end += operand.size if operand.in_rows else 0

@@ -10,34 +10,38 @@ from codegen.text import Function
 
 
 def copy(target: Target) -> Function:
-    """`count` doubles from one place to another."""
+    """`count` numbers from one place to another."""
     f = Function("define internal void @hy.copy(ptr noalias %to, ptr noalias %from, i64 %count) #0")
     whole = f.let("whole", f"and i64 %count, {-target.width}")
     with f.loop("i", 0, whole, target.width) as i:
-        f.store(target.vector, f.load("v", target.vector, f.at("%from", i, "double")), f.at("%to", i, "double"))
-    copy_scalars(f, "%to", "%from", whole, "%count")
+        f.store(
+            target.vector, f.load("v", target.vector, f.at("%from", i, target.scalar)), f.at("%to", i, target.scalar)
+        )
+    copy_scalars(f, target, "%to", "%from", whole, "%count")
     f.do("ret void")
     return f
 
 
-def copy_scalars(f: Function, to: str, source: str, start: str, stop: str) -> None:
+def copy_scalars(f: Function, target: Target, to: str, source: str, start: str, stop: str) -> None:
     with f.loop("one", start, stop) as one:
-        f.store("double", f.load("x", "double", f.at(source, one, "double")), f.at(to, one, "double"))
+        f.store(
+            target.scalar, f.load("x", target.scalar, f.at(source, one, target.scalar)), f.at(to, one, target.scalar)
+        )
 
 
 def gather_row(target: Target) -> Function:
-    """`count` doubles, `step` bytes apart, into a row; the last is repeated up to a whole vector."""
+    """`count` numbers, `step` bytes apart, into a row; the last is repeated up to a whole vector."""
     f = Function("define internal void @hy.gather_row(ptr noalias %row, ptr noalias %from, i64 %step, i64 %count) #0")
-    contiguous = f.let("contiguous", "icmp eq i64 %step, 8")
+    contiguous = f.let("contiguous", f"icmp eq i64 %step, {target.bytes}")
     with f.when(contiguous):
         f.do("call void @hy.copy(ptr %row, ptr %from, i64 %count)")
     strided = f.let("strided", f"select i1 {contiguous}, i64 0, i64 %count")
     with f.loop("p", 0, strided) as p:
-        x = f.load("x", "double", f.at("%from", f.let("offset", f"mul i64 {p}, %step")))
-        f.store("double", x, f.at("%row", p, "double"))
-    last = f.load("last", "double", f.at("%row", f.let("final", "sub i64 %count, 1"), "double"))
+        x = f.load("x", target.scalar, f.at("%from", f.let("offset", f"mul i64 {p}, %step")))
+        f.store(target.scalar, x, f.at("%row", p, target.scalar))
+    last = f.load("last", target.scalar, f.at("%row", f.let("final", "sub i64 %count, 1"), target.scalar))
     with f.loop("pad", "%count", rounded_up(f, target)) as p:
-        f.store("double", last, f.at("%row", p, "double"))
+        f.store(target.scalar, last, f.at("%row", p, target.scalar))
     f.do("ret void")
     return f
 
@@ -48,37 +52,37 @@ def rounded_up(f: Function, target: Target) -> str:
 
 
 def scatter_row(target: Target) -> Function:
-    """`count` doubles of a row to places `step` bytes apart."""
+    """`count` numbers of a row to places `step` bytes apart."""
     f = Function("define internal void @hy.scatter_row(ptr noalias %to, i64 %step, ptr noalias %row, i64 %count) #0")
-    with f.early_return(f.let("contiguous", "icmp eq i64 %step, 8")):
+    with f.early_return(f.let("contiguous", f"icmp eq i64 %step, {target.bytes}")):
         f.do("call void @hy.copy(ptr %to, ptr %row, i64 %count)")
         f.do("ret void")
     with f.loop("p", 0, "%count") as p:
-        x = f.load("x", "double", f.at("%row", p, "double"))
-        f.store("double", x, f.at("%to", f.let("offset", f"mul i64 {p}, %step")))
+        x = f.load("x", target.scalar, f.at("%row", p, target.scalar))
+        f.store(target.scalar, x, f.at("%to", f.let("offset", f"mul i64 {p}, %step")))
     f.do("ret void")
     return f
 
 
 def fill(target: Target) -> Function:
-    f = Function("define internal void @hy.fill(ptr noalias %row, double %x, i64 %count) #0")
+    f = Function(f"define internal void @hy.fill(ptr noalias %row, {target.scalar} %x, i64 %count) #0")
     value = splat(f, target, "%x")
     with f.loop("p", 0, "%count", target.width) as p:
-        f.store(target.vector, value, f.at("%row", p, "double"))
+        f.store(target.vector, value, f.at("%row", p, target.scalar))
     f.do("ret void")
     return f
 
 
 def splat(f: Function, target: Target, value: str) -> str:
-    """A vector whose lanes all hold the double `value`."""
+    """A vector whose lanes all hold the number `value`."""
     width, vector = target.width, target.vector
     if width == 1:
         return value
-    one = f.let("one", f"insertelement {vector} poison, double {value}, i64 0")
+    one = f.let("one", f"insertelement {vector} poison, {target.scalar} {value}, i64 0")
     return f.let("all", f"shufflevector {vector} {one}, {vector} poison, <{width} x i32> zeroinitializer")
 
 
-def offsets() -> Function:
+def offsets(target: Target) -> Function:
     """Byte offsets of an array's elements in C order, from its core strides; 1 if they are contiguous, else 0.
 
     The offsets of contiguous elements are not written: nothing reads them.
@@ -90,7 +94,7 @@ def offsets() -> Function:
     # Kept in memory: what little time this takes is not worth the phis.
     for variable in ("%rest", "%sum", "%expected", "%misses"):
         f.do(f"{variable} = alloca i64, align 8")
-    f.store("i64", "8", "%expected")
+    f.store("i64", str(target.bytes), "%expected")
     f.store("i64", "0", "%misses")
     axes = f.let("axes", "add i64 %rank, 1")
     with f.loop("k", 1, axes) as k:
@@ -153,13 +157,13 @@ def tiles_in(target: Target) -> Function:
         "i64 %count, i64 %block) #0"
     )
     with _tiles(f, target) as (p, e):
-        point = f.at(f.at("%from", f.let("offset", f"mul i64 {p}, %step")), e, "double")
+        point = f.at(f.at("%from", f.let("offset", f"mul i64 {p}, %step")), e, target.scalar)
         values = []
         for lane in range(target.width):
             values.append(f.load("x", target.vector, f.at(point, f.let("lane", f"mul i64 %step, {lane}"))))
         row = _row_address(f, target, e, p)
         for lane, value in enumerate(transpose(f, target, values)):
-            f.store(target.vector, value, f.at(row, f.let("lane", f"mul i64 %block, {lane}"), "double"))
+            f.store(target.vector, value, f.at(row, f.let("lane", f"mul i64 %block, {lane}"), target.scalar))
     f.do("ret void")
     return f
 
@@ -168,7 +172,7 @@ def tiles_out(target: Target) -> Function:
     """Rows into whole vectors of points whose elements are contiguous.
 
     With fewer than W elements a point is written a vector wide, its excess overwritten by the next point, so the
-    caller leaves W doubles of room after the last.
+    caller leaves W numbers of room after the last.
     """
     f = Function(
         "define internal void @hy.tiles_out(ptr noalias %to, i64 %step, ptr noalias %rows, i64 %size, "
@@ -178,8 +182,10 @@ def tiles_out(target: Target) -> Function:
         row = _row_address(f, target, e, p)
         values = []
         for lane in range(target.width):
-            values.append(f.load("x", target.vector, f.at(row, f.let("lane", f"mul i64 %block, {lane}"), "double")))
-        point = f.at(f.at("%to", f.let("offset", f"mul i64 {p}, %step")), e, "double")
+            values.append(
+                f.load("x", target.vector, f.at(row, f.let("lane", f"mul i64 %block, {lane}"), target.scalar))
+            )
+        point = f.at(f.at("%to", f.let("offset", f"mul i64 {p}, %step")), e, target.scalar)
         for lane, value in enumerate(transpose(f, target, values)):
             f.store(target.vector, value, f.at(point, f.let("lane", f"mul i64 %step, {lane}")))
     f.do("ret void")
@@ -198,13 +204,13 @@ def _tiles(f: Function, target: Target) -> Iterator[tuple[str, str]]:
 
 
 def _row_address(f: Function, target: Target, element: str, point: str) -> str:
-    row = f.at("%rows", f.let("row", f"mul i64 {element}, %block"), "double")
-    return f.at(row, point, "double")
+    row = f.at("%rows", f.let("row", f"mul i64 {element}, %block"), target.scalar)
+    return f.at(row, point, target.scalar)
 
 
-def _element_offset(f: Function, element: str) -> str:
+def _element_offset(f: Function, target: Target, element: str) -> str:
     with_strides = f.load("offset", "i64", f.at("%offsets", element, "i64"))
-    without = f.let("next_to", f"mul i64 {element}, 8")
+    without = f.let("next_to", f"mul i64 {element}, {target.bytes}")
     return f.let("offset", f"select i1 %contiguous, i64 {without}, i64 {with_strides}")
 
 
@@ -222,7 +228,7 @@ def gather(target: Target) -> Function:
         f.do("call void @hy.tiles_in(ptr %rows, ptr %from, i64 %step, i64 %size, i64 %count, i64 %block)")
         f.do("ret void")
     with f.loop("e", 0, "%size") as e:
-        start = f.at("%from", _element_offset(f, e))
+        start = f.at("%from", _element_offset(f, target, e))
         row = _row_address(f, target, e, "0")
         f.do(f"call void @hy.gather_row(ptr {row}, ptr {start}, i64 %step, i64 %count)")
     f.do("ret void")
@@ -236,7 +242,7 @@ def scatter(target: Target) -> Function:
         "i64 %block, i1 %contiguous, ptr %staging) #0"
     )
     width = target.width
-    bytes_per_point = f.let("bytes", "mul i64 %size, 8")
+    bytes_per_point = f.let("bytes", f"mul i64 %size, {target.bytes}")
     packed = f.let("packed", f"and i1 %contiguous, {f.let('dense', f'icmp eq i64 %step, {bytes_per_point}')}")
     enough = f.let(
         "enough", f"icmp sge i64 {f.let('least', 'call i64 @llvm.smin.i64(i64 %size, i64 %count)')}, {width}"
@@ -254,7 +260,7 @@ def scatter(target: Target) -> Function:
         f.do(f"call void @hy.copy(ptr %to, ptr %staging, i64 {total})")
         f.do("ret void")
     with f.loop("e", 0, "%size") as e:
-        start = f.at("%to", _element_offset(f, e))
+        start = f.at("%to", _element_offset(f, target, e))
         row = _row_address(f, target, e, "0")
         f.do(f"call void @hy.scatter_row(ptr {start}, i64 %step, ptr {row}, i64 %count)")
     f.do("ret void")

@@ -54,7 +54,7 @@ class Place:
 
 # State of an operand: its address and byte step over points; the address of its element offsets, and whether elements
 # are contiguous (1 or 0); whether it is streamed, and then where the next line goes, where it comes from, and how many
-# doubles are left there.
+# numbers are left there.
 BASE, STEP, OFFSETS, CONTIGUOUS, STREAMED, NEXT, SOURCE, LEFT = range(PLACE)
 
 

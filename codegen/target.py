@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -15,13 +15,17 @@ DEFAULT_CACHE = 16 << 20
 # Vector width of float64, by the first feature present; the widest registers come first.
 _WIDTHS = (("avx512f", 8), ("avx", 4), ("sse2", 2), ("neon", 2), ("simd128", 2))
 
+# Number types to compute in, and their bytes.
+BYTES = {"float64": 8, "float32": 4}
+
 
 @dataclass(frozen=True)
 class Target:
     """A machine to generate code for.
 
     triple, cpu, features: LLVM's names ("x86_64-unknown-linux-gnu", "znver3", "+avx2,+fma").
-    width: float64 lanes of one vector. fma: the machine has a fused multiply-add instruction.
+    width: lanes of one vector, each a number of the type `element`, "float64" or "float32".
+    fma: the machine has a fused multiply-add instruction.
     cache: bytes of last-level cache; a call with more output than this uses streaming stores.
     """
 
@@ -31,10 +35,14 @@ class Target:
     width: int = 1
     fma: bool = False
     cache: int = DEFAULT_CACHE
+    element: str = "float64"
 
     def __post_init__(self) -> None:
-        if self.width not in (1, 2, 4, 8):
-            raise ValueError(f"target width must be 1, 2, 4 or 8 float64 lanes, got {self.width}")
+        if self.element not in BYTES:
+            raise ValueError(f"target element must be one of {', '.join(BYTES)}, got {self.element!r}")
+        if self.width * self.bytes not in (8, 16, 32, 64):
+            widths = "1, 2, 4 or 8" if self.element == "float64" else "2, 4, 8 or 16"
+            raise ValueError(f"target width must be {widths} {self.element} lanes, got {self.width}")
         if not re.fullmatch(r"[\w.-]+", self.triple):
             raise ValueError(f"target triple {self.triple!r} is not of the form arch-vendor-system")
 
@@ -58,15 +66,36 @@ class Target:
 
     @property
     def vector(self) -> str:
-        """LLVM's type of one vector of float64; a single lane is a plain double."""
-        return f"<{self.width} x double>" if self.width > 1 else "double"
+        """LLVM's type of one vector; a single lane is a plain number."""
+        return f"<{self.width} x {self.scalar}>" if self.width > 1 else self.scalar
+
+    @property
+    def scalar(self) -> str:
+        """LLVM's type of one lane."""
+        return "float" if self.element == "float32" else "double"
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of one lane."""
+        return BYTES[self.element]
+
+    @property
+    def line(self) -> int:
+        """Numbers in a cache line."""
+        return 64 // self.bytes
+
+    def with_element(self, element: str) -> Target:
+        """The same machine computing in "float64" or "float32", with vectors of as many bits."""
+        if element not in BYTES:
+            raise ValueError(f"element must be one of {', '.join(BYTES)}, got {element!r}")
+        return replace(self, element=element, width=self.width * self.bytes // BYTES[element])
 
     @property
     def attributes(self) -> str:
         """LLVM function attributes that make the code generator use the whole vector width."""
         if not self.is_x86:
             return ""
-        bits = 64 * self.width if self.width > 1 else 128
+        bits = max(128, 8 * self.bytes * self.width)
         return f'"prefer-vector-width"="{bits}" "min-legal-vector-width"="{bits}"'
 
     def machine(self, *, opt: int = 2) -> llvm.TargetMachine:

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-def real(number: float) -> str:
-    """A float64 constant in LLVM's exact hexadecimal form, NaN payloads included."""
-    return "0x" + struct.pack(">d", number).hex().upper()
+def real(number: float, kind: str = "double") -> str:
+    """A constant of LLVM's type `kind` in its exact hexadecimal form; a float is written as the double it equals."""
+    return "0x" + struct.pack(">d", rounded(number, kind)).hex().upper()
+
+
+def rounded(number: float, kind: str) -> float:
+    """A number as LLVM's type `kind` holds it."""
+    return ctypes.c_float(number).value if kind == "float" else number
+
+
+def alignment(kind: str) -> int:
+    """What memory that holds values of LLVM's type `kind` is aligned to at least, in bytes."""
+    return 4 if "float" in kind or kind == "i32" else 8
 
 
 class Function:
@@ -66,11 +77,11 @@ class Function:
             return pointer
         return self.let("at", f"getelementptr {unit}, ptr {pointer}, i64 {offset}")
 
-    def load(self, name: str, kind: str, pointer: str, align: int = 8) -> str:
-        return self.let(name, f"load {kind}, ptr {pointer}, align {align}")
+    def load(self, name: str, kind: str, pointer: str, align: int = 0) -> str:
+        return self.let(name, f"load {kind}, ptr {pointer}, align {align or alignment(kind)}")
 
-    def store(self, kind: str, value: str, pointer: str, align: int = 8, suffix: str = "") -> None:
-        self.do(f"store {kind} {value}, ptr {pointer}, align {align}{suffix}")
+    def store(self, kind: str, value: str, pointer: str, align: int = 0, suffix: str = "") -> None:
+        self.do(f"store {kind} {value}, ptr {pointer}, align {align or alignment(kind)}{suffix}")
 
     @contextmanager
     def loop(self, name: str, start: str | int, stop: str | int, step: str | int = 1) -> Iterator[str]:

@@ -37,7 +37,7 @@ def run(
     """`ufunc(*arrays, out=out)` as a tuple of arrays, a large batch split over `threads`.
 
     Each thread takes a run of the longest batch axis; the numbers are those of one thread, bit for bit. `ufunc` is one
-    of `make_ufunc` (float64 in and out, fixed core dimensions). A `threads` of None means `default_threads()`. Operands
+    of `make_ufunc` (fixed core dimensions). A `threads` of None means `default_threads()`. Operands
     that overlap in memory are left to one thread, since NumPy copies them as a whole.
     """
     if threads is not None and threads < 1:
@@ -106,10 +106,11 @@ def _split(
     threads: int,
 ) -> tuple[np.ndarray, ...]:
     results = []
-    for given, core in zip(outputs, cores[ufunc.nin :], strict=True):
+    types = ufunc.resolve_dtypes(tuple(array.dtype for array in inputs) + (None,) * ufunc.nout)[ufunc.nin :]
+    for given, core, dtype in zip(outputs, cores[ufunc.nin :], types, strict=True):
         if given is not None and given.shape != batch + core:
             raise ValueError(f"{ufunc.__name__}: an out array has shape {given.shape}, expected {batch + core}")
-        results.append(np.empty(batch + core) if given is None else given)
+        results.append(np.empty(batch + core, dtype) if given is None else given)
     axis = max(range(len(batch)), key=lambda k: batch[k])
     # Runs start at multiples of 64 points, so that no two threads write the same cache line of an aligned array.
     step = -(-batch[axis] // threads)

@@ -57,13 +57,15 @@ class Build:
 # system of the target decides.
 FORMATS: dict[str, Callable[[Build], bytes]] = {
     "o": Build.object_code,
-    "h": lambda build: header(build.program).encode(),
+    "h": lambda build: header(build.program, build.target.element).encode(),
     "ll": lambda build: build.ir().encode(),
     "bc": Build.bitcode,
     "s": Build.assembly,
     "a": lambda build: archive(build.object_code(), build.program.name, build.target),
-    "c": lambda build: c_source(build.program).encode(),
-    "wasm": lambda build: link_wasm(replace(build, target=NAMED["wasm32"]).object_code(), build.program.name),
+    "c": lambda build: c_source(build.program, build.target.element).encode(),
+    "wasm": lambda build: link_wasm(
+        replace(build, target=NAMED["wasm32"].with_element(build.target.element)).object_code(), build.program.name
+    ),
     "so": lambda build: link_shared(build.object_code(), build.program.name, build.target),
 }
 
@@ -79,7 +81,8 @@ def export(
 
     formats: "o" relocatable object, "so" shared library (.dylib, .dll by target), "a" static archive, "h" C header,
     "c" C99 source, "ll" LLVM IR before optimisation, "bc" bitcode and "s" assembly after it, "wasm" WebAssembly module.
-    target: as for `compile`; "c", "h" and "wasm" do not depend on it. name: a C identifier, by default the program's.
+    target: as for `compile`; of "c", "h" and "wasm" only its element type matters. name: a C identifier, by
+    default that of the program.
 
     Files appear whole, by rename. Raises ValueError for a name that C cannot use or a format not known, and
     LinkerNotFound if "so" or "wasm" is asked for and nothing here can link it; the other files are written first.

@@ -105,24 +105,25 @@ if set(EXPRESSIONS) != set(INSTRUCTIONS):
     raise ValueError(f"C source lacks or has too many instructions: {set(EXPRESSIONS) ^ set(INSTRUCTIONS)}")
 
 
-def c_source(program: Program) -> str:
+def c_source(program: Program, element: str = "float64") -> str:
     """The text of `NAME.c`: the declarations of the header, then the three functions, point by point.
 
     Products and sums are left to the compiler as they are; gcc and clang with -std=c99 round each, so the last bits may
-    differ from a kernel that fuses them.
+    differ from a kernel that fuses them. With `element` float32 numbers are read and written as float, but computed in
+    double.
     """
     program = prune(program)
-    point, batch = prototypes(program)
+    point, batch = prototypes(program, element)
     used = program.counts()
     if "polygamma" in used:
         used["digamma"] += 1
     pieces = [
-        header(program).rstrip(),
+        header(program, element).rstrip(),
         "#include <math.h>",
         *[text for name, text in HELPERS.items() if name in used],
         f"{point}\n{{\n{_body(program)}}}",
         f"{batch}\n{{\n{_batch(program)}}}",
-        _loop(program),
+        _loop(program, element),
     ]
     return "\n\n".join(pieces) + "\n"
 
@@ -177,15 +178,15 @@ def _batch(program: Program) -> str:
     )
 
 
-def _loop(program: Program) -> str:
+def _loop(program: Program, element_type: str) -> str:
     """The strided loop: elements are gathered into and scattered from small arrays on the stack."""
-    arrays = parameters(program)
+    arrays = parameters(program, element_type)
     lines = [
         f"void {program.name}_loop(char **args, const int64_t *dimensions, const int64_t *steps, void *data)\n{{\n",
         "    int64_t codegen_i;\n",
     ]
     for parameter in arrays:
-        lines.append(f"    double {parameter.name}[{max(1, parameter.array.size)}];\n")
+        lines.append(f"    {parameter.type} {parameter.name}[{max(1, parameter.array.size)}];\n")
     lines += ["    (void)data;\n", "    for (codegen_i = 0; codegen_i < dimensions[0]; codegen_i++) {\n"]
     call = f"        {program.name}({', '.join(parameter.name for parameter in arrays)});\n"
     stride = len(arrays)
@@ -200,8 +201,8 @@ def _loop(program: Program) -> str:
                     offset.append(f"{digit} * steps[{stride + axis}]")
             place = f"(args[{index}] + {' + '.join(offset)})"
             if parameter.is_result:
-                scattered.append(f"        *(double *){place} = {parameter.name}[{element}];\n")
+                scattered.append(f"        *({parameter.type} *){place} = {parameter.name}[{element}];\n")
             else:
-                gathered.append(f"        {parameter.name}[{element}] = *(const double *){place};\n")
+                gathered.append(f"        {parameter.name}[{element}] = *(const {parameter.type} *){place};\n")
         stride += len(shape)
     return "".join([*lines, *gathered, call, *scattered, "    }\n}"])

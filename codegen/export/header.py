@@ -10,6 +10,7 @@ from codegen.program import Array, Program
 
 # Raised when what the functions expect from their callers changes.
 ABI_VERSION = 1
+C_TYPES = {"float64": "double", "float32": "float"}
 
 
 @dataclass(frozen=True)
@@ -19,18 +20,23 @@ class Parameter:
     name: str
     array: Array
     is_result: bool
+    element: str = "float64"
 
     @property
     def declaration(self) -> str:
-        kind = "double" if self.is_result else "const double"
+        kind = self.type if self.is_result else f"const {self.type}"
         return f"{kind} *CODEGEN_RESTRICT {self.name}"
+
+    @property
+    def type(self) -> str:
+        return C_TYPES[self.element]
 
     @property
     def shape(self) -> str:
         return "".join(f"[{n}]" for n in self.array.shape) or "scalar"
 
 
-def parameters(program: Program) -> list[Parameter]:
+def parameters(program: Program, element: str = "float64") -> list[Parameter]:
     """C parameters in order, arguments first, with names that C accepts and that differ from each other."""
     taken = {program.name, "n", "restrict", "inline", "NAN", "INFINITY", "NULL", "EOF", "errno"} | RESERVED
     result = []
@@ -45,7 +51,7 @@ def parameters(program: Program) -> list[Parameter]:
                 count += 1
                 name = f"{base}_{count}"
             taken.add(name)
-            result.append(Parameter(name, array, is_result))
+            result.append(Parameter(name, array, is_result, element))
     return result
 
 
@@ -62,21 +68,22 @@ RESTRICT = """\
 """
 
 
-def prototypes(program: Program) -> tuple[str, str]:
+def prototypes(program: Program, element: str = "float64") -> tuple[str, str]:
     """The one-point function and the batch function, without the semicolon."""
-    declarations = [parameter.declaration for parameter in parameters(program)]
+    declarations = [parameter.declaration for parameter in parameters(program, element)]
     point = ",\n    ".join(declarations) or "void"
     batch = ",\n    ".join(["int64_t n", *declarations])
     return f"void {program.name}(\n    {point})", f"void {program.name}_batch(\n    {batch})"
 
 
-def header(program: Program) -> str:
-    """The text of `NAME.h`, for C99 and C++."""
+def header(program: Program, element: str = "float64") -> str:
+    """The text of `NAME.h`, for C99 and C++; `element` is the type of all numbers."""
     name, guard = program.name, f"CODEGEN_{program.name.upper()}_H"
-    point, batch = prototypes(program)
+    point, batch = prototypes(program, element)
+    number = C_TYPES[element]
     upper = name.upper()
     lines = [
-        f"/* {name}: generated code. All numbers are float64 (double).",
+        f"/* {name}: generated code. All numbers are {element} ({number}).",
         " *",
         " * Parameters, in order, with their elements per point (C order, last index fastest):",
     ]
@@ -88,14 +95,14 @@ def header(program: Program) -> str:
     lines += [
         " *",
         f" * {name} computes one point. {name}_batch computes n points: every array has n as its first index, so",
-        " * point i of an array with s elements per point starts s*i doubles after its beginning. n <= 0 does nothing.",
+        f" * point i of an array with s elements a point starts s*i {number}s after its start. n <= 0 does nothing.",
         f" * {name}_loop is the same over arbitrary strides, all in bytes, as an inner loop of a NumPy gufunc:",
         " * args holds the addresses, dimensions[0] the number of points, steps the distance between points of each",
         " * array, followed by the distances along the axes of each array in turn; data is not used.",
         " *",
-        " * Results must overlap neither arguments nor each other. Pointers need the alignment of double, no more. The",
-        " * functions are reentrant, keep no state, and leave the floating-point environment as they found it. A point",
-        " * outside the domain gives NaN at that point.",
+        f" * Results must overlap neither arguments nor each other. Pointers need the alignment of {number}, no more.",
+        " * The functions are reentrant, keep no state, and leave the floating-point environment as they found it. A",
+        " * point outside the domain gives NaN at that point.",
         " */",
         f"#ifndef {guard}",
         f"#define {guard}",

@@ -77,10 +77,10 @@ MEANING: dict[str, Callable] = {
 assert set(MEANING) == set(INSTRUCTIONS), set(MEANING) ^ set(INSTRUCTIONS)
 
 
-def reference(program: Program, *arrays: np.ndarray) -> list[np.ndarray]:
-    """What a program means, by NumPy: one array `batch + shape` per argument, one per result."""
+def reference(program: Program, *arrays: np.ndarray, dtype: type = float) -> list[np.ndarray]:
+    """What a program means, by NumPy computing in `dtype`: arrays `batch + shape` per argument, and per result."""
     flat = [
-        np.asarray(array, float).reshape(*np.shape(array)[: np.ndim(array) - len(argument.shape)], -1)
+        np.asarray(array, dtype).reshape(*np.shape(array)[: np.ndim(array) - len(argument.shape)], -1)
         for array, argument in zip(arrays, program.arguments, strict=True)
     ]
     batch = np.broadcast_shapes(*(array.shape[:-1] for array in flat))
@@ -88,7 +88,7 @@ def reference(program: Program, *arrays: np.ndarray) -> list[np.ndarray]:
     with np.errstate(all="ignore"):
         for name, *operands in program.body:
             if name == "const":
-                values.append(np.float64(operands[0]))
+                values.append(np.dtype(dtype).type(operands[0]))
             elif name == "load":
                 values.append(flat[operands[0]][..., operands[1]])
             else:
@@ -96,7 +96,7 @@ def reference(program: Program, *arrays: np.ndarray) -> list[np.ndarray]:
     results = []
     for array, elements in zip(program.results, program.outputs, strict=True):
         stacked = np.stack([np.broadcast_to(values[value], batch) for value in elements], axis=-1)
-        results.append(np.array(stacked, float).reshape(batch + array.shape))
+        results.append(np.array(stacked, dtype).reshape(batch + array.shape))
     return results
 
 

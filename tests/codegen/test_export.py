@@ -111,6 +111,41 @@ def test_a_c_program_gets_the_bits_of_the_kernel(language, linkage, exported, tm
     assert same_bits(printed[:, 7:], expected)
 
 
+CALLER_FLOAT = """\
+#include "f.h"
+#include <stdio.h>
+int main(void)
+{
+    static float x[3] = {0.25f, 2, 7}, y[3] = {1, 2, 3}, q[9] = {1, 2, 3, 4, 5, 6, 7, 8, 9}, value[3], J[18];
+    int i;
+    f_batch(3, x, y, q, value, J);
+    for (i = 0; i < 3; i++)
+        printf("%a ", value[i]);
+    for (i = 0; i < 18; i++)
+        printf("%a ", J[i]);
+    return 0;
+}
+"""
+
+
+@pytest.mark.parametrize("fmt", ["o", "so", "c"])
+def test_float32_in_c(fmt, tmp_path, program):
+    target = host().with_element("float32")
+    export(program, tmp_path, "f", [fmt, "h"], target)
+    source, executable = tmp_path / "caller.c", tmp_path / "caller"
+    source.write_text(CALLER_FLOAT)
+    command = [tool("gcc", "clang"), "-std=c99", *WARNINGS, "-I", tmp_path, source, tmp_path / f"f.{fmt}"]
+    run(*command, f"-Wl,-rpath,{tmp_path}", "-lm", "-o", executable)
+    printed = np.array([float.fromhex(word) for word in run(executable).split()], np.float32)
+    arguments = [np.float32([0.25, 2, 7]), np.float32([1, 2, 3]), np.arange(1, 10, dtype=np.float32).reshape(3, 3)]
+    value, jacobian = make_ufunc(compile(program, target))(*arguments)
+    expected = np.concatenate([value, jacobian.ravel()])
+    if fmt == "c":
+        np.testing.assert_allclose(printed, expected, rtol=1e-4, equal_nan=True)
+    else:
+        np.testing.assert_array_equal(printed, expected)
+
+
 def test_c_source_agrees_with_the_kernel(exported, tmp_path, sample, program):
     compiler = tool("gcc", "clang")
     source, executable = tmp_path / "caller.c", tmp_path / "caller"
@@ -222,7 +257,7 @@ def test_a_failing_linker_is_quoted(tmp_path, program, monkeypatch):
     assert list((tmp_path / "out").iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["", "2f", "a b", "double", "exp", "größe", "f; int main", "mem-cpy"])
+@pytest.mark.parametrize("name", ["", "2f", "a b", "double", "exp", "printf", "größe", "f; int main", "mem-cpy"])
 def test_names_that_c_cannot_use(name, tmp_path, program):
     with pytest.raises(ValueError, match="C identifier"):
         export(program, tmp_path, name)
