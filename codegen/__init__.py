@@ -10,6 +10,7 @@ The stages, in order:
     layout.py, moves.py, driver.py
                     the loop over points: blocks, rows, transposes, streaming stores
     emit.py         all of it as one LLVM module for one target (target.py)
+    rare.py         what seldom runs as modules that programs share
     jit.py, cache.py
                     LLVM module → native code in this process; objects kept on disk
     binding.py, threads.py, call.py

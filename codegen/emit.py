@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from codegen import vector_math
 from codegen.body import Body, Cut, cut, part_head
@@ -10,6 +13,7 @@ from codegen.contract import contract, prune
 from codegen.driver import PER_BLOCK, POINT, RUN, driver, entries
 from codegen.layout import Layout
 from codegen.program import Program
+from codegen.rare import separate
 from codegen.schedule import schedule
 from codegen.target import Target
 
@@ -88,30 +92,40 @@ def emit_driver(target: Target) -> tuple[str, str]:
     return modules[0], modules[1]
 
 
-def emit_program(program: Program, target: Target) -> list[str]:
-    """The part of `emit` that belongs to the program, as modules that need `emit_driver`'s; several if it is long."""
+@dataclass(frozen=True)
+class Modules:
+    """The modules of a program, which need `emit_driver`'s, and those it shares with other programs of its target."""
+
+    own: list[str]
+    shared: list[str]
+
+
+def emit_program(program: Program, target: Target) -> Modules:
+    """The part of `emit` that belongs to the program: several modules if it is long."""
     layout, pieces = lay_out(program, target)
     body = Body(layout, pieces)
     count = len(pieces.parts)
+    needs = f"declare {RUN}\ndeclare {POINT}\n"
     if count <= PARTS_PER_MODULE:
-        return [
-            "\n".join(
-                [
-                    *_program_text(body, symbol(program.name), "dso_local"),
-                    f"declare {RUN}\ndeclare {POINT}\n",
-                    ending(target),
-                ]
-            )
-        ]
+        *texts, functions = _program_text(body, symbol(program.name), "dso_local")
+        functions, rare = separate(functions)
+        return Modules(["\n".join([*texts, functions, needs, ending(target)])], _shared(rare, target))
     declarations = [f"declare {part_head(index, '')}\n" for index in range(count)]
     start = [_triple(target), *entries(layout, symbol(program.name), count, "dso_local"), *declarations]
-    modules = ["\n".join([*start, f"declare {RUN}\ndeclare {POINT}\n", ending(target)])]
+    own = ["\n".join([*start, needs, ending(target)])]
+    shared: dict[str, None] = {}
     for first in range(0, count, PARTS_PER_MODULE):
         body.called.clear()
         numbers = range(first, min(count, first + PARTS_PER_MODULE))
         parts = [str(body.part(index, "dso_local")) for index in numbers]
-        modules.append("\n".join([_triple(target), *parts, _vector_functions(body), ending(target)]))
-    return modules
+        functions, rare = separate(_vector_functions(body))
+        own.append("\n".join([_triple(target), *parts, functions, ending(target)]))
+        shared |= dict.fromkeys(_shared(rare, target))
+    return Modules(own, list(shared))
+
+
+def _shared(texts: Iterable[str], target: Target) -> list[str]:
+    return ["\n".join([_triple(target), text, ending(target)]) for text in texts]
 
 
 def _program_text(body: Body, name: str, linkage: str) -> list[str]:
@@ -139,7 +153,12 @@ def ending(target: Target) -> str:
 
 def _vector_functions(body: Body) -> str:
     """What the parts written so far call: inlined, unless there are many calls."""
-    target, inline = body.layout.target, sum(body.called.values()) <= INLINED_CALLS
-    text = vector_math.define(body.called, width=target.width, fma=target.fma, dtype=target.element, inline=inline)
+    return vector_functions(frozenset(body.called), body.layout.target, sum(body.called.values()) <= INLINED_CALLS)
+
+
+@functools.lru_cache(maxsize=64)
+def vector_functions(names: frozenset[str], target: Target, inline: bool) -> str:
+    """IR text of vector functions; writing it takes longer than the rest of a small program."""
+    text = vector_math.define(names, width=target.width, fma=target.fma, dtype=target.element, inline=inline)
     # Their attributes say nothing of the vector width, which a function that is not inlined needs to know.
     return re.sub(r"^(define internal .*) \{$", r"\1 #0 {", text, flags=re.MULTILINE)

@@ -28,7 +28,7 @@ class Compiled:
     """A program as native code. Addresses stay valid as long as this object lives.
 
     seconds: time by phase ("emit", "look up", "optimise", "generate", "driver", "link"). objects: the program's
-    relocatable object files, several for a long one; they need that of the driver.
+    relocatable object files, several for a long one; they need those of the driver and of rare paths.
     """
 
     program: Program
@@ -61,10 +61,13 @@ class Compiled:
         self._engine.finalize_object()
 
     def assembly(self) -> str:
-        """The optimised native code of the program as assembly text, made anew at each call."""
+        """The optimised native code of the program as assembly text, made anew at each call.
+
+        Without what all programs share: the driver, and the rare paths of vector functions.
+        """
         machine = self.target.machine()
         modules = emit_program(self.program, self.target)
-        return "".join(str(machine.emit_assembly(optimise(module, machine))) for module in modules)
+        return "".join(str(machine.emit_assembly(optimise(module, machine))) for module in modules.own)
 
 
 def compile(program: Program, target: Target | str | None = None, *, quick: bool | None = None) -> Compiled:
@@ -80,9 +83,9 @@ def compile(program: Program, target: Target | str | None = None, *, quick: bool
     seconds: dict[str, float] = {}
     with _timed(seconds, "emit"):
         modules = emit_program(program, target)
-    objects = tuple(generate(module, target, seconds, quick=quick) for module in modules)
+    objects = tuple(generate(module, target, seconds, quick=quick) for module in modules.own)
     with _timed(seconds, "driver"):
-        driver = driver_objects(target)
+        driver = (*driver_objects(target), *(shared_object(module, target) for module in modules.shared))
     with _timed(seconds, "link"):
         engine = link([*driver, *objects], target)
     return Compiled(program, target, objects, seconds, engine)
@@ -93,6 +96,12 @@ def driver_objects(target: Target) -> tuple[bytes, bytes]:
     """The object files of the driver, generated once per process and target."""
     per_block, per_call = emit_driver(target)
     return generate(per_block, target, {}), generate(per_call, target, {}, quick=True)
+
+
+@functools.cache
+def shared_object(ir: str, target: Target) -> bytes:
+    """The object file of a rare path, generated once per process and target."""
+    return generate(ir, target, {})
 
 
 def generate(ir: str, target: Target, seconds: dict[str, float], *, quick: bool = False) -> bytes:
