@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from hybrid.composite import expand
 from hybrid.deferred import Deferred
 from hybrid.definition import Formula, PythonSource
 from hybrid.graph import float_value
@@ -43,7 +44,8 @@ def replay(formula: Formula, values: Sequence[Any]) -> Any:
     for argument, value in zip(formula.arguments, values, strict=True):
         for index, node in zip(np.ndindex(*argument.shape), argument.nodes, strict=True):
             known[node] = value[index] if argument.shape else value
-    for node in graph.reach_below(formula.nodes, known):
+    roots = expand(graph, formula.nodes)
+    for node in graph.reach_below(roots, known):
         op = graph.ops[node]
         if op is CONSTANT:
             known[node] = float_value(graph.leaves[node])
@@ -55,7 +57,7 @@ def replay(formula: Formula, values: Sequence[Any]) -> Any:
             known[node] = reduce(lambda x, y, name=op.name: apply(carrier, name, x, y), args)  # type: ignore[misc]  # a bound default
         else:
             known[node] = apply(carrier, op.name, *args)
-    results = [known[node] for node in formula.nodes]
+    results = [known[node] for node in roots]
     if not formula.shape:
         return results[0]
     whole = [result if composable(result) else carrier_like(apply, carrier, result) for result in results]

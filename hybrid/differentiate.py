@@ -215,7 +215,8 @@ def reverse(
         if active(root):
             flows.setdefault(root, []).append(((), seed))
     result: dict[int, int] = {}
-    for node in reversed(order):
+    for place in reversed(range(len(order))):
+        node = order[place]
         incoming = flows.pop(node, None)
         if incoming is None:
             continue
@@ -224,6 +225,17 @@ def reverse(
             result[node] = settle(graph, path, flow)
         args = graph.args[node]
         if not any(map(active, args)):
+            continue
+        if graph.ops[node].composite is not None:
+            group = {node: (path, flow)}
+            for sibling in siblings(graph, order, place):
+                if sibling in flows:
+                    group[sibling] = merge(graph, flows.pop(sibling))
+                    if sibling in wanted:
+                        result[sibling] = settle(graph, *group[sibling])
+            for arg, outer, pull in pulled(graph, group):
+                if active(arg):
+                    flows.setdefault(arg, []).append((outer, pull))
             continue
         for arg, partial, guard in zip(args, partials(node), partials.guards(node), strict=True):
             if not active(arg) or (inner := under(graph, path, guard)) is None:
@@ -246,6 +258,9 @@ def forward(
         args = graph.args[node]
         if node in tangents or graph.ops[node].result != REAL or tangents.keys().isdisjoint(args):
             continue
+        if graph.ops[node].composite is not None:
+            tangents |= pushed(graph, node, tangents)
+            continue
         flows: list[tuple[Path, Flow]] = []
         for arg, partial, guard in zip(args, partials(node), partials.guards(node), strict=True):
             if arg not in tangents:
@@ -257,6 +272,61 @@ def forward(
         if flows:
             tangents[node] = merge(graph, flows)
     return {node: settle(graph, path, flow) for node, (path, flow) in tangents.items()}
+
+
+# --- composite operations: all results at once ------------------------------------------------------------------------
+def siblings(graph: Graph, order: Sequence[int], place: int) -> Iterable[int]:
+    """The results of the same composite operation right before one of them: nothing between needs any of them."""
+    node = order[place]
+    family = graph.ops[node].composite
+    assert family is not None  # the caller has looked
+    while place:
+        place -= 1
+        other = graph.ops[order[place]].composite
+        if other is None or other[0] is not family[0] or graph.args[order[place]] != graph.args[node]:
+            return
+        yield order[place]
+
+
+def shared_path(graph: Graph, flows: Sequence[tuple[Path, Flow]]) -> tuple[Path, list[int]]:
+    """The path that all flows have, and their nodes; with several paths each condition is applied."""
+    if len({path for path, _ in flows}) == 1:
+        return flows[0][0], [node_of(graph, flow) for _, flow in flows]
+    return (), [settle(graph, path, flow) for path, flow in flows]
+
+
+def family_place(graph: Graph, member: int) -> int:
+    """Which of the results of its composite operation a node is."""
+    family = graph.ops[member].composite
+    assert family is not None  # callers have looked
+    return family[1]
+
+
+def pulled(graph: Graph, group: Mapping[int, tuple[Path, Flow]]) -> Iterable[tuple[int, Path, Flow]]:
+    """What the arguments of a composite operation receive from the adjoints of some of its results."""
+    node = next(iter(group))
+    family, args = graph.ops[node].composite, graph.args[node]
+    assert family is not None  # the caller has looked
+    path, nodes = shared_path(graph, list(group.values()))
+    weights: list[int | None] = [None] * family[0].results
+    for member, weight in zip(group, nodes, strict=True):
+        weights[family_place(graph, member)] = weight
+    contributions = family[0].pull(graph, args, family[0].nodes(graph, args), weights)
+    return [(arg, path, flow) for arg, flow in zip(args, contributions, strict=True) if flow is not None]
+
+
+def pushed(graph: Graph, node: int, tangents: Mapping[int, tuple[Path, Flow]]) -> dict[int, tuple[Path, Flow]]:
+    """The tangents of all results of a composite operation from those of its arguments."""
+    family, args = graph.ops[node].composite, graph.args[node]
+    assert family is not None  # the caller has looked
+    present = [place for place, arg in enumerate(args) if arg in tangents]
+    path, nodes = shared_path(graph, [tangents[args[place]] for place in present])
+    given: list[int | None] = [None] * len(args)
+    for place, tangent in zip(present, nodes, strict=True):
+        given[place] = tangent
+    outs = family[0].nodes(graph, args)
+    found = family[0].push(graph, args, outs, given)
+    return {out: (path, flow) for out, flow in zip(outs, found, strict=True) if flow is not None}
 
 
 def users_of(graph: Graph, nodes: Iterable[int]) -> dict[int, list[int]]:

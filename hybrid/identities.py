@@ -70,7 +70,12 @@ def smooth_nodes(graph: Graph, order: Sequence[int]) -> list[int]:
     smooth = []
     for node in order:
         op = graph.ops[node]
-        if op in BROKEN or graph.kind(node) != REAL or not broken.isdisjoint(graph.args[node]):
+        if (
+            op in BROKEN
+            or op.composite is not None
+            or graph.kind(node) != REAL
+            or not broken.isdisjoint(graph.args[node])
+        ):
             broken.add(node)
         else:
             smooth.append(node)

@@ -17,6 +17,7 @@ import codegen
 from codegen.program import MAX_OPERANDS
 from hybrid.arguments import as_array, bind_arguments
 from hybrid.compose import composable
+from hybrid.composite import expand
 from hybrid.deferred import Deferred
 from hybrid.definition import Argument, Formula
 from hybrid.errors import ArgumentError, InputTypeError, ShapeError
@@ -212,6 +213,8 @@ def compile(*functions: Formula, name: str | None = None, verify: bool = True, r
 
     graph, arguments, roots, keep = merge(functions)
     lap("merge")
+    expanded = expand(graph, [*roots, *keep])
+    roots, keep = expanded[: len(roots)], expanded[len(roots) :]
     before = operations(graph, roots)
     roots = simplify(graph, roots, RULE_SETS[rules], keep)
     lap("simplify")

@@ -63,7 +63,8 @@ class Operation:
     for an operation of any number of arguments, one function that returns them all. `guards` holds, per argument, the
     condition under which the argument decides the result (None: always): where it is false neither value nor derivative
     of that argument matters, however singular. `instruction` is the code generator's name for it; None means that
-    lowering has a rule of its own.
+    lowering has a rule of its own. `composite` is set for one of several results that are found together: what they
+    belong to and their place in it (see `hybrid.composite`).
     """
 
     name: str
@@ -77,6 +78,7 @@ class Operation:
     operands: tuple[str, ...] = ()
     result: str = REAL
     variadic: bool = False
+    composite: tuple[Any, int] | None = None
 
     def __post_init__(self) -> None:
         if not self.operands and not self.variadic:
@@ -84,7 +86,7 @@ class Operation:
         if self.variadic:
             return
         partials = self.partials
-        if self.result == REAL and (callable(partials) or len(partials) != self.arity):
+        if self.result == REAL and self.composite is None and (callable(partials) or len(partials) != self.arity):
             raise ValueError(f"operation {self.name!r} needs {self.arity} partials, one per argument")
         if self.guards is not None and len(self.guards) != self.arity:
             raise ValueError(f"operation {self.name!r} has {len(self.guards)} guards for {self.arity} arguments")

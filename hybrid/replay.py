@@ -19,6 +19,7 @@ from sympy.codegen import cfunctions
 from sympy.functions.elementary.piecewise import ExprCondPair
 from sympy.matrices.expressions.matexpr import MatrixElement
 
+from hybrid.composite import expand
 from hybrid.definition import PythonSource, SymPySource
 from hybrid.errors import UnsupportedError
 
@@ -226,6 +227,7 @@ class SymPyWalk:
 def replay_graph(graph: Any, roots: Sequence[int], values: Mapping[int, Any], algebra: Algebra) -> list[Any]:
     """The nodes of a function's graph from the values of its variable nodes: a last resort that checks less."""
     known: dict[int, Any] = dict(values)
+    roots = expand(graph, roots)
     for node in graph.reach(roots):
         if node in known:
             continue

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid.composite import expand
 from hybrid.graph import Graph, float_value
 from hybrid.operations import CONSTANT, MASK, VARIABLE, NamedConstant
 
@@ -45,6 +46,7 @@ def rounding_spread(
     is not.
     """
     points = inexact_input.shape[0]
+    roots = expand(graph, roots)
     nodes = graph.reach(roots)
     runs = DRAWS if (len(nodes) + len(roots)) * points < MANY else FEW_DRAWS
     factors = rng.uniform(-ULP, ULP, (POOL, runs + 1, points))

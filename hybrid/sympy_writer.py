@@ -16,6 +16,7 @@ import sympy as sp
 from sympy.functions.elementary.piecewise import ExprCondPair
 
 from hybrid import operations as ops
+from hybrid.composite import expand
 from hybrid.graph import Graph, Number, Variable
 from hybrid.operations import CONSTANT, OPERATIONS, VARIABLE, NamedConstant, Operation
 
@@ -233,6 +234,7 @@ def to_sympy(graph: Graph, roots: Sequence[int], symbols: Mapping[int, Any] | No
     `symbols` gives the expression to write for variable nodes (for instance the user's own symbols). Others become real
     symbols: `x` for a scalar, `q_3` for element 3 of an array. Shared subexpressions are shared objects.
     """
+    roots = expand(graph, roots)
     nodes = graph.reach(roots)
     variables = [node for node in nodes if graph.ops[node] is VARIABLE]
     names = dict(zip(variables, symbols_for([graph.leaves[node] for node in variables]), strict=True))

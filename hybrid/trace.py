@@ -53,6 +53,8 @@ def define(function: Callable[..., Any], shapes: Mapping[str, Any], name: str | 
         # NumPy hides the reason when it cannot store a traced value in an array of floats
         error = raised.__cause__ if isinstance(raised.__cause__, HybridError) else raised
         listed = ", ".join(f"{argument.name}: {argument.shape}" for argument in arguments)
+        if isinstance(error, TypeError) and "dtype('O')" in str(error):
+            error.add_note("NumPy made an array of objects here: build it with np.stack([...]), not np.array([...])")
         error.add_note(f"while tracing {title} with symbolic arguments of the shapes {listed}")
         raise error from error.__cause__
     nodes = tuple(output.nodes.reshape(-1).tolist())

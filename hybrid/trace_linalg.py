@@ -1,8 +1,8 @@
 """`np.linalg` of small matrices of fixed size, for symbolic arrays.
 
-Up to 3×3, determinants and inverses are written out with cofactors: right for every regular matrix, and cheapest.
-Larger systems go through Gaussian elimination with partial pivoting, where a row exchange is a selection per element,
-so that the factorisation is as stable as LAPACK's and its derivatives follow the pivots that were chosen.
+Solutions and inverses are systems of linear equations (`hybrid.systems`), which differentiate by their factors.
+Determinants up to 3×3 are written out with cofactors, larger ones are products of the pivots of the same elimination;
+their derivatives follow the pivots that were chosen, and are right at matrices of rank n − 1 too.
 """
 
 from __future__ import annotations
@@ -10,19 +10,27 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from hybrid import operations as ops
 from hybrid.errors import ShapeError, UnsupportedError
-from hybrid.graph import Graph
+from hybrid.graph import Graph, Term
 from hybrid.operations import REAL
 from hybrid.symbolic_array import as_kind, full, lift, select
+from hybrid.systems import COFACTORS, factorise, linear_system, small_determinant
 from hybrid.trace_functions import implements, largest, smallest, sum_of
 from hybrid.trace_products import matmul
 
 Array = Any  # a SymbolicArray: NumPy's stubs type what its functions return as plain arrays
-COFACTORS = 3  # the largest size for which cofactors are written out
+
+
+class SlogdetResult(NamedTuple):
+    """As NumPy's result of that name."""
+
+    sign: Array
+    logabsdet: Array
 
 
 def square(graph: Graph, matrix: Any, name: str) -> Array:
@@ -46,79 +54,37 @@ def stacked(rule: Callable[..., Array], *arrays: tuple[Array, int]) -> Array:
     return joined.reshape(batch + results[0].shape)
 
 
-def minor(matrix: Array, row: int, column: int) -> Array:
-    nodes = np.delete(np.delete(matrix.nodes, row, 0), column, 1)
-    return small_determinant(matrix.like(nodes))
-
-
-def small_determinant(matrix: Array) -> Array:
-    """By expansion along the first row."""
-    if not len(matrix):
-        return lift(matrix.graph, 1)
-    if len(matrix) == 1:
-        return matrix[0, 0]
-    if len(matrix) == 2:
-        return matrix[0, 0] * matrix[1, 1] - matrix[0, 1] * matrix[1, 0]
-    terms = [(1 if j % 2 == 0 else -1, matrix[0, j] * minor(matrix, 0, j)) for j in range(len(matrix))]
-    plus = [term for sign, term in terms if sign > 0]
-    less = [term for sign, term in terms if sign < 0]
-    return functools.reduce(lambda x, y: x + y, plus) - functools.reduce(lambda x, y: x + y, less)
-
-
-def small_inverse(matrix: Array) -> Array:
-    """Transposed cofactors over the determinant."""
-    n = len(matrix)
-    if n == 1:
-        return 1 / matrix
-    cofactors = [
-        [minor(matrix, i, j) if (i + j) % 2 == 0 else -minor(matrix, i, j) for j in range(n)] for i in range(n)
-    ]
-    determinant = sum_of(matrix.graph, matrix[0] * lift(matrix.graph, cofactors[0]))
-    adjugate: Array = lift(matrix.graph, cofactors).T
-    return adjugate / determinant
-
-
-def eliminate(matrix: Array, right: Array) -> tuple[Array, Array, Array]:
-    """Upper triangle, transformed right-hand sides and the sign of the row exchanges."""
-    upper, right = matrix.copy(), right.copy()
-    sign = lift(matrix.graph, 1)
-    n = len(upper)
-    for k in range(n):
-        for i in range(k + 1, n):
-            exchange = np.abs(upper[i, k]) > np.abs(upper[k, k])
-            for rows in (upper, right):
-                first, second = rows[k].copy(), rows[i].copy()
-                rows[k], rows[i] = select(exchange, second, first), select(exchange, first, second)
-            sign = select(exchange, -sign, sign)
-        for i in range(k + 1, n):
-            factor = upper[i, k] / upper[k, k]
-            upper[i, k + 1 :] = upper[i, k + 1 :] - factor * upper[k, k + 1 :]
-            right[i] = right[i] - factor * right[k]
-    return upper, right, sign
-
-
-def back_substitute(upper: Array, right: Array) -> Array:
-    solution = right.copy()
-    for k in reversed(range(len(upper))):
-        value = right[k]
-        for j in range(k + 1, len(upper)):
-            value = value - upper[k, j] * solution[j]
-        solution[k] = value / upper[k, k]
-    return solution
+def entries(matrix: Array) -> list[list[int]]:
+    rows: list[list[int]] = matrix.nodes.tolist()
+    return rows
 
 
 def determinant(matrix: Array) -> Array:
     if len(matrix) <= COFACTORS:
-        return small_determinant(matrix)
-    upper, _, sign = eliminate(matrix, full(matrix.graph, (len(matrix), 0), 0))
-    return functools.reduce(lambda x, y: x * y, upper.diagonal(), sign)
+        return matrix.like(small_determinant(matrix.graph, entries(matrix)))
+    return matrix.like(factorise(matrix.graph, entries(matrix)).determinant())
 
 
 def solve_system(matrix: Array, right: Array) -> Array:
-    if len(matrix) <= COFACTORS:
-        return matmul(small_inverse(matrix), right)
-    upper, transformed, _ = eliminate(matrix, right)
-    return back_substitute(upper, transformed)
+    """One composite operation per right-hand side; they share the matrix and so its factors."""
+    system = linear_system(len(matrix))
+    given = tuple(matrix.nodes.reshape(-1).tolist())
+    columns = right.nodes.reshape(len(matrix), -1).T.tolist()
+    found = [system.nodes(matrix.graph, (*given, *column)) for column in columns]
+    return matrix.like(np.array(found, dtype=np.int64).reshape(-1, len(matrix)).T.reshape(right.shape))
+
+
+def sign_and_logarithm(matrix: Array) -> Array:
+    """The sign of the determinant and the logarithm of its size, from the pivots, whose product may overflow."""
+    graph = matrix.graph
+    factors = factorise(graph, entries(matrix))
+    pivots = [Term(graph, factors.upper[k][k]) for k in range(len(matrix))]
+    size = functools.reduce(lambda x, y: x + y, [ops.log(ops.abs_(pivot)) for pivot in pivots])
+    sign = functools.reduce(lambda x, y: x * y, [ops.sign(pivot) for pivot in pivots])
+    for step in factors.steps:
+        for _, mask in step.exchanges:
+            sign = -sign if mask is None else ops.where(Term(graph, mask), -sign, sign)
+    return matrix.like([sign.node, size.node])
 
 
 def cholesky_factor(matrix: Array) -> Array:
@@ -142,9 +108,13 @@ def det(graph: Graph, matrix: Any) -> Array:
 @implements(np.linalg.inv)
 def inv(graph: Graph, matrix: Any) -> Array:
     matrix = square(graph, matrix, "inv")
-    if matrix.shape[-1] <= COFACTORS:
-        return stacked(small_inverse, (matrix, 2))
     return stacked(solve_system, (matrix, 2), (lift(graph, np.eye(matrix.shape[-1], dtype=int)), 2))
+
+
+@implements(np.linalg.slogdet)
+def slogdet(graph: Graph, matrix: Any) -> tuple[Array, Array]:
+    pair = stacked(sign_and_logarithm, (square(graph, matrix, "slogdet"), 2))
+    return SlogdetResult(pair[..., 0], pair[..., 1])
 
 
 @implements(np.linalg.solve)
