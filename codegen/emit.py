@@ -159,6 +159,8 @@ def _vector_functions(body: Body) -> str:
 @functools.lru_cache(maxsize=64)
 def vector_functions(names: frozenset[str], target: Target, inline: bool) -> str:
     """IR text of vector functions; writing it takes longer than the rest of a small program."""
-    text = vector_math.define(names, width=target.width, fma=target.fma, dtype=target.element, inline=inline)
+    text = vector_math.define(
+        names, width=target.width, fma=target.fma, dtype=target.element, avx512=target.avx512, inline=inline
+    )
     # Their attributes say nothing of the vector width, which a function that is not inlined needs to know.
     return re.sub(r"^(define internal .*) \{$", r"\1 #0 {", text, flags=re.MULTILINE)

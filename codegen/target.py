@@ -60,6 +60,11 @@ class Target:
         return self.arch in ("aarch64", "arm64")
 
     @property
+    def avx512(self) -> bool:
+        """Whether vectors are those of x86's AVX-512."""
+        return self.is_x86 and self.bytes * self.width == 64
+
+    @property
     def word(self) -> str:
         """LLVM's type of a size in memory: C's size_t."""
         return "i32" if self.arch in ("wasm32", "i386", "i686") else "i64"

@@ -22,13 +22,16 @@ ATTRIBUTES = "alwaysinline nounwind"
 FORMATS = {"float64": FLOAT64, "float32": FLOAT32}
 
 
-def define(names: Iterable[str], *, width: int, fma: bool, dtype: str = "float64", inline: bool = True) -> str:
+def define(
+    names: Iterable[str], *, width: int, fma: bool, dtype: str = "float64", avx512: bool = False, inline: bool = True
+) -> str:
     """LLVM IR text defining `@hy.<name>` for each name, and what they need, each symbol once.
 
     The functions take and give `<width x double>`, or `<width x float>` for dtype "float32" (the scalar type for width
     1); sincos gives the struct of both. polygamma needs its order in the name: "polygamma.3" defines
     `@hy.polygamma.3(x)`, up to MAX_ORDER. They are `internal`, touch no memory but constant tables, and no lane's bits
     depend on the other lanes, the width or the rest of the program. `fma`: the target has fused multiply-add.
+    `avx512`: it has x86's AVX-512F, whose instructions vectors of 512 bits then use; the bits are the same.
     `inline=False` leaves out `alwaysinline`.
 
     Nothing is declared: no library is called, and LLVM's parser knows the intrinsics.
@@ -37,7 +40,7 @@ def define(names: Iterable[str], *, width: int, fma: bool, dtype: str = "float64
         raise ValueError(f"define: width must be at least 1, got {width}")
     if dtype not in FORMATS:
         raise ValueError(f"define: dtype {dtype!r} is not one of {', '.join(FORMATS)}")
-    module = Module(width, fma, FORMATS[dtype])
+    module = Module(width, fma, FORMATS[dtype], avx512=avx512)
     attributes = ATTRIBUTES if inline else "nounwind"
     for name in sorted(set(names)):
         symbol = f"@hy.{name}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from codegen.vector_math.double_double import Pair, fast_two_sum, quotient_terms, two_prod
-from codegen.vector_math.exponential import LOG2_E, power_of_two, reduce, round_to_integer, scale_by_power
+from codegen.vector_math.exponential import LOG2_E, reduce, round_to_integer, scale_by_normal, scale_by_power
 from codegen.vector_math.ir import FLOAT32, FLOAT64, Format, Vector, at_most, copysign, fma, select
 from codegen.vector_math.numbers_of import numbers
 from codegen.vector_math.polynomial import careful, estrin
@@ -50,7 +50,7 @@ def erf(x: Vector) -> Vector:
     r = fma(n, -c.LN2[1], fma(n, -c.LN2[0], -z)) - square.lo
     growth = fma(r * r, estrin(r, c.EXP), r)
     t = 1.0 / (y + cuts.erf_pole)
-    tail = t * power_of_two(shifted) * careful(t - cuts.erf_centre, c.ERF_LARGE)
+    tail = scale_by_normal(t, n, shifted) * careful(t - cuts.erf_centre, c.ERF_LARGE)
     large = 1.0 - fma(tail, growth, tail)
     return copysign(select(y < cuts.erf, small, large), x)
 
@@ -79,7 +79,7 @@ def erfc(x: Vector) -> Vector:
     both = curved + fma(r.hi + curved, change, change)
     low = fma(factor.lo, r.hi + both, factor.lo)
     rest_of_it = fma(factor.hi, r.hi, fma(factor.hi, both, low))
-    large = scale_by_power(factor.hi + rest_of_it, shifted)
+    large = scale_by_power(factor.hi + rest_of_it, n, shifted)
     ratio = careful((square.hi - cuts.erfc_middle) + square.lo, c.ERFC_SMALL, steps=2)
     one = fast_two_sum(1.0, -x)
     small = one.hi + fma(-x, ratio, one.lo)

@@ -31,11 +31,20 @@ def power_of_two(shifted: Vector) -> Vector:
     return (shifted.bits << shifted.body.module.format.fraction_bits).real
 
 
-def scale_by_power(x: Vector, shifted: Vector) -> Vector:
+def scale_by_normal(x: Vector, n: Vector, shifted: Vector) -> Vector:
+    """x · 2^n rounded once, for n of `round_to_integer(…, bias)` and normal 2^n."""
+    if x.body.module.native512:
+        return x.body.avx512("scalef", x, n)
+    return x * power_of_two(shifted)
+
+
+def scale_by_power(x: Vector, n: Vector, shifted: Vector) -> Vector:
     """x · 2^n rounded once, for n of `round_to_integer(…, 2·bias)` between about −2·bias and bias + 1.
 
     2^n itself may overflow or be subnormal: so two factors, of which the first keeps x · 2^⌊n/2⌋ normal.
     """
+    if x.body.module.native512:
+        return x.body.avx512("scalef", x, n)
     bits = x.body.module.format.fraction_bits
     whole = shifted.bits << bits
     first = (shifted.bits << (bits - 1)) & -(1 << bits)
@@ -61,7 +70,7 @@ def exp(x: Vector) -> Vector:
     format = x.body.module.format
     x = at_least(at_most(x, format.overflow), format.underflow)
     n, shifted = round_to_integer(x * LOG2_E, 2 * format.bias)
-    return scale_by_power(exp_reduced(reduce(x, n)), shifted)
+    return scale_by_power(exp_reduced(reduce(x, n)), n, shifted)
 
 
 def exp2(x: Vector) -> Vector:
@@ -72,18 +81,18 @@ def exp2(x: Vector) -> Vector:
     n, shifted = round_to_integer(x, 2 * format.bias)
     r = x - n
     product = two_prod(r, x.body.real(c.LN2_FULL[0]))
-    return scale_by_power(exp_reduced(Pair(product.hi, fma(r, c.LN2_FULL[1], product.lo))), shifted)
+    return scale_by_power(exp_reduced(Pair(product.hi, fma(r, c.LN2_FULL[1], product.lo))), n, shifted)
 
 
-def exp_unscaled(x: Pair, offset: int) -> tuple[Vector, Vector]:
-    """e^(x.hi + x.lo) / 2^n to little above half an ulp, |x.lo| <= 1/4, and n + offset in a float's low bits."""
+def exp_unscaled(x: Pair, offset: int) -> tuple[Vector, Vector, Vector]:
+    """e^(x.hi + x.lo) / 2^n to little above half an ulp, |x.lo| <= 1/4, n, and n + offset in a float's low bits."""
     c = numbers(x.hi)
     n, shifted = round_to_integer(x.hi * LOG2_E, offset)
     reduced = reduce(x.hi, n)
     r = fast_two_sum(reduced.hi, reduced.lo + x.lo)
     one = fast_two_sum(1.0, r.hi)
     curved = fma(r.hi * r.hi, estrin(r.hi, c.EXP), r.lo)
-    return one.hi + (one.lo + curved), shifted
+    return one.hi + (one.lo + curved), n, shifted
 
 
 def exp_of_pair(x: Pair) -> Vector:
@@ -116,7 +125,8 @@ def expm1(x: Vector) -> Vector:
     less = fast_two_sum(1.0, -inverse)
     whole = two_sum(less.hi, r.hi)
     # · 2 · 2^(n-1): 2^1024 would overflow, and doubling first keeps subnormals
-    value = (whole.hi + (whole.lo + less.lo + tail)) * 2.0 * power_of_two(shifted)
+    value = (whole.hi + (whole.lo + less.lo + tail)) * 2.0
+    value = scale_by_normal(value, n - 1.0, shifted)
     return copysign(value, x)
 
 
@@ -198,9 +208,9 @@ def logistic(x: Vector) -> Vector:
     r = reduce(y, n)
     one = fast_two_sum(1.0, r.hi)
     power = fast_two_sum(one.hi, one.lo + fma(r.hi * r.hi, estrin(r.hi, c.EXP), r.lo))
-    e = Pair(scale_by_power(power.hi, shifted), scale_by_power(power.lo, shifted))
+    e = Pair(scale_by_power(power.hi, n, shifted), scale_by_power(power.lo, n, shifted))
     below = fast_two_sum(1.0, e.hi)
     left = x < 0.0
     above = Pair(select(left, power.hi, 1.0), select(left, power.lo, 0.0))
-    unit = body.real(shifter(x, 2 * bias))
-    return scale_by_power(quotient(above, Pair(below.hi, below.lo + e.lo)), select(left, shifted, unit))
+    value = quotient(above, Pair(below.hi, below.lo + e.lo))
+    return scale_by_power(value, select(left, n, 0.0), select(left, shifted, shifter(x, 2 * bias)))

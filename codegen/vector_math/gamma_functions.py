@@ -99,14 +99,14 @@ def quadratic(x: Vector) -> Pair:
     return product_terms(Pair(x, x.body.real(0.0)), fast_two_sum(7.0, x))
 
 
-def exp_pair(x: Pair) -> tuple[Pair, Vector]:
-    """e^x as a pair times the power of two of the second value (for `scale_by_power`), for |x| < 1000."""
+def exp_pair(x: Pair) -> tuple[Pair, Vector, Vector]:
+    """e^x as a pair times the power of two of the other values (for `scale_by_power`), for |x| < 1000."""
     n, shifted = round_to_integer(x.hi * LOG2_E, 2 * x.hi.body.module.format.bias)
     reduced = reduce(x.hi, n)
     r = fast_two_sum(reduced.hi, reduced.lo + x.lo)
     one = fast_two_sum(1.0, r.hi)
     curved = fma(r.hi * r.hi, estrin(r.hi, c.EXP), r.lo)
-    return fast_two_sum(one.hi, one.lo + curved), shifted
+    return fast_two_sum(one.hi, one.lo + curved), n, shifted
 
 
 def gamma(x: Vector) -> Vector:
@@ -114,8 +114,8 @@ def gamma(x: Vector) -> Vector:
     module = x.body.module
     module.define(GAMMA_SYMBOL, lambda: write_function(module, GAMMA_SYMBOL, 2, gamma_negative, COLD))
     exponent, product = stirling(at_most(x, 175.0))
-    power, shifted = exp_pair(exponent)
-    value = select(abs(x) < SMALL, 1.0 / x, scale_by_power(quotient(power, product), shifted))
+    power, n, shifted = exp_pair(exponent)
+    value = select(abs(x) < SMALL, 1.0 / x, scale_by_power(quotient(power, product), n, shifted))
     (value,) = rare(x < 0.0, GAMMA_SYMBOL, [x], [value])
     return value
 
@@ -125,10 +125,10 @@ def gamma_negative(x: Vector, usual: Vector) -> Vector:
     y = abs(x)
     bounded = at_most(y, 190.0)
     exponent, product = stirling(bounded)
-    power, shifted = exp_pair(Pair(-exponent.hi, -exponent.lo))
+    power, n, shifted = exp_pair(Pair(-exponent.hi, -exponent.lo))
     sine, _, odd, whole = of_pi_times(y)
     above = multiply(multiply(power, product), Pair(*map(x.body.real, c.PI_PAIR)))
-    value = scale_by_power(quotient(above, scale(sine, -bounded)), shifted)
+    value = scale_by_power(quotient(above, scale(sine, -bounded)), n, shifted)
     value = select(whole, nan, negate_where(odd, value))
     return select(x < -SMALL, value, select(x < 0.0, 1.0 / x, usual))
 

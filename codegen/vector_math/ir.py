@@ -61,6 +61,7 @@ FLOAT32 = Format("float", 32, 23, 127)
 class Module:
     """IR text under construction for one lane count: definitions by symbol, each written once.
 
+    avx512: the target has x86's AVX-512F; whole 512-bit vectors use its instructions where they give the same bits.
     Every symbol gets `suffix`, so that float64 functions can stand beside the float32 ones that call them.
     """
 
@@ -68,12 +69,17 @@ class Module:
     fma: bool
     format: Format = FLOAT64
     definitions: dict[str, str] = field(default_factory=dict)
+    avx512: bool = False
     suffix: str = ""
+
+    @property
+    def native512(self) -> bool:
+        return self.avx512 and self.width * self.format.bits == 512
 
     def wide(self) -> Module:
         """Float64 at half the lanes (at as many up to two), writing to the same definitions, with the suffix .f64."""
         width = self.width // 2 if self.width >= 4 else self.width
-        return Module(width, self.fma, FLOAT64, self.definitions, ".f64")
+        return Module(width, self.fma, FLOAT64, self.definitions, self.avx512, ".f64")
 
     def define(self, symbol: str, write: Callable[[], str]) -> None:
         """Add a definition unless the symbol is already there; `write` may add further ones."""
@@ -116,6 +122,16 @@ class Body:
         lanes = "" if module.width == 1 else f"v{module.width}"
         operands = ", ".join(f"{typ} {argument.text}" for argument in arguments)
         return Vector(self, self.append(f"call {typ} @llvm.{name}.{lanes}f{module.format.bits}({operands})"))
+
+    def avx512(self, name: str, *operands: Value | int) -> Vector:
+        """Call `@llvm.x86.avx512.mask.<name>`, all lanes, in the current rounding mode; an `int` is immediate."""
+        module, typ = self.module, self.module.type_of(Vector)
+        suffix = "pd.512" if module.format == FLOAT64 else "ps.512"
+        texts = [f"i32 {o}" if isinstance(o, int) else f"{o.type} {o.text}" for o in operands]
+        # what masked lanes would be, the mask, the rounding mode
+        rest = [] if name == "fixupimm" else [f"{typ} zeroinitializer"]
+        texts += [*rest, f"i{module.width} -1", "i32 4"]
+        return Vector(self, self.append(f"call {typ} @llvm.x86.avx512.mask.{name}.{suffix}({', '.join(texts)})"))
 
     def real(self, number: float) -> Vector:
         if self.module.format == FLOAT32:

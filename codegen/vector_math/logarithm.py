@@ -6,23 +6,29 @@ from math import inf, nan
 from typing import NamedTuple
 
 from codegen.vector_math.double_double import Pair, excess, fast_two_sum, quotient_terms, two_prod, two_sum
-from codegen.vector_math.ir import Integer, Vector, fma, select, sqrt, with_sign
+from codegen.vector_math.exponential import power_of_two, shifter
+from codegen.vector_math.ir import Vector, fma, select, sqrt, with_sign
 from codegen.vector_math.numbers_of import numbers
 from codegen.vector_math.polynomial import estrin
 
 ROOT_HALF = 0.5**0.5
+GETMANT_ONE_TO_TWO = 8  # the fraction in [1, 2), nan for negative numbers
+# what becomes of each class of argument, the lowest four bits first: nan, signalling nan, 0, 1, -inf, inf, negative,
+# positive; 0 keeps the value, 1 gives the argument, 2 it as a quiet nan, 3 nan, 4 -inf, 5 inf
+LOGARITHM_CLASSES = 0x03530421
 
 
 class Parts(NamedTuple):
-    """x = 2^k · m with √½ <= m < √2; `field` is the integer k + bias."""
+    """x = 2^k · m with √½ <= m < √2."""
 
     k: Vector
     m: Vector
-    field: Integer
 
 
 def exponent_and_fraction(x: Vector) -> Parts:
     """x = 2^k · m for positive normal x, without integer-float conversion, which needs AVX-512."""
+    if x.body.module.native512:
+        return native_parts(x)
     format = x.body.module.format
     one, root_half = x.body.real(1.0).bits, x.body.real(ROOT_HALF).bits
     moved = x.bits + (one - root_half)
@@ -31,20 +37,32 @@ def exponent_and_fraction(x: Vector) -> Parts:
     # 2^fraction_bits + field, as a float, has the field in its low bits
     magic = 2.0**format.fraction_bits
     k = (field | x.body.real(magic).bits).real - (magic + format.bias)
-    return Parts(k, m, field)
+    return Parts(k, m)
+
+
+def native_parts(x: Vector) -> Parts:
+    """`exponent_and_fraction` by AVX-512's instructions for it; of subnormal x too."""
+    k, m = x.body.avx512("getexp", x), x.body.avx512("getmant", x, GETMANT_ONE_TO_TWO)
+    upper = m >= 2.0 * ROOT_HALF
+    return Parts(select(upper, k + 1.0, k), select(upper, m * 0.5, m))
 
 
 def positive_parts(x: Vector) -> Parts:
     """`exponent_and_fraction` for subnormal x too."""
+    if x.body.module.native512:
+        return native_parts(x)
     format = x.body.module.format
     subnormal = x < format.least_normal
     digits = format.fraction_bits + 2
     parts = exponent_and_fraction(select(subnormal, x * 2.0**digits, x))
-    return Parts(parts.k - select(subnormal, float(digits), 0.0), parts.m, parts.field)
+    return Parts(parts.k - select(subnormal, float(digits), 0.0), parts.m)
 
 
 def special_logarithms(x: Vector, value: Vector) -> Vector:
     """`value`, but inf at inf, -inf at ±0, nan for x < 0 and nan."""
+    if x.body.module.native512:
+        table = x.body.integer(LOGARITHM_CLASSES)
+        return x.body.avx512("fixupimm", value, x, table, 0)
     value = select(x < inf, value, x)
     return select(x > 0.0, value, select(x.equals(0.0), -inf, nan))
 
@@ -56,7 +74,7 @@ def log(x: Vector) -> Vector:
     which keeps f exact [the form is that of fdlibm's e_log.c, Sun Microsystems 1993].
     """
     c = numbers(x)
-    k, m, _ = positive_parts(x)
+    k, m = positive_parts(x)
     f = m - 1.0
     s = f / (f + 2.0)
     z = s * s
@@ -82,7 +100,7 @@ def log_sum(x: Vector) -> Pair:
     """ln x to about 2^-59 of the larger of 1 and itself, for positive finite x; lo can reach 2^-33, k of ln 2's
     parts."""
     c = numbers(x)
-    k, m, _ = positive_parts(x)
+    k, m = positive_parts(x)
     fraction = log_fraction(m)
     total = fast_two_sum(k * c.LN2[0], fraction.hi)
     return Pair(total.hi, total.lo + fma(k, c.LN2[1], fraction.lo))
@@ -90,7 +108,7 @@ def log_sum(x: Vector) -> Pair:
 
 def scaled_logarithm(x: Vector, one: Pair, two: Pair) -> Vector:
     """`one` · ln m + `two` · k for x = 2^k m, where `two.hi` · k is exact."""
-    k, m, _ = positive_parts(x)
+    k, m = positive_parts(x)
     fraction = log_fraction(m)
     product = two_prod(fraction.hi, one.hi)
     low = fma(fraction.hi, one.lo, fma(fraction.lo, one.hi, product.lo))
@@ -127,9 +145,9 @@ def log1p(x: Vector) -> Vector:
     """
     format = x.body.module.format
     u = two_sum(x.body.real(1.0), x)
-    k, m, field = exponent_and_fraction(u.hi)
+    k, m = exponent_and_fraction(u.hi)
     # 2^-k in two factors: 2^-1024 is subnormal
-    shrink = ((2 * format.bias + 1 - field) << format.fraction_bits).real
+    shrink = power_of_two(shifter(x, format.bias + 1) - k)
     f, g = fast_two_sum(m - 1.0, u.lo * shrink * 0.5)
     # ln(1 + f + g) = ln(1 + f) + g/(1 + f); 1 - f is near enough to the last factor
     value = log_of_sum(f, fma(-g, f, g), k)
@@ -149,7 +167,7 @@ def asinh(x: Vector) -> Vector:
     # √(y² + 1) = t + e/(2 t), and u + v = t + y exactly: the logarithm of u needs (v + e/(2 t))/u more
     u, v = fast_two_sum(t, y)
     correction = fma(t + t, v, e) / ((t + t) * u)
-    k, m, _ = exponent_and_fraction(select(huge, y, u))
+    k, m = exponent_and_fraction(select(huge, y, u))
     far = log_of_sum(m - 1.0, select(huge, 0.0, correction), k + select(huge, 1.0, 0.0))
     near = fma(square.hi * y, estrin(square.hi, c.ASINH), y)
     value = select(y < 0.5, near, far)
@@ -172,7 +190,7 @@ def acosh(x: Vector) -> Vector:
     u = x + t
     v = t - (u - x)
     correction = select(near, e, fma(t + t, v, e)) / ((t + t) * select(near, 1.0, u))
-    k, m, _ = exponent_and_fraction(select(huge, x, u))
+    k, m = exponent_and_fraction(select(huge, x, u))
     far = log_of_sum(m - 1.0, select(huge, 0.0, correction), k + select(huge, 1.0, 0.0))
     value = select(near, t + fma(t * d, estrin(d, c.ACOSH), correction), far)
     value = select(x > 1.0, value, select(x.equals(1.0), 0.0, nan))

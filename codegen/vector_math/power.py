@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf, nan
 
 from codegen.vector_math.double_double import Pair, fast_two_sum, multiply, quotient_terms, two_prod
-from codegen.vector_math.exponential import exp_of_pair, exp_unscaled, power_of_two
+from codegen.vector_math.exponential import exp_of_pair, exp_unscaled, scale_by_normal
 from codegen.vector_math.ir import Mask, Vector, at_least, at_most, copysign, fma, rare, select, write_function
 from codegen.vector_math.logarithm import Parts, exponent_and_fraction, positive_parts
 from codegen.vector_math.numbers_of import numbers
@@ -26,7 +26,7 @@ def log_pair(parts: Parts) -> Pair:
     polynomial LOG_PAIR.
     """
     c = numbers(parts.m)
-    k, m, _ = parts
+    k, m = parts
     body = m.body
     f = m - 1.0
     s = quotient_terms(Pair(f, body.real(0.0)), fast_two_sum(2.0, f))
@@ -51,8 +51,8 @@ def pow(x: Vector, y: Vector) -> Vector:
     logarithm = log_pair(exponent_and_fraction(x))
     product = two_prod(logarithm.hi, y)
     low = fma(logarithm.lo, y, product.lo)
-    power, shifted = exp_unscaled(Pair(product.hi, low), module.format.bias)
-    (value,) = rare(~is_usual(x, y, product.hi), symbol, [x, y], [power * power_of_two(shifted)])
+    power, n, shifted = exp_unscaled(Pair(product.hi, low), module.format.bias)
+    (value,) = rare(~is_usual(x, y, product.hi), symbol, [x, y], [scale_by_normal(power, n, shifted)])
     return value
 
 

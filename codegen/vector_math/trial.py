@@ -87,7 +87,9 @@ class Trial:
         self.dtype = np.dtype(dtype)
         self.lanes = lanes(self.target, dtype)
         names = list(names)
-        self.ir = define(names, width=self.lanes, fma=self.target.fma, dtype=dtype)
+        self.ir = define(
+            names, width=self.lanes, fma=self.target.fma, dtype=dtype, avx512=base.avx512 and self.target.avx512
+        )
         self.ir += "".join(loop(name, self.target, dtype) for name in names)
         module = llvm.parse_assembly(self.ir)
         module.verify()
