@@ -9,6 +9,8 @@ The stages, in order:
     vector_math/    exp, log, sin … as vector IR
     layout.py, moves.py, driver.py
                     the loop over points: blocks, rows, transposes, streaming stores
+    reduction.py, accumulate.py, reducer.py
+                    reductions over the points instead of a result for each
     emit.py         all of it as one LLVM module for one target (target.py)
     rare.py         what seldom runs as modules that programs share
     jit.py, cache.py

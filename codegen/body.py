@@ -12,12 +12,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from codegen.layout import Layout
+from codegen.moves import splat
 from codegen.program import INSTRUCTIONS, MASK, Program
 from codegen.text import Function, real
 
 # Instructions up to which a body stays whole (cutting one of 1,500 made it 15 % slower), and those of a part beyond.
 WHOLE = 4000
 PART = 1500
+# Instructions after which a shared number is read again instead of kept: it is an operand in memory either way, and a
+# register held for long is one that is spilled.
+KEPT = 48
 
 _PLAIN = ("load", "const")
 
@@ -171,6 +175,11 @@ class _Part:
         self.values: dict[int, str] = {}
         self.addresses: dict[int, str] = {}
         self.in_place: list[tuple[str, str]] = []
+        # Addresses of shared arguments and the numbers read from them lately; `written` when these were last forgotten.
+        self.bases: dict[int, str] = {}
+        self.lately: dict[int, str] = {}
+        self.pointers: dict[int, str] = {}
+        self.written = 0
 
     def write(self) -> Function:
         f = self.f
@@ -183,18 +192,38 @@ class _Part:
             for number in self.body.pieces.parts[self.index]:
                 if number not in self.values:
                     self.define(number)
+                    self.forget()
                 self.store(number, self.values[number])
             # Results in place come last: an argument may be the same array.
             for value, address in self.in_place:
                 f.store(self.body.vector, value, address)
         f.do("ret void")
-        for operand, address in self.addresses.items():
-            place = f"%place.{operand}"
+        words = [(address, "%table", operand) for operand, address in self.addresses.items()]
+        words += [(address, "%rows", self.layout.pointers + operand) for operand, address in self.bases.items()]
+        for address, area, word in words:
             f.lines[2:2] = [
-                f"  {place} = getelementptr i64, ptr %table, i64 {operand}",
-                f"  {address} = load ptr, ptr {place}, align 8",
+                f"  {address}.place = getelementptr i64, ptr {area}, i64 {word}",
+                f"  {address} = load ptr, ptr {address}.place, align 8",
             ]
         return f
+
+    def forget(self) -> None:
+        """From time to time, numbers of shared arguments are read anew, from an address that LLVM cannot recognise."""
+        self.written += 1
+        if self.bases and self.written % KEPT == 0:
+            self.lately.clear()
+            self.pointers.clear()
+
+    def broadcast(self, number: int, argument: int, element: int) -> str:
+        """An element of a shared argument in every lane."""
+        if number not in self.lately:
+            if argument not in self.pointers:
+                base = self.bases.setdefault(argument, f"%base.{argument}")
+                self.pointers[argument] = self.f.let("same", f'call ptr asm "", "=r,0"(ptr {base})')
+            scalar = self.body.scalar
+            x = self.f.load("x", scalar, self.f.at(self.pointers[argument], element, scalar))
+            self.lately[number] = splat(self.f, self.layout.target, x)
+        return self.lately[number]
 
     def address(self, operand: int) -> str:
         """Where the current vector of a scalar operand is."""
@@ -216,6 +245,8 @@ class _Part:
         """The IR name of a value; in each part, arguments and kept values are loaded at their first use."""
         if number not in self.values:
             name, *operands = self.program.body[number]
+            if name == "load" and operands[0] in self.layout.shared:
+                return self.broadcast(number, *operands)
             if name == "const":
                 self.values[number] = self.body.number(float(operands[0]))
             elif name == "load":

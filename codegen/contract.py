@@ -17,7 +17,7 @@ def contract(program: Program) -> Program:
     The choice depends on the program alone, so every width and back end with a fused multiply-add rounds alike.
     Of two products the second is fused: a running sum then keeps its running term as the addend.
     """
-    uses = _uses(program)
+    uses = count_uses(program)
     live = [count > 0 for count in uses]
     fused: dict[int, tuple[int, int, int, bool, int]] = {}
     for number, (name, *operands) in enumerate(program.body):
@@ -35,11 +35,11 @@ def contract(program: Program) -> Program:
 
 def prune(program: Program) -> Program:
     """The program without the instructions that no result needs."""
-    live = [count > 0 for count in _uses(program)]
+    live = [count > 0 for count in count_uses(program)]
     return _rebuild(program, live, lambda number, append, new: append(_renumber(program.body[number], new)))
 
 
-def _uses(program: Program) -> list[int]:
+def count_uses(program: Program) -> list[int]:
     """How often each value is read by values that reach a result, results included."""
     uses = [0] * len(program.body)
     for values in program.outputs:

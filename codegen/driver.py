@@ -104,13 +104,14 @@ def entries(layout: Layout, symbol: str, parts: int, linkage: str) -> list[str]:
     loop = Function(f"define void @{symbol}_loop(ptr %args, ptr %dimensions, ptr %steps, ptr %data) #0")
     loop.do(f"call void @hy.enter(i64 {loop.load('n', 'i64', '%dimensions')}, ptr %args, ptr %steps)")
     loop.do("ret void")
-    tables = _table("hy.description", description(layout, parts)) + _table("hy.steps", _contiguous_steps(layout))
+    tables = table("hy.description", description(layout, parts)) + table("hy.steps", _contiguous_steps(layout))
     heap = f"declare noalias ptr @malloc({layout.target.word})\ndeclare void @free(ptr)\n" if layout.on_heap else ""
     batch, point = _contiguous(layout, f"{symbol}_batch", "%n"), _contiguous(layout, symbol, "1")
     return [tables, heap, *map(str, [body, _enter(layout), loop, batch, point])]
 
 
-def _table(name: str, words: list[int]) -> str:
+def table(name: str, words: list[int]) -> str:
+    """LLVM IR of a constant array of 64-bit words."""
     elements = ", ".join(f"i64 {word}" for word in words)
     return f"@{name} = private unnamed_addr constant [{len(words)} x i64] [{elements}], align 16\n"
 

@@ -88,7 +88,7 @@ def emit_driver(target: Target) -> tuple[str, str]:
         outside = [function for function in functions if function not in inside and function.name in called]
         text = [function.with_linkage("dso_local") for function in inside]
         declarations = [function.declaration() for function in outside]
-        modules.append("\n".join([_triple(target), *text, *declarations, ending(target)]))
+        modules.append("\n".join([triple_line(target), *text, *declarations, ending(target)]))
     return modules[0], modules[1]
 
 
@@ -111,21 +111,21 @@ def emit_program(program: Program, target: Target) -> Modules:
         functions, rare = separate(functions)
         return Modules(["\n".join([*texts, functions, needs, ending(target)])], _shared(rare, target))
     declarations = [f"declare {part_head(index, '')}\n" for index in range(count)]
-    start = [_triple(target), *entries(layout, symbol(program.name), count, "dso_local"), *declarations]
+    start = [triple_line(target), *entries(layout, symbol(program.name), count, "dso_local"), *declarations]
     own = ["\n".join([*start, needs, ending(target)])]
     shared: dict[str, None] = {}
     for first in range(0, count, PARTS_PER_MODULE):
         body.called.clear()
         numbers = range(first, min(count, first + PARTS_PER_MODULE))
         parts = [str(body.part(index, "dso_local")) for index in numbers]
-        functions, rare = separate(_vector_functions(body))
-        own.append("\n".join([_triple(target), *parts, functions, ending(target)]))
+        functions, rare = separate(functions_called(body))
+        own.append("\n".join([triple_line(target), *parts, functions, ending(target)]))
         shared |= dict.fromkeys(_shared(rare, target))
     return Modules(own, list(shared))
 
 
 def _shared(texts: Iterable[str], target: Target) -> list[str]:
-    return ["\n".join([_triple(target), text, ending(target)]) for text in texts]
+    return ["\n".join([triple_line(target), text, ending(target)]) for text in texts]
 
 
 def _program_text(body: Body, name: str, linkage: str) -> list[str]:
@@ -133,10 +133,10 @@ def _program_text(body: Body, name: str, linkage: str) -> list[str]:
     count = len(body.pieces.parts)
     parts = [str(body.part(index)) for index in range(count)]
     target = body.layout.target
-    return [_triple(target), *entries(body.layout, name, count, linkage), *parts, _vector_functions(body)]
+    return [triple_line(target), *entries(body.layout, name, count, linkage), *parts, functions_called(body)]
 
 
-def _triple(target: Target) -> str:
+def triple_line(target: Target) -> str:
     return f'target triple = "{target.triple}"\n'
 
 
@@ -151,7 +151,7 @@ def ending(target: Target) -> str:
     )
 
 
-def _vector_functions(body: Body) -> str:
+def functions_called(body: Body) -> str:
     """What the parts written so far call: inlined, unless there are many calls."""
     return vector_functions(frozenset(body.called), body.layout.target, sum(body.called.values()) <= INLINED_CALLS)
 

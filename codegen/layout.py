@@ -44,16 +44,20 @@ class Operand:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where everything lives during a call. Rows are numbered: arguments, results, then values kept between parts."""
+    """Where everything lives during a call. Rows are numbered: arguments, results, then values kept between parts.
+
+    Arguments whose number is in `shared` are the same at every point: they have no rows, and are read where they are.
+    """
 
     program: Program
     target: Target
     spills: int
+    shared: frozenset[int] = frozenset()
 
     @cached_property
     def inputs(self) -> tuple[Operand, ...]:
         loaded = {instruction[1] for instruction in self.program.body if instruction[0] == "load"}
-        return self._operands(self.program.arguments, 0, 0, loaded)
+        return self._operands(self.program.arguments, 0, 0, loaded - self.shared)
 
     @cached_property
     def outputs(self) -> tuple[Operand, ...]:
@@ -133,9 +137,14 @@ class Layout:
         return self.places + PLACE * len(self.operands)
 
     @property
+    def pointers(self) -> int:
+        """Where the body finds the address of each shared argument."""
+        return self.table + len(self.operands)
+
+    @property
     def scratch(self) -> int:
         """Words of scratch in all."""
-        return self.table + len(self.operands)
+        return self.pointers + (len(self.inputs) if self.shared else 0)
 
     @property
     def on_heap(self) -> bool:

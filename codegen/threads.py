@@ -128,7 +128,7 @@ def _split(
         pieces = [part(array, core, start) for array, core in zip([*inputs, *results], cores, strict=True)]
         ufunc(*pieces[: ufunc.nin], out=tuple(pieces[ufunc.nin :]))
 
-    pending = [_pool().submit(work, start) for start in starts[1:]]
+    pending = [pool().submit(work, start) for start in starts[1:]]
     work(starts[0])
     for future in pending:
         future.result()
@@ -136,10 +136,11 @@ def _split(
 
 
 @cache
-def _pool() -> ThreadPoolExecutor:
+def pool() -> ThreadPoolExecutor:
+    """The threads of this process, as many as the machine has processors."""
     return ThreadPoolExecutor(max_workers=max(1, (os.cpu_count() or 1)), thread_name_prefix="codegen")
 
 
 # The threads of a pool do not survive a fork.
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pool.cache_clear)
+    os.register_at_fork(after_in_child=pool.cache_clear)

@@ -7,6 +7,7 @@ The stages, in order:
     differentiate.py             gradient, Jacobian, Hessian and their products with vectors, on the graph
     simplify.py                  fewer operations for the same values
     lower.py, kernel.py          graph → program → (package codegen) → vectorised native kernel
+    reduced.py                   kernels that add up, or otherwise reduce, their results over the batch
     verify.py                    kernel against the independent numeric tape (tape/): the certificate
     latex.py                     LaTeX of functions and derivative matrices
     function.py                  `Function`, the object that carries a user through all of it
@@ -33,6 +34,7 @@ from hybrid.sympy_bridge import symbols
 if TYPE_CHECKING:
     from hybrid import tape
     from hybrid.certificate import Certificate
+    from hybrid.reduced import ReducedKernel
 
 __version__ = "0.1.0"
 
@@ -44,6 +46,7 @@ __all__ = [
     "InputTypeError",
     "Kernel",
     "Pattern",
+    "ReducedKernel",
     "ShapeError",
     "UnsupportedError",
     "VerificationError",
@@ -55,7 +58,7 @@ __all__ = [
     "tape",
 ]
 
-DEFERRED = {"tape": "hybrid.tape", "Certificate": "hybrid.certificate"}
+DEFERRED = {"tape": "hybrid.tape", "Certificate": "hybrid.certificate", "ReducedKernel": "hybrid.reduced"}
 
 
 def __getattr__(name: str) -> Any:

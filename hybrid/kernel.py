@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -28,11 +28,13 @@ from hybrid.simplify import RULE_SETS, operations, simplify
 if TYPE_CHECKING:
     from hybrid.certificate import Certificate
     from hybrid.recorded import Recorded
+    from hybrid.reduced import ReducedKernel
 
 log = logging.getLogger(__name__)
 verification = Deferred("hybrid.verify")
 recorded = Deferred("hybrid.recorded")
 files = Deferred("codegen.export")
+reduced = Deferred("hybrid.reduced")
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,7 +190,31 @@ class Kernel:
         return f"<Kernel {self.name}({arguments}) -> {results}: {self.operations} operations, {checked}>"
 
 
-def compile(*functions: Formula, name: str | None = None, verify: bool = True, rules: str = "real") -> Kernel:
+@overload
+def compile(
+    *functions: Formula, name: str | None = ..., verify: bool = ..., rules: str = ..., reduce: None = ...
+) -> Kernel: ...
+
+
+@overload
+def compile(
+    *functions: Formula,
+    name: str | None = ...,
+    verify: bool = ...,
+    rules: str = ...,
+    reduce: str | Sequence[str],
+    shared: Sequence[str] = ...,
+) -> ReducedKernel: ...
+
+
+def compile(
+    *functions: Formula,
+    name: str | None = None,
+    verify: bool = True,
+    rules: str = "real",
+    reduce: str | Sequence[str] | None = None,
+    shared: Sequence[str] = (),
+) -> Kernel | ReducedKernel:
     """One verified native kernel for several functions; their common subexpressions are computed once.
 
     Parameters
@@ -199,11 +225,18 @@ def compile(*functions: Formula, name: str | None = None, verify: bool = True, r
     rules : how derivatives are simplified: "real" (equal for finite reals wherever defined) or "bitwise" (every float64
         result keeps its bits). The values of user functions are computed as written in either case; call
         `Function.simplify` first to rewrite those too.
+    reduce : "sum", "mean", "max" or "logsumexp" over all axes of the batch, inside the kernel; or a list with one for
+        each function. The result is a `ReducedKernel`, whose results have the functions' shapes, without a batch.
+    shared : names of arguments that will be the same for every row, for a kernel that reduces: it is compiled and
+        checked for this at once. Arguments without a batch are shared in any case.
 
     Raises VerificationError, with the certificate, when kernel and tape disagree; ArgumentError when two functions have
     an argument of the same name and different shapes.
     """
     check_functions(functions, rules)
+    reductions = None if reduce is None else reduced.reductions_of(functions, reduce)
+    if reductions is None and shared:
+        raise ArgumentError("shared= goes with reduce=: other kernels see at the call what is shared")
     seconds: dict[str, float] = {}
     clock = time.perf_counter()
 
@@ -224,10 +257,15 @@ def compile(*functions: Formula, name: str | None = None, verify: bool = True, r
         # C has no empty arrays: one zero stands for a result without entries, such as the Hessian of a plane
         results.append(Result(unique, function.shape, own) if own else Result(unique, (1,), (graph.constant(0),)))
         at += len(function.nodes)
-    packed = len(arguments) + len(results) > MAX_OPERANDS
+    packed = reductions is None and len(arguments) + len(results) > MAX_OPERANDS
     taken = (Argument("arguments", (sum(a.size for a in arguments),), sum((a.nodes for a in arguments), ())),)
     program = lower(graph, taken if packed else arguments, results, name or functions[0].name)
     lap("lower")
+    if reductions is not None:
+        same = reduced.shared_of(arguments, shared)
+        kernel = reduced.ReducedKernel(functions, arguments, program, reductions, same, before, seconds, verify)
+        kernel.reducer(same)  # compiled and checked
+        return cast("ReducedKernel", kernel)
     compiled = codegen.compile(program)
     ufunc = codegen.make_ufunc(compiled)
     lap("native code")

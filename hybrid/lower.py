@@ -24,7 +24,7 @@ from hybrid.graph import Graph, float_value
 from hybrid.operations import CONSTANT, VARIABLE, NamedConstant
 
 LARGEST_CHAIN = 32  # x**n by products up to here: at most 8 multiplications; beyond, `pow` is more accurate and as fast
-LONGEST_RUN = 8  # longer sums are added in pairs of halves: error grows with log n, and the latency with it
+LONGEST_RUN = 8  # longer sums are added in runs of so many, and those in pairs: error grows with log n, as does latency
 LEAVES = frozenset({"load", "const"})  # instructions whose operands are no values
 
 
@@ -166,7 +166,7 @@ class Lowering:
 
     def sum(self, values: Sequence[int]) -> int:
         if len(values) > LONGEST_RUN:
-            layer = list(values)
+            layer = [self.sum(values[at : at + LONGEST_RUN]) for at in range(0, len(values), LONGEST_RUN)]
             while len(layer) > 1:
                 pairs = [self.emit("add", a, b) for a, b in zip(layer[::2], layer[1::2], strict=False)]
                 layer = pairs + layer[len(layer) & ~1 :]
