@@ -15,8 +15,10 @@ The stages, in order:
     rare.py         what seldom runs as modules that programs share
     jit.py, cache.py
                     LLVM module → native code in this process; objects kept on disk
-    binding.py, threads.py, call.py
-                    native code → NumPy ufunc or gufunc, builtin; large batches over threads
+    binding.py, threads.py
+                    native code → NumPy ufunc or gufunc; large batches over threads
+    call.py, bound.py, callbacks.py
+                    native code → builtin for one point, for fixed arrays; C function for other libraries
     export/         native code → files: `export.export` writes objects, libraries, headers, C source
 
     >>> x_squared = Program("square", (Array("x"),), (Array("r"),), [("load", 0, 0), ("mul", 0, 0)], ((1,),))
@@ -32,7 +34,9 @@ from codegen.program import INSTRUCTIONS, Array, Instruction, Program
 if TYPE_CHECKING:
     from codegen import export
     from codegen.binding import make_ufunc
+    from codegen.bound import bind
     from codegen.call import make_function
+    from codegen.callbacks import callback
     from codegen.jit import Compiled, compile
     from codegen.target import Target, host
     from codegen.threads import run
@@ -44,6 +48,8 @@ __all__ = [
     "Instruction",
     "Program",
     "Target",
+    "bind",
+    "callback",
     "compile",
     "export",
     "host",
@@ -57,6 +63,8 @@ __all__ = [
 DEFERRED = {
     "Compiled": "codegen.jit",
     "Target": "codegen.target",
+    "bind": "codegen.bound",
+    "callback": "codegen.callbacks",
     "compile": "codegen.jit",
     "export": "codegen.export",
     "host": "codegen.target",

@@ -1,5 +1,6 @@
 """One point from Python floats."""
 
+import array
 import ctypes
 import gc
 import math
@@ -39,7 +40,7 @@ def test_bits_of_the_ufunc(compiled, function):
 
 def test_what_counts_as_a_number(function):
     assert function(1, True, np.float32(0)) == function(1.0, 1.0, 0.0)
-    for wrong in ("1", None, 1j, [1.0]):
+    for wrong in ("1", None, 1j, np.complex128(1), [1.0]):
         with pytest.raises(TypeError, match=r"real number|float"):
             function(1.0, wrong, 2.0)
     with pytest.raises(TypeError, match="f%s takes 3 numbers, got 2"):
@@ -95,13 +96,46 @@ def test_code_lives_as_long_as_the_function():
     assert gone() is None
 
 
-def test_what_cannot_be_called_with_floats(monkeypatch):
-    array = Program("f", (Array("q", (2,)),), (Array("r"),), [("load", 0, 0)], ((0,),))
-    with pytest.raises(ValueError, match="argument q is an array; use make_ufunc"):
-        make_function(compile(array))
+def test_array_arguments():
+    program = Program("g", (Array("q", (3,)), Array("x"), Array("A", (2, 2)), Array("idle", (2,))), (Array("r"),),
+                      [("load", 0, 0), ("load", 0, 2), ("load", 1, 0), ("load", 2, 1), ("fma", 0, 1, 2), ("add", 4, 3)],
+                      ((5,),))  # fmt: skip
+    call = make_function(compile(program))
+    matrix, idle = np.arange(4.0).reshape(2, 2), (0.0, 0.0)
+    vectors = ([2, 0, 5], (2.0, 0.0, 5.0), np.array([2.0, 0.0, 5.0]), np.float32([2, 0, 5]),
+               array.array("d", [2, 0, 5]), np.arange(6.0)[::2], np.array([2, 0, 5]), range(2, 5))  # fmt: skip
+    for vector in vectors:
+        assert call(vector, 7.0, matrix, idle) == vector[0] * vector[2] + 7.0 + 1.0
+    assert call([2, 0, 5], 7.0, [0, 1, 2, 3], idle) == 18.0
+    refused = [
+        (([1, 2], 7.0, matrix, idle), ValueError, "g: argument q takes 3 numbers, got 2"),
+        ((np.ones(4), 7.0, matrix, idle), ValueError, "g: argument q takes 3 numbers, got 4"),
+        ((np.ones(3), 7.0, matrix, [1.0]), ValueError, "g: argument idle takes 2 numbers, got 1"),
+        ((1.0, 7.0, matrix, idle), TypeError, "g: argument q takes a buffer of float64 or a flat sequence, with 3"),
+        ((np.array(1.0), 7.0, matrix, idle), TypeError, "argument q takes a buffer"),
+        ((["a", 1, 2], 7.0, matrix, idle), TypeError, "real number|float"),
+        (([None] * 3, 7.0, matrix, idle), TypeError, "real number|float"),
+        ((np.ones(3), 7.0, matrix.T, idle), ValueError, "argument A takes 4 numbers, got 2"),
+        ((np.ones(3, complex), 7.0, matrix, idle), TypeError, "real number|float"),
+        ((np.ones(3), 7.0), TypeError, "g takes 4 arguments, got 2"),
+    ]
+    for arguments, kind, words in refused:
+        with pytest.raises(kind, match=words):
+            call(*arguments)
+    vector = np.ones(3)
+    before = sys.getrefcount(vector), sys.getrefcount(matrix)
+    for _ in range(1000):
+        call(vector, 7.0, matrix, idle)
+    vector.resize(5, refcheck=False)
+    assert (sys.getrefcount(vector), sys.getrefcount(matrix)) == before
+
+
+def test_scratch_on_the_heap(monkeypatch):
     monkeypatch.setattr(layout, "MAX_STACK", 0)
-    with pytest.raises(ValueError, match="too large; use make_ufunc"):
-        make_function(compile(PROGRAM))
+    function = make_function(compile(PROGRAM))
+    assert function(1.0, 2.0, 3.0)[0] == pytest.approx(2 * math.e)
+    with pytest.raises(TypeError):
+        function(1.0, "2", 3.0)
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "fesetround"), reason="no fesetround in the C library")
