@@ -26,6 +26,7 @@ from hybrid import operations
 from hybrid.elementwise import *  # noqa: F403 - the elementwise functions are listed once, in elementwise.__all__
 from hybrid.errors import ArgumentError, HybridError, InputTypeError, ShapeError, UnsupportedError, VerificationError
 from hybrid.function import Function, function
+from hybrid.implicit import implicit
 from hybrid.kernel import Kernel, compile
 from hybrid.lagrangian import lagrangian
 from hybrid.sparsity import Pattern
@@ -52,6 +53,7 @@ __all__ = [
     "VerificationError",
     "compile",
     "function",
+    "implicit",
     "lagrangian",
     "operations",
     "symbols",

@@ -24,8 +24,11 @@ class Composite(ABC):
     """Several results of the same arguments.
 
     `name`, `results` and `arity` are fixed; two composites are the same only if they are one object. All nodes of one
-    group are made together (`nodes`), which puts them next to each other in the order of evaluation.
+    group are made together (`nodes`), which puts them next to each other in the order of evaluation. `written_out` says
+    whether it also becomes elementary operations in SymPy, where anything else is an undefined function of its name.
     """
+
+    written_out = False
 
     def __init__(self, name: str, results: int, arity: int) -> None:
         self.name = name
@@ -80,8 +83,8 @@ class Composite(ABC):
         """Σ ∂result/∂argument · tangent for each result."""
 
 
-def expand(graph: Graph, roots: Sequence[int]) -> list[int]:
-    """The roots with every composite operation written out; the same nodes where there is none."""
+def expand(graph: Graph, roots: Sequence[int], every: bool = True) -> list[int]:
+    """The roots with every composite operation (or only those that SymPy sees `written_out`) in terms of others."""
     order = graph.reach(roots)
     if all(graph.ops[node].composite is None for node in order):
         return list(roots)
@@ -89,11 +92,11 @@ def expand(graph: Graph, roots: Sequence[int]) -> list[int]:
     groups: dict[tuple[Any, Nodes], Sequence[int]] = {}
     for node in order:
         op, args = graph.ops[node], tuple(new[arg] for arg in graph.args[node])
-        if op.composite is not None:
+        if op.composite is not None and (every or op.composite[0].written_out):
             composite, place = op.composite
             group = groups.get((composite, args))
             if group is None:
-                group = groups[composite, args] = expand(graph, list(composite.expand(graph, args)))
+                group = groups[composite, args] = expand(graph, list(composite.expand(graph, args)), every)
             new[node] = group[place]
         else:
             new[node] = graph.add_node(op, args) if args else node

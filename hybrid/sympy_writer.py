@@ -220,6 +220,8 @@ def is_heavy(expression: Any) -> bool:
 
 
 def build(op: Operation, plain: bool, *args: Any) -> Any:
+    if op.composite is not None:
+        return sp.Function(op.name, real=True)(*args)
     if not plain:
         try:
             return SHALLOW_FORMS[op](*args)
@@ -234,7 +236,7 @@ def to_sympy(graph: Graph, roots: Sequence[int], symbols: Mapping[int, Any] | No
     `symbols` gives the expression to write for variable nodes (for instance the user's own symbols). Others become real
     symbols: `x` for a scalar, `q_3` for element 3 of an array. Shared subexpressions are shared objects.
     """
-    roots = expand(graph, roots)
+    roots = expand(graph, roots, every=False)
     nodes = graph.reach(roots)
     variables = [node for node in nodes if graph.ops[node] is VARIABLE]
     names = dict(zip(variables, symbols_for([graph.leaves[node] for node in variables]), strict=True))

@@ -12,6 +12,7 @@ Entries that are the constant 0 cost nothing, and a matrix with only zeros above
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -176,6 +177,8 @@ def brackets(rows: Sequence[str]) -> str:
 class LinearSystem(Composite):
     """x with A x = b, or with Aᵀ x = b: the arguments are the n² entries of A in C order, then those of b."""
 
+    written_out = True
+
     def __init__(self, size: int, transposed: bool) -> None:
         self.size = size
         self.transposed = transposed
@@ -184,6 +187,11 @@ class LinearSystem(Composite):
     @property
     def adjoint(self) -> LinearSystem:
         return linear_system(self.size, not self.transposed)
+
+    def nodes(self, graph: Graph, args: Nodes) -> Nodes:
+        if self.size == 1:
+            return (graph.add_node(ops.div, (args[1], args[0])),)
+        return super().nodes(graph, args)
 
     def rows(self, args: Sequence[int]) -> Rows:
         return [list(args[row * self.size : (row + 1) * self.size]) for row in range(self.size)]
@@ -208,7 +216,7 @@ class LinearSystem(Composite):
         except np.linalg.LinAlgError:  # of a stack of matrices one is singular: NaN there and nowhere else
             solution = np.full(right.shape, np.nan)
             for point in np.ndindex(*right.shape[:-2]):
-                if np.linalg.matrix_rank(matrix[point], tol=0.0) == n:
+                with suppress(np.linalg.LinAlgError):
                     solution[point] = np.linalg.solve(matrix[point], right[point])
         return [solution[..., i, 0] for i in range(n)]
 
@@ -235,6 +243,8 @@ class LinearSystem(Composite):
             full = tuple(zero if node is None else node for node in right)
             return list(self.nodes(graph, (*matrix, *full)))
         place, weight = entries[0]
+        if self.size == 1:
+            return list(self.nodes(graph, (matrix[0], weight)))
         unit = tuple(graph.constant(int(k == place)) for k in range(self.size))
         return [times(graph, weight, node) for node in self.nodes(graph, (*matrix, *unit))]
 
