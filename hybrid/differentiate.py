@@ -17,6 +17,7 @@ from typing import Any
 from hybrid import operations as ops
 from hybrid.graph import Graph, Term
 from hybrid.operations import CONSTANT, REAL
+from hybrid.store import SMALL
 
 Path = tuple[int, ...]  # the conditions (mask nodes) under which a flow counts, outermost first; () is always
 Flow = int  # the node of an adjoint, tangent or partial, or one of:
@@ -87,10 +88,28 @@ def multiply(graph: Graph, flow: Flow, partial: Flow | None) -> Flow | None:
     if partial == ONE:
         return flow
     if partial == MINUS_ONE:
-        return ONE if flow == MINUS_ONE else graph.add_node(ops.neg, (flow,))
+        return ONE if flow == MINUS_ONE else negative(graph, flow)
     if flow == MINUS_ONE:
-        return graph.add_node(ops.neg, (partial,))
+        return negative(graph, partial)
+    if (factor := whole(graph, flow)) is not None:
+        other, args = whole(graph, partial), graph.args[partial]
+        if other is not None and abs(factor * other) < SMALL:
+            return graph.constant(factor * other)
+        first = whole(graph, args[0]) if graph.ops[partial] is ops.mul and len(args) == 2 else None
+        if first is not None and abs(factor * first) < SMALL:
+            return graph.add_node(ops.mul, (graph.constant(factor * first), args[1]))
     return graph.add_node(ops.mul, (flow, partial))
+
+
+def whole(graph: Graph, node: int) -> int | None:
+    """The value of a node that is a whole number: such factors and terms are put together, which is exact."""
+    value = graph.leaves[node] if graph.ops[node] is CONSTANT else None
+    return value if type(value) is int and abs(value) < SMALL else None
+
+
+def negative(graph: Graph, node: int) -> int:
+    value = whole(graph, node)
+    return graph.add_node(ops.neg, (node,)) if value is None else graph.constant(-value)
 
 
 def node_of(graph: Graph, flow: Flow) -> int:
@@ -99,8 +118,16 @@ def node_of(graph: Graph, flow: Flow) -> int:
 
 
 def total(graph: Graph, flows: Sequence[Flow]) -> Flow:
-    """The sum of flows as one n-ary node."""
-    return flows[0] if len(flows) == 1 else graph.add_node(ops.add, tuple(node_of(graph, flow) for flow in flows))
+    """The sum of flows as one n-ary node; of several whole numbers among them there comes one, the first term."""
+    if len(flows) == 1:
+        return flows[0]
+    nodes = [node_of(graph, flow) for flow in flows]
+    numbers = [value for node in nodes if (value := whole(graph, node)) is not None]
+    if len(numbers) > 1 and abs(number := sum(numbers)) < SMALL:
+        nodes = [node for node in nodes if whole(graph, node) is None]
+        if number or not nodes:
+            nodes.insert(0, graph.constant(number))
+    return nodes[0] if len(nodes) == 1 else graph.add_node(ops.add, tuple(nodes))
 
 
 def opposite(graph: Graph, first: int, second: int) -> bool:

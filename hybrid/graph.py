@@ -7,19 +7,23 @@ simplifies: `x + 0` stays a sum until someone asks.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import struct
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hybrid import operations as ops
 from hybrid.errors import InputTypeError
 from hybrid.operations import CONSTANT, MASK, REAL, VARIABLE, NamedConstant, Operation
+from hybrid.store import CODES, LIBRARY, Store, add_rows, code_of, payload
 
 Number = int | Fraction | float | NamedConstant
 
@@ -71,19 +75,79 @@ def float_value(value: Number | bool) -> float | bool:
 
 
 class Graph:
-    """Append-only expression graph: node `n` is `ops[n]` of the nodes `args[n]`; `leaves` holds the data of leaves."""
+    """Append-only expression graph: node `n` is `ops[n]` of the nodes `args[n]`; `leaves` holds the data of leaves.
 
-    __slots__ = ("args", "index", "leaves", "lock", "ops")
+    A graph has two forms, and each is brought up to date from the other when it is asked for: lists and a dictionary,
+    which Python walks, and a `Store` of integers, which native code walks and extends. While the lists are behind the
+    store their attributes are absent, so that asking for one comes to `__getattr__`.
+    """
+
+    __slots__ = (
+        "_args", "_index", "_indexed", "_ops", "_store", "args", "behind", "index", "leaf_index", "leaves", "lock",
+        "ops"
+    )  # fmt: skip
+
+    ops: list[Operation]
+    args: list[tuple[int, ...]]
+    index: dict[object, int]
 
     def __init__(self) -> None:
-        self.ops: list[Operation] = []
-        self.args: list[tuple[int, ...]] = []
+        self._ops = self.ops = []
+        self._args = self.args = []
+        self._index = self.index = {}
+        self._store: Store | None = None
+        self.behind = False
+        self._indexed = 0  # while behind: how many nodes the dictionary covers
         self.leaves: dict[int, Any] = {}
-        self.index: dict[object, int] = {}
+        self.leaf_index: dict[object, int] = {}
         self.lock = threading.RLock()
 
     def __len__(self) -> int:
-        return len(self.ops)
+        return self._store.size if self.behind and self._store is not None else len(self._ops)
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("ops", "args", "index"):
+            raise AttributeError(f"a graph has no attribute {name!r}")
+        with self.lock:
+            store, first = self._store, len(self._ops)
+            if store is not None and store.size > first:
+                ops, args = store.lists(first)
+                self._ops += ops
+                self._args += args
+            if name == "index":
+                done = self._indexed
+                keys = zip(islice(self._ops, done, None), islice(self._args, done, None), strict=True)
+                self._index.update(zip(keys, range(done, len(self._ops)), strict=True))
+                self.index, self.behind = self._index, False
+            self.ops, self.args = self._ops, self._args
+        return getattr(self, name)
+
+    def store(self) -> Store:
+        """The arrays of this graph, up to date."""
+        with self.lock:
+            if self._store is None:
+                self._store = Store()
+            if not self.behind:
+                self._store.extend(self._ops, self._args, self.leaves)
+            return self._store
+
+    def overtaken(self, first: int) -> None:
+        """The store has new nodes from `first` on: register its constants, and let the lists follow when asked for."""
+        store = self._store
+        if store is None or store.size == first:
+            return
+        for node in (first + np.flatnonzero(store.ops[first : store.size] == CODES[CONSTANT])).tolist():
+            value = int(store.flat[store.start[node]])
+            self.leaves[node] = value
+            self.leaf_index[CONSTANT, constant_key(value)] = node
+        self._retire(first)
+
+    def _retire(self, first: int) -> None:
+        if not self.behind:
+            self.behind, self._indexed = True, first
+        for name in ("ops", "args", "index"):
+            with contextlib.suppress(AttributeError):
+                delattr(self, name)
 
     def add_node(self, op: Operation, args: tuple[int, ...]) -> int:
         """The node of `op` on `args`, made if it is new. Checks nothing: the public doors do."""
@@ -101,18 +165,41 @@ class Graph:
                 self.ops.append(op)
             return node
 
-    def _leaf(self, op: Operation, key: object, data: object) -> int:
+    def add_many(self, op: Operation, columns: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+        """One node of `op` per row of the columns of arguments, which are as long as each other."""
         with self.lock:
-            node = self._append((op, key), op, ())
-            self.leaves[node] = data
+            store = self.store()
+            rows, first = len(columns[0]), store.size
+            store.reserve(rows, (rows + 1) * len(columns))
+            result = np.empty(rows, np.int64)
+            flat = np.concatenate(columns, dtype=np.int64)
+            LIBRARY(add_rows, store, code_of(op), len(columns), flat, rows, result)
+            self.overtaken(first)
+        return result
+
+    def _leaf(self, op: Operation, key: object, data: object) -> int:
+        node = self.leaf_index.get((op, key))
+        if node is not None:
+            return node
+        with self.lock:
+            node = self.leaf_index.setdefault((op, key), len(self))
+            if node == len(self):
+                self.leaves[node] = data
+                if self.behind:
+                    value = payload(data) if op is CONSTANT else ()
+                    self.store().append(np.array([code_of(op)]), np.array([len(value)]), np.array(value, np.int64))
+                    self._retire(node)
+                else:
+                    self.args.append(())
+                    self.ops.append(op)
             return node
 
     def constant(self, value: Number | bool) -> int:
         return self._leaf(CONSTANT, constant_key(value), value)
 
     def variable(self, name: str, index: tuple[int, ...] = ()) -> int:
-        variable = Variable(name, index)
-        return self._leaf(VARIABLE, variable, variable)
+        node = self.leaf_index.get((VARIABLE, (name, index)))
+        return self._leaf(VARIABLE, (name, index), Variable(name, index)) if node is None else node
 
     def apply(self, op: Operation, *operands: Any) -> Term:
         """Build `op` on terms of this graph and plain numbers."""
