@@ -13,6 +13,7 @@ The stages, in order:
                     reductions over the points instead of a result for each
     emit.py         all of it as one LLVM module for one target (target.py)
     rare.py         what seldom runs as modules that programs share
+    threaded.py     a long program as a table that compiled steps walk through
     jit.py, cache.py
                     LLVM module → native code in this process; objects kept on disk
     binding.py, threads.py

@@ -132,7 +132,7 @@ class Body:
                     self.places.setdefault(value, []).append(operand.number)
                 elif body[value][0] != "const":
                     self.rows.setdefault(value, []).append(operand.row + element)
-        self.partners = _sine_pairs(self.layout.program)
+        self.partners = sine_pairs(self.layout.program)
 
     def literal(self, value: str, kind: str) -> str:
         return f"splat ({kind} {value})" if self.layout.target.width > 1 else value
@@ -143,10 +143,10 @@ class Body:
 
     def part(self, index: int, linkage: str = "internal") -> Function:
         """Part `index` as a loop over the vectors between two points of a block."""
-        return _Part(self, index, linkage).write()
+        return Part(self, index, linkage).write()
 
 
-def _sine_pairs(program: Program) -> dict[int, int]:
+def sine_pairs(program: Program) -> dict[int, int]:
     """Sines and cosines of the same operand, each with its partner."""
     by_operand: dict[int, dict[str, int]] = {}
     for number, (name, *operands) in enumerate(program.body):
@@ -165,7 +165,7 @@ def part_head(index: int, linkage: str) -> str:
     return f"{linkage} void @hy.part.{index}({parameters})".lstrip()
 
 
-class _Part:
+class Part:
     """One part while it is written: the IR name of each value seen, and the addresses of scalar operands it uses."""
 
     def __init__(self, body: Body, index: int, linkage: str) -> None:

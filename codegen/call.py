@@ -14,7 +14,7 @@ from typing import Any
 
 from codegen import environment
 from codegen.driver import BODY, constant_rows
-from codegen.emit import ending, lay_out
+from codegen.emit import ending
 from codegen.jit import Compiled
 from codegen.layout import Layout, Operand
 from codegen.moves import splat
@@ -83,7 +83,7 @@ def make_function(compiled: Compiled, doc: str = "") -> Any:
     results are a tuple of these. The numbers have the bits that the ufunc gives.
     The builtin raises TypeError for what is not a number, ValueError for an array of another size.
     """
-    layout, _ = lay_out(compiled.program, compiled.target)
+    layout = compiled.layout
     name = f"{compiled.symbol}_call"
     define(compiled, name, lambda: emit_call(layout, name))
     definition = method(compiled, name, FASTCALL, doc)

@@ -45,7 +45,7 @@ from codegen.target import Target
 from codegen.text import Function, rounded
 
 
-def description(layout: Layout, parts: int) -> list[int]:
+def description(layout: Layout, by_row: bool) -> list[int]:
     """What @hy.run must know about a program."""
     words: dict[str, int] = {
         "inputs": len(layout.inputs),
@@ -56,7 +56,7 @@ def description(layout: Layout, parts: int) -> list[int]:
         "places": layout.places,
         "table": layout.table,
         # Several parts run one after the other over a block, so none may overwrite what a later one reads.
-        "by_row": int(parts > 1),
+        "by_row": int(by_row),
         "scalars": int(all(operand.scalar for operand in layout.operands)),
     }
     shapes = len(HEADER) + len(FIELDS) * len(layout.operands)
@@ -95,7 +95,7 @@ def constant_rows(layout: Layout) -> list[tuple[int, float]]:
     return rows
 
 
-def entries(layout: Layout, symbol: str, parts: int, linkage: str) -> list[str]:
+def entries(layout: Layout, symbol: str, parts: int, linkage: str, by_row: bool = False) -> list[str]:
     """LLVM IR of `@SYMBOL_loop`, `@SYMBOL_batch` and `@SYMBOL` around the body's functions `@hy.part.0` …"""
     body = Function(f"define {linkage} {BODY} #0")
     for part in range(parts):
@@ -104,7 +104,8 @@ def entries(layout: Layout, symbol: str, parts: int, linkage: str) -> list[str]:
     loop = Function(f"define void @{symbol}_loop(ptr %args, ptr %dimensions, ptr %steps, ptr %data) #0")
     loop.do(f"call void @hy.enter(i64 {loop.load('n', 'i64', '%dimensions')}, ptr %args, ptr %steps)")
     loop.do("ret void")
-    tables = table("hy.description", description(layout, parts)) + table("hy.steps", _contiguous_steps(layout))
+    tables = table("hy.description", description(layout, parts > 1 or by_row))
+    tables += table("hy.steps", _contiguous_steps(layout))
     heap = f"declare noalias ptr @malloc({layout.target.word})\ndeclare void @free(ptr)\n" if layout.on_heap else ""
     batch, point = _contiguous(layout, f"{symbol}_batch", "%n"), _contiguous(layout, symbol, "1")
     return [tables, heap, *map(str, [body, _enter(layout), loop, batch, point])]

@@ -16,6 +16,7 @@ from codegen.program import Program
 from codegen.rare import separate
 from codegen.schedule import schedule
 from codegen.target import Target
+from codegen.threaded import STEPS, Thread, start, step
 
 # Calls of vector functions up to which these are inlined.
 INLINED_CALLS = 60
@@ -70,9 +71,14 @@ def emit(program: Program, target: Target) -> str:
 
 def lay_out(program: Program, target: Target) -> tuple[Layout, Cut]:
     """The program as it is emitted, where its data lives, and its parts."""
-    program = schedule(contract(program) if target.fma else prune(program))
+    program = schedule(contracted(program, target))
     pieces = cut(program)
     return Layout(program, target, pieces.spills), pieces
+
+
+def contracted(program: Program, target: Target) -> Program:
+    """Without dead instructions, and with products fused into sums where the target can."""
+    return contract(program) if target.fma else prune(program)
 
 
 def emit_driver(target: Target) -> tuple[str, str]:
@@ -102,7 +108,12 @@ class Modules:
 
 def emit_program(program: Program, target: Target) -> Modules:
     """The part of `emit` that belongs to the program: several modules if it is long."""
-    layout, pieces = lay_out(program, target)
+    return emit_modules(*lay_out(program, target))
+
+
+def emit_modules(layout: Layout, pieces: Cut) -> Modules:
+    """`emit_program` for a program that is laid out."""
+    program, target = layout.program, layout.target
     body = Body(layout, pieces)
     count = len(pieces.parts)
     needs = f"declare {RUN}\ndeclare {POINT}\n"
@@ -122,6 +133,27 @@ def emit_program(program: Program, target: Target) -> Modules:
         own.append("\n".join([triple_line(target), *parts, functions, ending(target)]))
         shared |= dict.fromkeys(_shared(rare, target))
     return Modules(own, list(shared))
+
+
+def emit_threaded(thread: Thread) -> Modules:
+    """A program as threaded code: a module of its own that holds addresses of this process, and the steps it uses."""
+    target, program = thread.layout.target, thread.layout.program
+    text = entries(thread.layout, symbol(program.name), 1, "dso_local", by_row=True)
+    needs = f"declare {RUN}\ndeclare {POINT}\n"
+    own = "\n".join([triple_line(target), *text, start(thread), needs, ending(target)])
+    shared: dict[str, None] = {}
+    for name in thread.steps:
+        shared |= dict.fromkeys(step_modules(name, target))
+    return Modules([own], list(shared))
+
+
+@functools.cache
+def step_modules(name: str, target: Target) -> tuple[str, ...]:
+    """The modules of one step of threaded code."""
+    text, called = step(name, target)
+    functions, rare = separate(vector_functions(frozenset(called), target, True)) if called else ("", ())
+    table = f"{STEPS} = external dso_local constant [0 x ptr]\n" if STEPS in text else ""
+    return ("\n".join([triple_line(target), table, text, functions, ending(target)]), *_shared(rare, target))
 
 
 def _shared(texts: Iterable[str], target: Target) -> list[str]:

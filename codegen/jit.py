@@ -12,13 +12,17 @@ import llvmlite
 import llvmlite.binding as llvm
 
 from codegen import cache
-from codegen.emit import emit, emit_driver, emit_program, symbol
+from codegen.emit import contracted, emit, emit_driver, emit_modules, emit_program, emit_threaded, lay_out, symbol
+from codegen.layout import Layout
 from codegen.program import Program
 from codegen.target import Target, find, host
+from codegen.threaded import Thread, thread
 
-# Instructions from which a program gets the quick tier: LLVM's fast instruction selection, whose code is about 1.4
-# times slower and is made about 3 times faster. At 30 000 instructions the full tier takes some two seconds.
-QUICK = 30_000
+# How code is made. "full": LLVM's optimising code generator. "quick": its fast instruction selection, whose code is
+# about 1.4 times slower and is made about 3 times faster. "threaded": a table of compiled steps (threaded.py), ready at
+# once. "auto" is full below `THREADED` instructions, where the full tier takes some two seconds; from there, threaded.
+TIERS = ("auto", "full", "quick", "threaded")
+THREADED = 30_000
 # Part of the name of cached objects: to be raised when `optimise` changes.
 PIPELINE = 2
 
@@ -28,14 +32,18 @@ class Compiled:
     """A program as native code. Addresses stay valid as long as this object lives.
 
     seconds: time by phase ("emit", "look up", "optimise", "generate", "driver", "link"). objects: the program's
-    relocatable object files, several for a long one; they need those of the driver and of rare paths.
+    relocatable object files, several for a long one; they need those of the driver and of rare paths. tier: one of
+    `TIERS`, but "auto". layout: where its data lives during a call.
     """
 
     program: Program
     target: Target
     objects: tuple[bytes, ...] = field(repr=False)
     seconds: dict[str, float]
+    tier: str
+    layout: Layout = field(repr=False)
     _engine: llvm.ExecutionEngine = field(repr=False)
+    _table: Thread | None = field(default=None, repr=False)
 
     @property
     def symbol(self) -> str:
@@ -70,25 +78,36 @@ class Compiled:
         return "".join(str(machine.emit_assembly(optimise(module, machine))) for module in modules.own)
 
 
-def compile(program: Program, target: Target | str | None = None, *, quick: bool | None = None) -> Compiled:
-    """Native code of `program`, callable in this process.
+def compile(program: Program, target: Target | str | None = None, *, tier: str = "auto") -> Compiled:
+    """Native code of `program`, callable in this process. Every tier gives the same bits.
 
-    quick: less optimisation, for a first result soon; by default from `QUICK` instructions on.
-    Raises ValueError for a target this machine cannot run; `codegen.export` writes files for those.
+    tier: "full", "quick", "threaded", or "auto": by the length of the program; see `TIERS`.
+    Raises ValueError for another tier, or a target this machine cannot run; `codegen.export` writes files for those.
     """
-    quick = len(program.body) >= QUICK if quick is None else quick
+    if tier not in TIERS:
+        raise ValueError(f"tier must be one of {', '.join(TIERS)}, got {tier!r}")
+    if tier == "auto":
+        tier = "threaded" if len(program.body) >= THREADED else "full"
     target = find(target)
     if target.arch != host().arch:
         raise ValueError(f"cannot run code for {target.triple} on {host().triple}; codegen.export writes it to files")
     seconds: dict[str, float] = {}
+    table: Thread | None = None
     with _timed(seconds, "emit"):
-        modules = emit_program(program, target)
-    objects = tuple(generate(module, target, seconds, quick=quick) for module in modules.own)
+        if tier == "threaded":
+            table = thread(contracted(program, target), target)
+            modules, layout = emit_threaded(table), table.layout
+        else:
+            layout, pieces = lay_out(program, target)
+            modules = emit_modules(layout, pieces)
+    quick = tier != "full"
+    # A table's module names addresses of this process: it is never met again.
+    objects = tuple(generate(module, target, seconds, quick=quick, keep=table is None) for module in modules.own)
     with _timed(seconds, "driver"):
         driver = (*driver_objects(target), *(shared_object(module, target) for module in modules.shared))
     with _timed(seconds, "link"):
         engine = link([*driver, *objects], target)
-    return Compiled(program, target, objects, seconds, engine)
+    return Compiled(program, target, objects, seconds, tier, layout, engine, table)
 
 
 def compile_ir(ir: str) -> llvm.ExecutionEngine:
@@ -119,12 +138,12 @@ def shared_object(ir: str, target: Target) -> bytes:
     return generate(ir, target, {})
 
 
-def generate(ir: str, target: Target, seconds: dict[str, float], *, quick: bool = False) -> bytes:
-    """LLVM IR → relocatable object file, from the cache if it was made before."""
+def generate(ir: str, target: Target, seconds: dict[str, float], *, quick: bool = False, keep: bool = True) -> bytes:
+    """LLVM IR → relocatable object file, from the cache if it was made before and is worth keeping."""
     with _timed(seconds, "look up"):
         versions = f"{llvmlite.__version__} {llvm.llvm_version_info} {PIPELINE} {quick}"
         name = cache.key(ir, repr(target), versions)
-        kept = cache.load(name)
+        kept = cache.load(name) if keep else None
     if kept is not None:
         return kept
     machine = target.machine(opt=0 if quick else 2)
@@ -132,7 +151,8 @@ def generate(ir: str, target: Target, seconds: dict[str, float], *, quick: bool 
         module = optimise(ir, machine)
     with _timed(seconds, "generate"):
         made = bytes(machine.emit_object(module))
-    cache.store(name, made)
+    if keep:
+        cache.store(name, made)
     return made
 
 

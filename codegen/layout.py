@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from codegen.program import Array, Program
@@ -53,6 +53,7 @@ class Layout:
     target: Target
     spills: int
     shared: frozenset[int] = frozenset()
+    budget: int = field(default=SCRATCH, kw_only=True)
 
     @cached_property
     def inputs(self) -> tuple[Operand, ...]:
@@ -90,7 +91,7 @@ class Layout:
         """Points per block: a power of two, at least one vector."""
         points = self.target.width
         bytes_per_point = self.target.bytes * (self.rows + sum(operand.size for operand in self.outputs))
-        while points < MAX_BLOCK and 2 * points * bytes_per_point <= SCRATCH:
+        while points < MAX_BLOCK and 2 * points * bytes_per_point <= self.budget:
             points *= 2
         return points
 

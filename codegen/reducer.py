@@ -177,7 +177,7 @@ def emit_reduction(planned: Plan, target: Target) -> tuple[ReductionLayout, list
 
 def _description(layout: ReductionLayout, parts: int) -> list[int]:
     """As for a kernel, but without results: none leave the rows."""
-    words = description(layout, parts)
+    words = description(layout, parts > 1)
     words[HEADER.index("operands")] = len(layout.inputs)
     words[HEADER.index("outputs")] = 0
     return words

@@ -9,9 +9,10 @@ It is a case of elimination in another order than forward or backward [Griewank 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from hybrid import operations as ops
+from hybrid.cost import graph_cost
 from hybrid.differentiate import (
     ONE,
     Entries,
@@ -60,8 +61,24 @@ def selects(graph: Graph, node: int) -> bool:
     )
 
 
-def hessian_chain(graph: Graph, root: int, wrt: Sequence[int]) -> Entries:
-    """The Hessian by the chain rule through the function's bottleneck; forward over reverse if it has none."""
+Jacobian = Callable[[Graph, Sequence[int], Sequence[int]], Entries]
+Hessian = Callable[[Graph, int, Sequence[int]], Entries]
+
+SWEPT_JACOBIANS: tuple[Jacobian, ...] = (jacobian_forward, jacobian_reverse)
+SWEPT_HESSIANS: tuple[Hessian, ...] = (hessian_forward, hessian_reverse)
+
+
+def hessian_chain(
+    graph: Graph,
+    root: int,
+    wrt: Sequence[int],
+    jacobians: Sequence[Jacobian] = SWEPT_JACOBIANS,
+    hessians: Sequence[Hessian] = SWEPT_HESSIANS,
+) -> Entries:
+    """The Hessian by the chain rule through the function's bottleneck; forward over reverse if it has none.
+
+    The derivatives of what the bottleneck is made of are the cheapest that `jacobians` and `hessians` give.
+    """
     cut = bottleneck(graph, root, wrt)
     if not cut:
         return hessian_forward(graph, root, wrt)
@@ -69,11 +86,11 @@ def hessian_chain(graph: Graph, root: int, wrt: Sequence[int]) -> Entries:
     cut = [node for node in cut if node in outer]  # the others do not matter: the function is flat in them
     slopes = [outer[node] for node in cut]
     shape = jacobian_reverse(graph, slopes, cut)
-    rows = [gradient_rows(graph, node, wrt) for node in cut]
+    rows = rows_of(cheapest(graph, [build(graph, cut, wrt) for build in jacobians]), len(cut))
     weighted = [weighted_row(graph, [(shape.get((k, m)), rows[m]) for m in range(len(cut))]) for k in range(len(cut))]
     terms: dict[tuple[int, int], list[int]] = {}
     for k, node in enumerate(cut):
-        for (i, j), second in smaller(graph, node, wrt).items():
+        for (i, j), second in cheapest(graph, [build(graph, node, wrt) for build in hessians]).items():
             if i <= j:
                 terms.setdefault((i, j), []).append(times(graph, slopes[k], second))
         for i, first in rows[k].items():
@@ -92,16 +109,15 @@ def above(graph: Graph, root: int, cut: Sequence[int]) -> set[int]:
     return dependents(graph, between, cut)
 
 
-def gradient_rows(graph: Graph, node: int, wrt: Sequence[int]) -> dict[int, int]:
-    """∂node/∂wrt by column, by whichever sweep makes fewer nodes."""
-    found = [{column: entry for (_, column), entry in sweep(graph, [node], wrt).items()}
-             for sweep in (jacobian_forward, jacobian_reverse)]  # fmt: skip
-    return min(found, key=lambda row: len(graph.reach(row.values())))
+def rows_of(entries: Entries, count: int) -> list[dict[int, int]]:
+    rows: list[dict[int, int]] = [{} for _ in range(count)]
+    for (row, column), node in entries.items():
+        rows[row][column] = node
+    return rows
 
 
-def smaller(graph: Graph, node: int, wrt: Sequence[int]) -> Entries:
-    found = [build(graph, node, wrt) for build in (hessian_forward, hessian_reverse)]
-    return min(found, key=lambda entries: len(graph.reach(entries.values())))
+def cheapest(graph: Graph, found: Sequence[Entries]) -> Entries:
+    return min(found, key=lambda entries: graph_cost(graph, entries.values()))
 
 
 def weighted_row(graph: Graph, parts: Sequence[tuple[int | None, dict[int, int]]]) -> dict[int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
@@ -59,13 +59,16 @@ class Definition:
 class Derivation:
     """How a function was derived: `kind` of derivative of the function `of`, by the arguments at positions `wrt`.
 
-    With a `pattern`, its outputs are the entries of the pattern only, in order.
+    With a `pattern`, its outputs are the entries of the pattern only, in order. `method` is how its entries were found,
+    and `asked` whether by the user's choice.
     """
 
     kind: str
     of: Formula
     wrt: tuple[int, ...]
     pattern: Pattern | None = None
+    method: str = ""
+    asked: bool = False
 
     @property
     def columns(self) -> int:
@@ -87,3 +90,7 @@ class Formula:
     name: str
     derivation: Derivation | None
     primal: tuple[int, ...]
+
+    def forms(self) -> Sequence[Formula]:
+        """The same formula as other methods derive it, the cheapest first; compiling takes the one that fits best."""
+        return ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property, update_wrapper
 from math import prod
 from typing import Any
@@ -12,31 +13,21 @@ import numpy as np
 from codegen.program import Program
 from hybrid import sympy_bridge
 from hybrid.arguments import bind_arguments
-from hybrid.bottleneck import hessian_chain
+from hybrid.choice import Explanation, alternatives, explain
 from hybrid.compose import composable, compose
 from hybrid.deferred import Deferred
 from hybrid.definition import Argument, Definition, Derivation, Formula, SymPySource
-from hybrid.differentiate import (
-    ONE,
-    Entries,
-    forward,
-    hessian_forward,
-    hessian_reverse,
-    jacobian_forward,
-    jacobian_reverse,
-    reverse,
-)
+from hybrid.differentiate import ONE, Entries, forward, reverse
 from hybrid.errors import ArgumentError, ShapeError
 from hybrid.kernel import Kernel, compile
-from hybrid.lower import Result, count_operations, lower
+from hybrid.lower import Result, lower
+from hybrid.methods import GRADIENTS, HESSIANS, JACOBIANS, derive
 from hybrid.simplify import REAL, Rules, simplify
 from hybrid.sparsity import Pattern, Triangle, entries_in_order
 
 typeset = Deferred("hybrid.latex")
 trace = Deferred("hybrid.trace")
 Wrt = Any  # a symbol, an argument name, or a sequence of them
-
-SMALL = 4_000  # nodes below which both sweep directions are carried out and the cheaper result is kept
 
 
 class Function(Formula):
@@ -84,80 +75,78 @@ class Function(Formula):
 
     def _derived(
         self,
-        kind: str,
-        wrt: tuple[int, ...],
+        derivation: Derivation,
         nodes: Sequence[int],
         shape: tuple[int, ...],
         arguments: tuple[Argument, ...] | None = None,
-        pattern: Pattern | None = None,
     ) -> Function:
         function = Function.__new__(Function)
-        definition = Definition(
-            self.graph, arguments or self.arguments, tuple(nodes), shape, self.source, f"{self.name}_{kind}"
-        )
-        function._set(definition, Derivation(kind, self, wrt, pattern), primal=self.primal)
+        name = f"{self.name}_{derivation.kind}"
+        definition = Definition(self.graph, arguments or self.arguments, tuple(nodes), shape, self.source, name)
+        function._set(definition, derivation, primal=self.primal)
         return function
 
     # --- derivatives --------------------------------------------------------------------------------------------------
-    def gradient(self, wrt: Wrt = None) -> Function:
+    def gradient(self, wrt: Wrt = None, method: str = "auto") -> Function:
         """The exact gradient of a scalar function. Shape: that of the argument, or (n,) for several.
 
-        `wrt` names arguments (symbols or names); default all. Raises ShapeError if the output is not a scalar.
+        `wrt` names arguments (symbols or names); default all. `method` is "reverse", "forward", "cross-country" or
+        "auto", which is "reverse": one adjoint sweep. Raises ShapeError if the output is not a scalar.
         """
         self._require_scalar("gradient")
         positions = self._positions(wrt)
         variables = self._variables(positions)
         with self.graph.lock:
-            adjoints = reverse(self.graph, [(self.nodes[0], ONE)], frozenset(variables))
-            zero = self.graph.constant(0)
-        return self._derived("gradient", positions, [adjoints.get(v, zero) for v in variables], self._axis(positions))
+            how = derive(GRADIENTS, "reverse" if method == "auto" else method, "", self.graph, self.nodes, variables)
+            nodes = self._dense(how.entries, 1, len(variables))
+        made = Derivation("gradient", self, positions, None, how.method, method != "auto")
+        return self._derived(made, nodes, self._axis(positions))
 
     def jacobian(self, wrt: Wrt = None, method: str = "auto", sparse: bool = False) -> Function:
         """The exact Jacobian. Shape: output shape + argument shape (or + (n,) for several arguments).
 
-        `method` is "forward", "reverse" or "auto": whichever takes fewer operations. With `sparse`, the outputs are the
-        entries that can be non-zero, shape (nnz,), in the order of `pattern`: a matrix with one row per output (C
-        order) and one column per variable.
+        `method` is "forward" (a tangent sweep per variable, over what depends on it), "reverse" (an adjoint sweep per
+        output), "cross-country" (elimination in an order that pays), "coloured" (tangent sweeps for columns without a
+        common row) or "auto": the sweep that makes the smaller graph, and in a kernel whichever of all takes the fewest
+        operations; `explain` shows the counts. With `sparse`, the outputs are the entries that can be non-zero, shape
+        (nnz,), in the order of `pattern`: a matrix with one row per output (C order) and one column per variable.
         """
         positions = self._positions(wrt)
         variables = self._variables(positions)
-        candidates = {"reverse": jacobian_reverse, "forward": jacobian_forward}
+        guess = "reverse" if len(set(self.nodes)) <= len(variables) else "forward"
         with self.graph.lock:
-            outputs = self.nodes
-            guess = "reverse" if len(set(outputs)) <= len(variables) else "forward"
-            entries = self._cheapest(candidates, method, guess, lambda build: build(self.graph, outputs, variables))
-            if sparse:
-                return self._sparse("jacobian", positions, entries, (len(outputs), len(variables)))
-            nodes = self._dense(entries, len(outputs), len(variables))
-        return self._derived("jacobian", positions, nodes, self.shape + self._axis(positions))
+            how = derive(JACOBIANS, method, guess, self.graph, self.nodes, variables)
+        made = Derivation("jacobian", self, positions, None, how.method, method != "auto")
+        if sparse:
+            return self._sparse(made, how.entries, (self.size, len(variables)))
+        return self._derived(
+            made, self._dense(how.entries, self.size, len(variables)), self.shape + self._axis(positions)
+        )
 
     def hessian(
         self, wrt: Wrt = None, method: str = "auto", sparse: bool = False, triangle: Triangle = "full"
     ) -> Function:
         """The exact Hessian. Shape: output shape + argument shape twice (or + (n, n) for several arguments).
 
-        Only one triangle is derived, the other is the same expressions. `method` is "reverse" (over reverse),
-        "forward" (over reverse), "chain" (the chain rule of second order through the function's bottleneck, where it
-        has one) or "auto": whichever takes the fewest operations.
+        Only one triangle is derived, the other is the same expressions. `method` is "reverse" or "forward" (over
+        reverse), "chain" (the chain rule of second order through the function's bottleneck, where it has one),
+        "cross-country", "coloured" (of a star colouring) or "auto", as for `jacobian`.
 
         With `sparse`, the outputs are the entries that can be non-zero, shape (nnz,), in the order of `pattern`, a
         matrix n × n; `triangle="lower"` leaves out those above the diagonal. The function must then be a scalar.
         """
         positions = self._positions(wrt)
         variables = self._variables(positions)
-        candidates = {"reverse": hessian_reverse, "forward": hessian_forward, "chain": hessian_chain}
-        nodes: list[int] = []
         self._check_sparse(sparse, triangle)
         with self.graph.lock:
-            for output in self.nodes:
-                entries = self._cheapest(
-                    candidates, method, "reverse", lambda build, root=output: build(self.graph, root, variables)
-                )
-                if sparse:
-                    return self._sparse("hessian", positions, entries, (len(variables), len(variables)), triangle)
-                nodes += self._dense(entries, len(variables), len(variables))
+            found = [derive(HESSIANS, method, "reverse", self.graph, [root], variables) for root in self.nodes]
+        methods = ", ".join(dict.fromkeys(how.method for how in found))
+        made = Derivation("hessian", self, positions, None, methods, method != "auto")
+        if sparse:
+            return self._sparse(made, found[0].entries, (len(variables), len(variables)), triangle)
+        nodes = [node for how in found for node in self._dense(how.entries, len(variables), len(variables))]
         axis = self._axis(positions)
-        return self._derived("hessian", positions, nodes, self.shape + axis + axis)
+        return self._derived(made, nodes, self.shape + axis + axis)
 
     def jvp(self, wrt: Wrt = None) -> Function:
         """Jacobian times vector: an extra argument `<name>_dot` per argument carries the direction.
@@ -172,7 +161,7 @@ class Function(Formula):
             found = forward(self.graph, order, seeds)
             zero = self.graph.constant(0)
             nodes = [found.get(node, zero) for node in self.nodes]
-        return self._derived("jvp", positions, nodes, self.shape, self.arguments + tangents)
+        return self._derived(Derivation("jvp", self, positions), nodes, self.shape, self.arguments + tangents)
 
     def vjp(self, wrt: Wrt = None) -> Function:
         """Vector times Jacobian: an extra argument `<function>_bar` of the output's shape carries the cotangent.
@@ -187,7 +176,9 @@ class Function(Formula):
             adjoints = reverse(self.graph, seeds, frozenset(variables))
             zero = self.graph.constant(0)
         nodes = [adjoints.get(variable, zero) for variable in variables]
-        return self._derived("vjp", positions, nodes, self._axis(positions), (*self.arguments, cotangent))
+        return self._derived(
+            Derivation("vjp", self, positions), nodes, self._axis(positions), (*self.arguments, cotangent)
+        )
 
     def hvp(self, wrt: Wrt = None) -> Function:
         """Hessian times vector of a scalar function, without the Hessian: `<name>_dot` carries the direction.
@@ -204,7 +195,9 @@ class Function(Formula):
             found = forward(self.graph, self.graph.reach(adjoints.values()), seeds)
             zero = self.graph.constant(0)
             nodes = [found.get(adjoints.get(v, zero), zero) for v in variables]
-        return self._derived("hvp", positions, nodes, self._axis(positions), self.arguments + tangents)
+        return self._derived(
+            Derivation("hvp", self, positions), nodes, self._axis(positions), self.arguments + tangents
+        )
 
     # --- algebra and views --------------------------------------------------------------------------------------------
     def simplify(self, rules: Rules = REAL) -> Function:
@@ -216,7 +209,8 @@ class Function(Formula):
             nodes = simplify(self.graph, self.nodes, rules)
         function = Function.__new__(Function)
         definition = Definition(self.graph, self.arguments, tuple(nodes), self.shape, self.source, self.name)
-        function._set(definition, self.derivation, primal=() if self.derivation else tuple(nodes))
+        derivation = self.derivation and replace(self.derivation, asked=True)  # compiled as it is, by no other method
+        function._set(definition, derivation, primal=() if derivation else tuple(nodes))
         return function
 
     def sympy(self) -> Any:
@@ -242,6 +236,24 @@ class Function(Formula):
     @property
     def size(self) -> int:
         return prod(self.shape)
+
+    def explain(self) -> Explanation:
+        """How this derivative was made: what every method would take, and which is chosen. Prints as a table.
+
+        Raises ArgumentError for a function that is no gradient, Jacobian or Hessian.
+        """
+        with self.graph.lock:
+            return explain(self, self.pattern)
+
+    def forms(self) -> list[Function]:
+        with self.graph.lock:
+            return [self._in_form(method, nodes) for method, nodes in alternatives(self)]
+
+    def _in_form(self, method: str, nodes: Sequence[int]) -> Function:
+        function = Function.__new__(Function)
+        definition = Definition(self.graph, self.arguments, tuple(nodes), self.shape, self.source, self.name)
+        function._set(definition, self.derivation and replace(self.derivation, method=method), self.primal)
+        return function
 
     @cached_property
     def pattern(self) -> Pattern:
@@ -322,22 +334,6 @@ class Function(Formula):
     def _columns(self) -> int:
         return 1 if self.derivation is None else self.derivation.columns
 
-    def _cheapest(
-        self, candidates: dict[str, Callable[..., Entries]], method: str, guess: str, run: Callable[..., Entries]
-    ) -> Entries:
-        if method != "auto":
-            if method not in candidates:
-                raise ArgumentError(f"method must be 'auto' or one of {sorted(candidates)}, got {method!r}")
-            return run(candidates[method])
-        first = run(candidates[guess])
-        if len(self.graph.reach(first.values())) > SMALL:
-            return first
-        others = [run(build) for name, build in candidates.items() if name != guess]
-        return min([first, *others], key=self._cost)
-
-    def _cost(self, entries: Entries) -> int:
-        return count_operations(self.graph, tuple(entries.values()))
-
     def _dense(self, entries: Entries, rows: int, columns: int) -> list[int]:
         nodes = [self.graph.constant(0)] * (rows * columns)
         for (row, column), node in entries.items():
@@ -356,15 +352,10 @@ class Function(Formula):
             )
 
     def _sparse(
-        self,
-        kind: str,
-        positions: tuple[int, ...],
-        entries: Entries,
-        shape: tuple[int, int],
-        triangle: Triangle = "full",
+        self, made: Derivation, entries: Entries, shape: tuple[int, int], triangle: Triangle = "full"
     ) -> Function:
         pattern, nodes = entries_in_order(entries, shape, triangle, self.graph.constant(0))
-        return self._derived(kind, positions, nodes, (pattern.nnz,), pattern=pattern)
+        return self._derived(replace(made, pattern=pattern), nodes, (pattern.nnz,))
 
     def _new_argument(self, name: str, shape: tuple[int, ...]) -> Argument:
         taken = {argument.name for argument in self.arguments}

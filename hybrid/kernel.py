@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 import codegen
 from codegen.program import MAX_OPERANDS
 from hybrid.arguments import as_array, bind_arguments
+from hybrid.choice import economical
 from hybrid.compose import composable
 from hybrid.composite import expand
 from hybrid.deferred import Deferred
@@ -244,12 +245,13 @@ def compile(
         nonlocal clock
         seconds[stage], clock = time.perf_counter() - clock, time.perf_counter()
 
-    graph, arguments, roots, keep = merge(functions)
-    lap("merge")
-    expanded = expand(graph, [*roots, *keep])
-    roots, keep = expanded[: len(roots)], expanded[len(roots) :]
+    graph, arguments, roots, _ = merge(functions)
     before = operations(graph, roots)
-    roots = simplify(graph, roots, RULE_SETS[rules], keep)
+    lap("merge")
+    together = Together(rules)
+    functions = economical(functions, lambda trial: together(trial).operations)
+    lap("choose")
+    graph, arguments, roots = together(functions).parts
     lap("simplify")
     results, at = [], 0
     for function, unique in zip(functions, unique_names(functions), strict=True):
@@ -272,6 +274,35 @@ def compile(
     kernel = Kernel(functions, arguments, program, compiled, ufunc, before, seconds, packed)
     log.debug("%s\n%s", program, compiled.seconds)
     return checked(kernel) if verify else kernel
+
+
+@dataclass(frozen=True)
+class Simplified:
+    """Several functions on one graph: it, their arguments, the simplified nodes of all outputs; and what they cost."""
+
+    parts: tuple[Graph, tuple[Argument, ...], list[int]]
+
+    @cached_property
+    def operations(self) -> int:
+        graph, _, roots = self.parts
+        return operations(graph, roots)
+
+
+class Together:
+    """Functions simplified together, each combination of forms once."""
+
+    def __init__(self, rules: str) -> None:
+        self.rules = RULE_SETS[rules]
+        self.known: dict[tuple[tuple[int, ...], ...], Simplified] = {}
+
+    def __call__(self, functions: Sequence[Formula]) -> Simplified:
+        key = tuple(function.nodes for function in functions)
+        if key not in self.known:
+            graph, arguments, roots, keep = merge(functions)
+            expanded = expand(graph, [*roots, *keep])
+            roots, keep = expanded[: len(roots)], expanded[len(roots) :]
+            self.known[key] = Simplified((graph, arguments, simplify(graph, roots, self.rules, keep)))
+        return self.known[key]
 
 
 def checked(kernel: Kernel) -> Kernel:

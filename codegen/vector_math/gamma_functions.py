@@ -165,7 +165,7 @@ def loggamma_positive(x: Vector) -> Pair:
     far = factor * (logarithm.hi - 1.0)
     hi = select(x > 0.0, select(asymptotic, far, near), inf)
     lo = select(asymptotic, fma(factor, logarithm.lo, correction), logarithm.lo * sign)
-    return Pair(select(x < inf, hi, x), select(x < inf, lo, 0.0))
+    return Pair(select(x < inf, hi, x), select(x < inf, select(x > 0.0, lo, 0.0), 0.0))
 
 
 def loggamma_negative(x: Vector, usual: Vector) -> Vector:

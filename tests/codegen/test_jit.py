@@ -54,8 +54,8 @@ def test_the_quick_tier_has_the_same_bits(programs, sample):
     program = programs(400, 8, "add sub mul div sin exp sqrt select tanh")
     arguments = sample(program, (29,), 0)
     for quick, full in zip(
-        make_ufunc(compile(program, quick=True))(*arguments),
-        make_ufunc(compile(program, quick=False))(*arguments),
+        make_ufunc(compile(program, tier="quick"))(*arguments),
+        make_ufunc(compile(program, tier="full"))(*arguments),
         strict=True,
     ):
         assert (quick.view(np.int64) == full.view(np.int64)).all()
@@ -77,7 +77,7 @@ def test_long_programs(length, limit, programs, sample, meaning, monkeypatch):
 def test_long_programs_are_right(length, programs, sample, meaning):
     program = programs(length, 4, "add sub mul minimum sqrt abs", [Array("x", (50,))], [Array("g", (50,))], reach=1000)
     arguments = sample(program, (6,), 0)
-    result = make_ufunc(compile(program, quick=False))(*arguments)
+    result = make_ufunc(compile(program, tier="full"))(*arguments)
     np.testing.assert_allclose(result, meaning(program, *arguments)[0], rtol=1e-6)
 
 
@@ -105,7 +105,7 @@ def test_objects_are_cached(folder):
     if os.name == "posix":
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    compile(SMALL, quick=True)
+    compile(SMALL, tier="quick")
     compile(Program("g", SMALL.arguments, SMALL.results, SMALL.body, SMALL.outputs))
     assert len(objects(folder)) == 3
 
