@@ -35,7 +35,7 @@ from codegen.program import INSTRUCTIONS, Array, Instruction, Program
 if TYPE_CHECKING:
     from codegen import export
     from codegen.binding import make_ufunc
-    from codegen.bound import bind
+    from codegen.bound import bind, overlap
     from codegen.call import make_function
     from codegen.callbacks import callback
     from codegen.jit import Compiled, compile
@@ -56,6 +56,7 @@ __all__ = [
     "host",
     "make_function",
     "make_ufunc",
+    "overlap",
     "run",
 ]
 
@@ -71,6 +72,7 @@ DEFERRED = {
     "host": "codegen.target",
     "make_function": "codegen.call",
     "make_ufunc": "codegen.binding",
+    "overlap": "codegen.bound",
     "run": "codegen.threads",
 }
 

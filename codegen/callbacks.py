@@ -50,7 +50,7 @@ def callback(compiled: Compiled, signature: str, numbers: int) -> Any:
     total = sum(argument.size for argument in program.arguments)
     if signature.startswith("double (double") and numbers != 1:
         raise ValueError(f"{program.name}: signature {signature!r} gives 1 number, not {numbers}")
-    if not ("void *" in signature or numbers == total) or numbers > total:
+    if not ("void *" in signature or numbers == total) or not 0 <= numbers <= total:
         raise ValueError(f"{program.name} takes {total} numbers; {signature!r} would give it {numbers}")
     suffix, types, head = _KINDS[signature]
     name = f"{compiled.symbol}_{suffix}_{numbers}"

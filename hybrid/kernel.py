@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,13 +15,14 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 import codegen
 from codegen.program import MAX_OPERANDS
-from hybrid.arguments import as_array, bind_arguments
+from hybrid import calling
+from hybrid.arguments import bind_arguments
 from hybrid.choice import economical
 from hybrid.compose import composable
 from hybrid.composite import expand
 from hybrid.deferred import Deferred
 from hybrid.definition import Argument, Formula
-from hybrid.errors import ArgumentError, InputTypeError, ShapeError
+from hybrid.errors import ArgumentError, InputTypeError
 from hybrid.graph import Graph
 from hybrid.lower import Result, lower
 from hybrid.simplify import RULE_SETS, operations, simplify
@@ -36,6 +37,8 @@ verification = Deferred("hybrid.verify")
 recorded = Deferred("hybrid.recorded")
 files = Deferred("codegen.export")
 reduced = Deferred("hybrid.reduced")
+
+SMALL = 256  # points of a batch that goes to the ufunc at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +56,9 @@ class Kernel:
     ufunc: np.ufunc
     operations_before: int
     seconds: dict[str, float]
-    packed: bool = False
+    gathered: calling.Gathered | None = None
+    single: codegen.Compiled | None = None
+    quick: bool = False
     certificate: Certificate | None = field(default=None)
 
     @property
@@ -71,6 +76,9 @@ class Kernel:
         out: NDArray[Any] | Sequence[NDArray[Any] | None] | None = None,
         dtype: DTypeLike | None = None,
         threads: int | None = None,
+        where: ArrayLike = True,
+        casting: calling.Casting = "same_kind",
+        axes: Sequence[Any] | None = None,
         **named: ArrayLike,
     ) -> Any:
         """Evaluate at one point or many.
@@ -78,76 +86,105 @@ class Kernel:
         Parameters
         ----------
         args, named : one number or array of shape batch + argument shape per argument, in order or by name.
-        out : array(s) of shape batch + output shape to write into.
-        dtype : type of the results; computing is in float64.
+        out : array(s) of shape batch + output shape to write into, of a type that results are cast to.
+        dtype : type of the results, a real floating-point type; computing is in float64, or, of a kernel compiled with
+            `dtype=float32`, in the type asked for.
         threads : how many threads share a large batch; default HYBRID_NUM_THREADS, else the processors available. The
             numbers do not depend on it.
+        where : booleans that broadcast with the batch; where false, results keep what was in `out`.
+        casting : NumPy's name of what conversions of arguments and results are allowed.
+        axes : the axes of each operand that hold its own shape, as for a gufunc: a tuple per argument, and per result.
 
         Tensors of the numeric tape are accepted too: the call is then recorded, and differentiated through the compiled
-        vector–Jacobian product.
+        vector–Jacobian product. Objects with an `__array_ufunc__` of their own (lazy arrays, units) get the ufunc.
 
         Returns one array (a NumPy float for a single number), or a tuple with one per function.
         Raises ArgumentError for missing, unknown or surplus arguments, ShapeError for shapes that do not fit,
         InputTypeError for complex or non-numeric data.
         """
+        default = where is True and out is None and dtype is None and threads is None and axes is None
+        if default and not named and self.quick and len(args) == len(self.arguments) and casting == "same_kind":
+            points = 1
+            for value in args:
+                kind = type(value)
+                if kind is np.ndarray and value.dtype is calling.DOUBLE:  # type: ignore[union-attr]  # an array
+                    points *= value.size  # type: ignore[union-attr]  # an array
+                elif kind is not float and kind is not int:
+                    break
+            else:
+                if points < SMALL:
+                    try:
+                        return self.ufunc(*args)
+                    except (ValueError, TypeError, OverflowError):  # told below, by name of the argument
+                        pass
+        options = calling.Options(out, dtype, threads, where, casting, axes)
         if any(map(composable, args)) or any(map(composable, named.values())):
-            if out is not None or dtype is not None:
-                raise ArgumentError(f"{self.name}: out= and dtype= do not go with tensors")
+            if options != calling.Options(threads=threads):
+                raise ArgumentError(f"{self.name}: out=, dtype= and the like do not go with tensors")
             return self.recorded(*bind_arguments(self.name, self.arguments, args, named))
-        arrays = [
-            as_array(self.name, a, v)
-            for a, v in zip(self.arguments, bind_arguments(self.name, self.arguments, args, named), strict=True)
-        ]
-        if threads is not None and threads < 1:
-            raise ArgumentError(f"{self.name}: threads must be at least 1, got {threads}")
-        if self.packed:
-            arrays = [self._pack(arrays)]
-        outputs = self._outputs(out)
-        try:
-            results = codegen.run(self.ufunc, arrays, outputs, threads)
-        except ValueError as error:
-            raise ShapeError(f"{self.name}: {error}") from error
-        results = tuple(
-            result if formula.nodes else result[..., :0].reshape(*result.shape[:-1], *formula.shape)
-            for result, formula in zip(results, self.formulas, strict=True)
-        )
-        if dtype is not None:
-            results = tuple(np.asarray(result).astype(dtype, copy=False)[()] for result in results)
-        return results[0] if len(self.formulas) == 1 else results
+        return calling.call(self, bind_arguments(self.name, self.arguments, args, named), options)
 
-    def _pack(self, arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
-        """All arguments side by side on one last axis, for kernels with more operands than NumPy allows."""
-        flat = [
-            array.reshape((*array.shape[: array.ndim - len(argument.shape)], argument.size))
-            for array, argument in zip(arrays, self.arguments, strict=True)
-        ]
-        try:
-            batch = np.broadcast_shapes(*(array.shape[:-1] for array in flat))
-        except ValueError as error:
-            raise ShapeError(f"{self.name}: the batches of the arguments do not broadcast: {error}") from error
-        return np.concatenate([np.broadcast_to(array, batch + array.shape[-1:]) for array in flat], axis=-1)
+    # --- other ways to call it ----------------------------------------------------------------------------------------
+    @cached_property
+    def point(self) -> Callable[..., Any]:
+        """A function for one point: numbers in, numbers out, with the bits of a call of the kernel.
 
-    def _outputs(self, out: Any) -> list[NDArray[Any] | None] | None:
-        if out is None:
-            return None
-        outputs = list(out) if isinstance(out, tuple | list) else [out]
-        if len(outputs) != len(self.formulas):
-            raise ArgumentError(f"{self.name} has {len(self.formulas)} results, but out= holds {len(outputs)} arrays")
-        for array, formula in zip(outputs, self.formulas, strict=True):
-            if array is None:
-                continue
-            if not formula.nodes:
-                raise ArgumentError(f"{self.name}: {formula.name} has no entries; pass None for it in out=")
-            if not isinstance(array, np.ndarray) or array.dtype != np.float64:
-                found = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
-                raise InputTypeError(f"{self.name}: out= for {formula.name} must be a float64 array, got {found}")
-            if not array.flags.writeable:
-                raise ArgumentError(f"{self.name}: out= for {formula.name} is read-only")
-            rank = len(formula.shape)
-            if rank and array.shape[-rank:] != formula.shape:
-                shape = ", ".join(["...", *map(str, formula.shape)])
-                raise ShapeError(f"{self.name}: out= for {formula.name} needs shape ({shape}), got {array.shape}")
-        return outputs
+        It takes one value per argument, by position: a number, or for an array argument its elements in C order as a
+        C-contiguous buffer of float64 or a flat sequence of numbers. It returns one float, or a flat tuple of floats in
+        C order for a result with a shape, or a tuple of these for several functions. Computing is in float64.
+        Raises TypeError for what is no real number, ValueError for another number of elements.
+        """
+        return calling.point(self)
+
+    def bind(
+        self,
+        inputs: Sequence[NDArray[Any]] | Mapping[str, NDArray[Any]],
+        outputs: Sequence[NDArray[Any]] | NDArray[Any] | None = None,
+    ) -> Callable[[], Any]:
+        """A function of no arguments that evaluates the kernel on fixed arrays, for the inner loop of a solver.
+
+        Everything is checked and looked up here; the function reads `inputs` as they are when it is called, writes
+        `outputs` and returns them: one array, or a tuple with one per function. Arrays are float64 (or all float32, for
+        a kernel compiled with `dtype=float32`), of shape batch + argument shape and batch + output shape; `outputs` are
+        made if not given. They are kept alive. The function runs on the calling thread.
+        Raises InputTypeError for arrays of another type, ShapeError for shapes and strides that do not fit,
+        ArgumentError for arrays that overlap or cannot be written; the function raises ValueError if an array has been
+        resized since.
+        """
+        return calling.bind(self, inputs, outputs)
+
+    @property
+    def address(self) -> int:
+        """The address of the C function that evaluates one point, valid as long as the kernel lives.
+
+        `void f(const double *x0, …, double *r0, …)`: a pointer per argument and per function, each to its elements in C
+        order. It neither keeps state nor allocates what it does not free, and may run in several threads at once.
+        Raises ArgumentError for a kernel whose operands lie side by side.
+        """
+        calling.separate(self, "address")
+        return self.compiled.address(self.compiled.symbol)
+
+    @property
+    def batch_address(self) -> int:
+        """The address of `void f_batch(int64_t n, const double *x0, …, double *r0, …)`: n points, one after the other.
+
+        As for `address`; each pointer is to n times the elements of a point.
+        """
+        calling.separate(self, "batch_address")
+        return self.compiled.address(f"{self.compiled.symbol}_batch")
+
+    def low_level_callable(self, signature: str | None = None, parameters: ArrayLike | None = None) -> Any:
+        """A `scipy.LowLevelCallable`, which SciPy calls without Python: `quad`, `nquad`, `ndimage.generic_filter` …
+
+        signature : "double (double)", "double (int, double *)", the same with a last `void *`, or that of image
+            filters, "int (double *, intptr_t, double *, void *)"; by default one of the first that fits. SciPy gives
+            the elements of the arguments in order.
+        parameters : numbers for the last elements of the arguments, fixed here and passed as the `void *`.
+
+        Raises ArgumentError for another signature, more than one function, or one with a shape; ImportError without
+        SciPy.
+        """
+        return calling.low_level_callable(self, signature, parameters)
 
     @cached_property
     def recorded(self) -> Recorded:
@@ -253,15 +290,20 @@ def compile(
     lap("choose")
     graph, arguments, roots = together(functions).parts
     lap("simplify")
+    gathered = None if reductions is not None else gathering(functions, arguments)
     results, at = [], 0
     for function, unique in zip(functions, unique_names(functions), strict=True):
         own = tuple(roots[at : at + len(function.nodes)])
         # C has no empty arrays: one zero stands for a result without entries, such as the Hessian of a plane
         results.append(Result(unique, function.shape, own) if own else Result(unique, (1,), (graph.constant(0),)))
         at += len(function.nodes)
-    packed = reductions is None and len(arguments) + len(results) > MAX_OPERANDS
-    taken = (Argument("arguments", (sum(a.size for a in arguments),), sum((a.nodes for a in arguments), ())),)
-    program = lower(graph, taken if packed else arguments, results, name or functions[0].name)
+    taken = arguments
+    if gathered is not None and gathered.arguments:
+        nodes = sum((a.nodes for a in arguments), ()) or (graph.variable("nothing"),)
+        taken = (Argument("arguments", (len(nodes),), nodes),)
+    if gathered is not None and gathered.results:
+        results = [Result("results", (len(roots),), tuple(roots))]
+    program = lower(graph, taken, results, name or functions[0].name)
     lap("lower")
     if reductions is not None:
         same = reduced.shared_of(arguments, shared)
@@ -271,7 +313,8 @@ def compile(
     compiled = codegen.compile(program)
     ufunc = codegen.make_ufunc(compiled)
     lap("native code")
-    kernel = Kernel(functions, arguments, program, compiled, ufunc, before, seconds, packed)
+    quick = gathered is None and all(function.nodes for function in functions)
+    kernel = Kernel(functions, arguments, program, compiled, ufunc, before, seconds, gathered, None, quick)
     log.debug("%s\n%s", program, compiled.seconds)
     return checked(kernel) if verify else kernel
 
@@ -305,6 +348,14 @@ class Together:
         return self.known[key]
 
 
+def gathering(functions: Sequence[Formula], arguments: Sequence[Argument]) -> calling.Gathered | None:
+    """What to put side by side so that a ufunc can have it: at most `MAX_OPERANDS` operands, none without numbers."""
+    results = len(functions) >= MAX_OPERANDS
+    operands = len(arguments) + (1 if results else len(functions))
+    side_by_side = operands > MAX_OPERANDS or not arguments or not all(argument.size for argument in arguments)
+    return calling.Gathered(side_by_side, results) if side_by_side or results else None
+
+
 def checked(kernel: Kernel) -> Kernel:
     """The kernel with its certificate. Raises VerificationError when it does not deserve one."""
     start = time.perf_counter()
@@ -328,11 +379,6 @@ def check_functions(functions: Sequence[Any], rules: str) -> None:
                 f"compile takes Functions, got {function!r} of type {type(function).__name__}; "
                 f"make one with hybrid.Function(inputs, outputs) or @hybrid.function"
             )
-    if len(functions) >= MAX_OPERANDS:
-        raise ArgumentError(
-            f"one kernel takes at most {MAX_OPERANDS - 1} functions, a limit of NumPy, got {len(functions)}; "
-            f"stack the outputs into one array function"
-        )
     if rules not in RULE_SETS:
         raise ArgumentError(f"rules must be one of {', '.join(map(repr, RULE_SETS))}, got {rules!r}")
 

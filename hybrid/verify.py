@@ -105,7 +105,9 @@ class Check:
     def arrays(self, table: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """Arguments by name, from points that have all elements side by side."""
         return {
-            argument.name: np.ascontiguousarray(table[:, self.columns[argument.name]]).reshape(-1, *argument.shape)
+            argument.name: np.ascontiguousarray(table[:, self.columns[argument.name]]).reshape(
+                len(table), *argument.shape
+            )
             for argument in self.subject.arguments
         }
 
@@ -390,7 +392,7 @@ class Check:
                     "every entry" if own[0].vectors is None else "projections and sampled rows",
                     sum(comparison.tape.size for comparison in own),
                     peak[0],
-                    float(max(comparison.relative().max() for comparison in own)),
+                    float(max(comparison.relative().max(initial=0.0) for comparison in own)),
                     peak[1],
                     self.arbitrated.get(index, 0),
                 )
@@ -422,6 +424,8 @@ class Check:
     def peak(self, points: Points, comparison: Comparison) -> tuple[float, str]:
         """The largest difference in ulp, and where."""
         ulps = comparison.ulps()
+        if not ulps.size:
+            return 0.0, "no entry"
         point, number = (int(place) for place in np.unravel_index(ulps.argmax(), ulps.shape))
         return float(ulps[point, number]), f"{comparison.label(number)} at {describe_point(self.at(points, point))}"
 

@@ -239,6 +239,14 @@ def test_large_beta_functions() -> None:
     assert np.isclose(hy.Function([x, y], sp.beta(x, y))(100.0, 90.0), 3.0238531916564250e-58, rtol=1e-12)
 
 
-def test_too_many_functions_for_one_kernel() -> None:
-    with pytest.raises(hy.ArgumentError, match="at most 63 functions"):
-        hy.compile(*[hy.Function([x], x + i) for i in range(64)])
+def test_more_functions_than_a_ufunc_has_operands() -> None:
+    functions = [hy.Function([x], [x + i, x * i] if i % 3 == 0 else x + i, name=f"f{i}") for i in range(80)]
+    kernel = hy.compile(*functions)
+    a = np.linspace(-1, 1, 6).reshape(2, 3)
+    for values in (kernel(a), kernel(a, out=[np.zeros(a.shape + f.shape) for f in functions])):
+        assert len(values) == 80
+        for i, value in enumerate(values):
+            expected = np.stack([a + i, a * i], axis=-1) if i % 3 == 0 else a + i
+            assert np.array_equal(value, expected)
+    assert kernel(2.0)[1] == 3.0
+    assert kernel.point(2.0)[:3] == ((2.0, 0.0), 3.0, 4.0)
