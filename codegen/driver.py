@@ -310,7 +310,7 @@ def _after(target: Target) -> Function:
     """After the body: take a block of a result to memory."""
     f = Function(
         "define internal void @hy.after(ptr %description, ptr %scratch, i64 %number, i64 %start, i64 %count, "
-        "i1 %by_row) #0"
+        "i1 %by_row, i1 %stream) #0"
     )
     place = Place(f, "%number")
     with f.early_return(place.is_set(STREAMED)):
@@ -326,7 +326,7 @@ def _after(target: Target) -> Function:
         f.do(
             f"call void @hy.scatter(ptr {to}, i64 {step}, ptr {place.row()}, ptr {offsets}, "
             f"i64 {place.field('size')}, i64 %count, i64 {header(f, 'block')}, "
-            f"i1 {place.is_set(CONTIGUOUS)}, ptr {staging})"
+            f"i1 {place.is_set(CONTIGUOUS)}, ptr {staging}, i1 %stream)"
         )
     f.do("ret void")
     return f
@@ -370,9 +370,26 @@ def _constants(f: Function, target: Target, put: Callable[[str, str], None]) -> 
         put(row, f.load("value", target.scalar, f.at(f.at(constants, constant, "i64"), 1, "i64")))
 
 
+def _points_to_line(f: Function, target: Target, stream: str, inputs: str, operands: str) -> str:
+    """Points of the first block: of a streaming call few enough that the rows of results go on at whole cache lines."""
+    f.store("i64", header(f, "block"), "%first")
+    with f.when(stream), f.loop("number", inputs, operands) as number:
+        place = Place(f, number)
+        step = place.get("i64", STEP, "step")
+        apart = f.let(
+            "apart", f"and i1 {place.is_kind(ARRAY)}, {f.let('dense', f'icmp eq i64 {step}, {target.bytes}')}"
+        )
+        address = f.let("address", f"ptrtoint ptr {place.get('ptr', BASE, 'base')} to i64")
+        to_line = f.let("to_line", f"and i64 {f.let('negative', f'sub i64 0, {address}')}, {64 - target.bytes}")
+        with f.when(f.let("off", f"and i1 {apart}, {f.let('ahead', f'icmp ne i64 {to_line}, 0')}")):
+            f.store("i64", f.let("points", f"udiv i64 {to_line}, {target.bytes}"), "%first")
+    return f.load("first", "i64", "%first")
+
+
 def _run(target: Target) -> Function:
     """All blocks of a call: rows in, body, rows out. `args` and `steps` are those of a NumPy gufunc inner loop."""
     f = Function(f"define internal {RUN} #1")
+    f.do("%first = alloca i64, align 8")
     width = target.width
     # A point of scalars alone is dense, whatever the steps.
     single = f.let("single", "icmp eq i64 %n, 1")
@@ -397,9 +414,11 @@ def _run(target: Target) -> Function:
     # Cache lines that one vector of points fills, rounded up, and one more to be sure to keep pace.
     numbers = f.let("numbers", f"mul i64 {header(f, 'outputs')}, {width}")
     lines = f.let("lines", f"add i64 {f.let('whole', f'udiv i64 {numbers}, {target.line}')}, 2")
+    first = _points_to_line(f, target, stream, inputs, operands)
     with f.loop("start", 0, "%n", "%count") as start:
         left = f.let("left", f"sub i64 %n, {start}")
-        most = f.let("most", f"call i64 @llvm.smin.i64(i64 {left}, i64 {block})")
+        start_at = f.let("block", f"select i1 {f.let('is_first', f'icmp eq i64 {start}, 0')}, i64 {first}, i64 {block}")
+        most = f.let("most", f"call i64 @llvm.smin.i64(i64 {left}, i64 {start_at})")
         partial = f.let("partial", f"icmp slt i64 {most}, {width}")
         # What is no multiple of the width is left to a last block of less than one vector.
         f.do(f"%count = select i1 {partial}, i64 {most}, i64 {f.let('whole', f'and i64 {most}, {-width}')}")
@@ -416,7 +435,7 @@ def _run(target: Target) -> Function:
             with f.when(stream):
                 f.do(f"call void @hy.drip(ptr %description, ptr %scratch, i64 {lines})")
         with f.loop("number", inputs, operands) as number:
-            arguments = f"i64 {number}, {common}, i1 {by_row}"
+            arguments = f"i64 {number}, {common}, i1 {by_row}, i1 {stream}"
             f.do(f"call void @hy.after(ptr %description, ptr %scratch, {arguments})")
     with f.when(stream):
         with f.loop("number", inputs, operands) as number:

@@ -239,7 +239,7 @@ def scatter(target: Target) -> Function:
     """`count` points of an array result from its rows to memory, by the cheapest way its layout there allows."""
     f = Function(
         "define internal void @hy.scatter(ptr %to, i64 %step, ptr %rows, ptr %offsets, i64 %size, i64 %count, "
-        "i64 %block, i1 %contiguous, ptr %staging) #0"
+        "i64 %block, i1 %contiguous, ptr %staging, i1 %stream) #0"
     )
     width = target.width
     bytes_per_point = f.let("bytes", f"mul i64 %size, {target.bytes}")
@@ -259,9 +259,20 @@ def scatter(target: Target) -> Function:
         total = f.let("total", "mul i64 %size, %count")
         f.do(f"call void @hy.copy(ptr %to, ptr %staging, i64 {total})")
         f.do("ret void")
+    # Rows of whole cache lines go past the cache where the call does.
+    parts = f.let("parts", f"urem i64 %count, {target.line}")
+    next_to = f.let("next_to", f"icmp eq i64 %step, {target.bytes}")
+    lines = f.let("lines", f"and i1 {next_to}, {f.let('whole', f'icmp eq i64 {parts}, 0')}")
+    lines = f.let("lines", f"and i1 %stream, {lines}")
+    count = f.let("count", f"udiv i64 %count, {target.line}")
     with f.loop("e", 0, "%size") as e:
         start = f.at("%to", _element_offset(f, target, e))
         row = _row_address(f, target, e, "0")
-        f.do(f"call void @hy.scatter_row(ptr {start}, i64 %step, ptr {row}, i64 %count)")
+        odd = f.let("odd", f"and i64 {f.let('address', f'ptrtoint ptr {start} to i64')}, 63")
+        past = f.let("past", f"and i1 {lines}, {f.let('aligned', f'icmp eq i64 {odd}, 0')}")
+        with f.when(past):
+            f.do(f"call void @hy.lines(ptr {start}, ptr {row}, i64 {count})")
+        with f.when(f.let("through", f"xor i1 {past}, true")):
+            f.do(f"call void @hy.scatter_row(ptr {start}, i64 %step, ptr {row}, i64 %count)")
     f.do("ret void")
     return f

@@ -26,6 +26,9 @@ from codegen.threads import default_threads, pool
 
 Reals = NDArray[np.float64]
 
+# Instructions (times points) per thread below which sharing costs more than it gains: some tenth of a millisecond.
+WORTH = 1 << 20
+
 
 @dataclass(eq=False)
 class Reducer:
@@ -62,7 +65,8 @@ class Reducer:
             operands.append(self._uniform(operands))
         chunks = -(-n // CHUNK)
         partials = np.empty((chunks, self.layout.partial))
-        threads = min(threads or default_threads(), chunks)
+        worth = 1 + n * len(self.layout.program.body) // WORTH
+        threads = min(threads or default_threads(), chunks, worth)
         cuts = [chunks * part // max(threads, 1) for part in range(threads + 1)]
         runs = [(first, last) for first, last in pairwise(cuts) if last > first]
         pending = [pool().submit(self._run, operands, n, first, last, partials) for first, last in runs[1:]]
