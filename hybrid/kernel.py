@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, overload
@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 import codegen
 from codegen.program import MAX_OPERANDS
+from codegen.target import find
 from hybrid import calling
 from hybrid.arguments import bind_arguments
 from hybrid.choice import economical
@@ -37,7 +38,9 @@ verification = Deferred("hybrid.verify")
 recorded = Deferred("hybrid.recorded")
 files = Deferred("codegen.export")
 reduced = Deferred("hybrid.reduced")
+single_precision = Deferred("hybrid.single")
 
+FLOATS = (calling.DOUBLE, calling.SINGLE)
 SMALL = 256  # points of a batch that goes to the ufunc at once
 
 
@@ -46,7 +49,8 @@ class Kernel:
     """Compiled functions, called together: arrays in, one array per function out.
 
     Each argument is one array (or number) of shape `batch + argument shape`; batches broadcast as in NumPy, and each
-    result has shape `batch + output shape`, float64. A point outside the domain gives NaN at that point only.
+    result has shape `batch + output shape`, float64 (`compile` says when float32). A point outside the domain gives
+    NaN at that point only.
     """
 
     formulas: tuple[Formula, ...]
@@ -107,7 +111,7 @@ class Kernel:
             points = 1
             for value in args:
                 kind = type(value)
-                if kind is np.ndarray and value.dtype is calling.DOUBLE:  # type: ignore[union-attr]  # an array
+                if kind is np.ndarray and value.dtype in FLOATS:  # type: ignore[union-attr]  # an array
                     points *= value.size  # type: ignore[union-attr]  # an array
                 elif kind is not float and kind is not int:
                     break
@@ -207,18 +211,19 @@ class Kernel:
         name: str | None = None,
         formats: Sequence[str] = ("so", "h"),
         target: str | None = None,
+        dtype: DTypeLike = np.float64,
     ) -> list[Path]:
         """Write the kernel to files that need no Python: "o", "so", "h", "ll", … (see `codegen.export`).
 
-        The header states argument order, shapes and layout. Files are written aside and then renamed. Raises
+        The header states argument order, shapes and layout. With `dtype=float32` all numbers in the files are float32,
+        which only a kernel compiled with it has been checked for. Files are written aside and then renamed. Raises
         codegen.export.LinkerNotFound, after writing what needs no linker, where no linker is found for "so".
         """
         program = self.program
         if name is not None:
             program = codegen.Program(name, program.arguments, program.results, program.body, program.outputs)
-        written: list[Path] = files.export(
-            program, folder, program.name, formats, self.compiled.target if target is None else target
-        )
+        machine = find(self.compiled.target if target is None else target).with_element(element_of(dtype, None))
+        written: list[Path] = files.export(program, folder, program.name, formats, machine)
         return written
 
     def __repr__(self) -> str:
@@ -230,7 +235,12 @@ class Kernel:
 
 @overload
 def compile(
-    *functions: Formula, name: str | None = ..., verify: bool = ..., rules: str = ..., reduce: None = ...
+    *functions: Formula,
+    name: str | None = ...,
+    verify: bool = ...,
+    rules: str = ...,
+    dtype: DTypeLike = ...,
+    reduce: None = ...,
 ) -> Kernel: ...
 
 
@@ -250,6 +260,7 @@ def compile(
     name: str | None = None,
     verify: bool = True,
     rules: str = "real",
+    dtype: DTypeLike = np.float64,
     reduce: str | Sequence[str] | None = None,
     shared: Sequence[str] = (),
 ) -> Kernel | ReducedKernel:
@@ -263,6 +274,9 @@ def compile(
     rules : how derivatives are simplified: "real" (equal for finite reals wherever defined) or "bitwise" (every float64
         result keeps its bits). The values of user functions are computed as written in either case; call
         `Function.simplify` first to rewrite those too.
+    dtype : float64, or float32 for a kernel that computes in float32 too, in twice as many lanes: its ufunc has a loop
+        for each, and NumPy's rules choose. float32 arguments, with small integers and Python's numbers, give float32;
+        one float64 argument makes it float64.
     reduce : "sum", "mean", "max" or "logsumexp" over all axes of the batch, inside the kernel; or a list with one for
         each function. The result is a `ReducedKernel`, whose results have the functions' shapes, without a batch.
     shared : names of arguments that will be the same for every row, for a kernel that reduces: it is compiled and
@@ -272,6 +286,7 @@ def compile(
     an argument of the same name and different shapes.
     """
     check_functions(functions, rules)
+    element = element_of(dtype, reduce)
     reductions = None if reduce is None else reduced.reductions_of(functions, reduce)
     if reductions is None and shared:
         raise ArgumentError("shared= goes with reduce=: other kernels see at the call what is shared")
@@ -311,10 +326,13 @@ def compile(
         kernel.reducer(same)  # compiled and checked
         return cast("ReducedKernel", kernel)
     compiled = codegen.compile(program)
-    ufunc = codegen.make_ufunc(compiled)
+    single = None
+    if element == "float32":
+        single = codegen.compile(program, codegen.host().with_element(element))
+    ufunc = codegen.make_ufunc(compiled if single is None else [compiled, single])
     lap("native code")
     quick = gathered is None and all(function.nodes for function in functions)
-    kernel = Kernel(functions, arguments, program, compiled, ufunc, before, seconds, gathered, None, quick)
+    kernel = Kernel(functions, arguments, program, compiled, ufunc, before, seconds, gathered, single, quick)
     log.debug("%s\n%s", program, compiled.seconds)
     return checked(kernel) if verify else kernel
 
@@ -365,9 +383,25 @@ def checked(kernel: Kernel) -> Kernel:
         return values if isinstance(values, tuple) else (values,)
 
     certificate = verification.verify(verification.Subject(kernel.name, kernel.arguments, kernel.formulas, evaluate))
+    if kernel.single is not None:
+        subject = verification.Subject(kernel.name, kernel.arguments, kernel.formulas, evaluate)
+        note = single_precision.check(subject, evaluate, evaluate)
+        certificate = replace(certificate, notes=(*certificate.notes, note))
     kernel.seconds["verify"] = time.perf_counter() - start
     object.__setattr__(kernel, "certificate", certificate)
     return kernel
+
+
+def element_of(dtype: DTypeLike, reduce: object) -> str:
+    """The type to compile for beside float64. Raises InputTypeError for any other than float32 and float64."""
+    found: np.dtype[Any] = np.dtype(dtype)
+    if found not in (calling.SINGLE, calling.DOUBLE):
+        raise InputTypeError(
+            f"dtype must be float64 or float32, got {found}; kernels compute with real numbers in these"
+        )
+    if found == calling.SINGLE and reduce is not None:
+        raise ArgumentError("dtype=float32 does not go with reduce=: reductions add up in float64")
+    return str(found)
 
 
 def check_functions(functions: Sequence[Any], rules: str) -> None:
