@@ -17,17 +17,19 @@ from hybrid import operations as ops
 from hybrid.graph import Graph
 from hybrid.operations import Operation
 from hybrid.rewrite import Coefficient, Rewriter, rational, reduced
+from hybrid.watch import UNWATCHED, Watch
 
 WIDEST_PAIRED = 16  # operands of one node beyond which its pairs are not counted (they grow with the square)
 WIDEST_FACTORED = 512
+LARGEST_OPENED = 64  # a power beyond counts as one factor
 
 
-def factor_sums(graph: Graph, roots: Sequence[int], kept: frozenset[int]) -> list[int]:
+def factor_sums(graph: Graph, roots: Sequence[int], kept: frozenset[int], watch: Watch = UNWATCHED) -> list[int]:
     """Every sum with the factors its terms share pulled out, bottom up."""
     order = graph.reach(roots)
     rewriter = Rewriter(graph, kept, graph.uses(order, roots))
     new: dict[int, int] = {}
-    for node in order:
+    for node in watch.over(order):
         op, args = graph.ops[node], graph.args[node]
         if node in kept or not args:
             new[node] = node
@@ -73,7 +75,7 @@ class Factoring:
 
     def add_atom(self, atoms: Atoms, atom: int) -> None:
         power = self.r.open_power(atom) if self.graph.ops[atom] is ops.pow else None
-        if power is not None and isinstance(power[1], int) and abs(power[1]) <= 8:
+        if power is not None and isinstance(power[1], int) and abs(power[1]) <= LARGEST_OPENED:
             atoms[self.r.power(power[0], 1 if power[1] > 0 else -1)] += abs(power[1])
         else:
             atoms[atom] += 1
@@ -151,10 +153,10 @@ class Factoring:
 Item = tuple[int, int]  # operand node, and for sums its sign
 
 
-def share_pairs(graph: Graph, roots: Sequence[int], kept: frozenset[int]) -> list[int]:
+def share_pairs(graph: Graph, roots: Sequence[int], kept: frozenset[int], watch: Watch = UNWATCHED) -> list[int]:
     """Name the pairs of operands that several products, then several sums, have in common."""
     for op in (ops.mul, ops.add):
-        roots = Pairing(graph, op, kept).run(roots)
+        roots = Pairing(graph, op, kept).run(roots, watch)
     return list(roots)
 
 
@@ -169,9 +171,9 @@ class Pairing:
         self.items: dict[int, set[Item]] = {}
         self.owners: dict[tuple[Item, Item], set[int]] = defaultdict(set)
 
-    def run(self, roots: Sequence[int]) -> list[int]:
+    def run(self, roots: Sequence[int], watch: Watch = UNWATCHED) -> list[int]:
         order = self.graph.reach(roots)
-        for node in order:
+        for node in watch.over(order):
             if (
                 self.graph.ops[node] is self.op
                 and len(self.graph.args[node]) <= WIDEST_PAIRED

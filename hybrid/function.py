@@ -24,6 +24,7 @@ from hybrid.lower import Result, lower
 from hybrid.methods import GRADIENTS, HESSIANS, JACOBIANS, derive
 from hybrid.simplify import REAL, Rules, simplify
 from hybrid.sparsity import Pattern, Triangle, entries_in_order
+from hybrid.watch import watch
 
 typeset = Deferred("hybrid.latex")
 trace = Deferred("hybrid.trace")
@@ -200,13 +201,17 @@ class Function(Formula):
         )
 
     # --- algebra and views --------------------------------------------------------------------------------------------
-    def simplify(self, rules: Rules = REAL) -> Function:
+    def simplify(self, rules: Rules = REAL, budget: float | None = None) -> Function:
         """The same function with fewer operations, equal for finite reals wherever this one is defined.
 
-        Returns itself unchanged where nothing is gained: the operation count never grows.
+        Returns itself unchanged where nothing is gained: the operation count never grows. `budget` is a time in
+        seconds: it is used up as long as anything is gained, the result reached by then is kept, also on Ctrl-C, and
+        after two seconds a terminal shows a bar. Raises ArgumentError for a budget that is not positive.
         """
-        with self.graph.lock:
-            nodes = simplify(self.graph, self.nodes, rules)
+        if budget is not None and not budget > 0:
+            raise ArgumentError(f"budget must be a positive number of seconds, or None for no limit, got {budget!r}")
+        with self.graph.lock, watch(budget) as watched:
+            nodes = simplify(self.graph, self.nodes, rules, watch=watched)
         function = Function.__new__(Function)
         definition = Definition(self.graph, self.arguments, tuple(nodes), self.shape, self.source, self.name)
         derivation = self.derivation and replace(self.derivation, asked=True)  # compiled as it is, by no other method

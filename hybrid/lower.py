@@ -7,7 +7,6 @@ share one reciprocal. Equal instructions are emitted once.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -22,10 +21,10 @@ from hybrid.definition import Argument
 from hybrid.errors import ArgumentError
 from hybrid.graph import Graph, float_value
 from hybrid.operations import CONSTANT, VARIABLE, NamedConstant
+from hybrid.signs import Body, Outputs, absorb_signs, live, negate_factors
 
 LARGEST_CHAIN = 32  # x**n by products up to here: at most 8 multiplications; beyond, `pow` is more accurate and as fast
 LONGEST_RUN = 8  # longer sums are added in runs of so many, and those in pairs: error grows with log n, as does latency
-LEAVES = frozenset({"load", "const"})  # instructions whose operands are no values
 
 
 @dataclass(frozen=True)
@@ -299,7 +298,7 @@ def lower(graph: Graph, arguments: Sequence[Argument], results: Sequence[Result]
     results = [Result(result.name, result.shape, tuple(expand(graph, result.nodes))) for result in results]
     lowering.run(results)
     outputs = tuple(tuple(lowering.plain(node) for node in result.nodes) for result in results)
-    body, outputs = live(*negate_factors(lowering.body, outputs))
+    body, outputs = finish(lowering.body, outputs)
     return Program(
         name,
         tuple(Array(argument.name, argument.shape) for argument in arguments),
@@ -315,74 +314,12 @@ def count_operations(graph: Graph, roots: Sequence[int]) -> int:
     variables = tuple(graph.variables(numbers))
     lowering = Lowering(graph, [Argument("x", (len(variables),), variables)])
     lowering.run([Result("y", (len(numbers),), numbers)])
-    body, _ = live(*negate_factors(lowering.body, (tuple(lowering.plain(node) for node in numbers),)))
+    body, _ = finish(lowering.body, (tuple(lowering.plain(node) for node in numbers),))
     return sum(1 for instruction in body if instruction[0] not in FREE)
 
 
-def negate_factors(
-    body: list[tuple[Any, ...]], outputs: tuple[tuple[int, ...], ...]
-) -> tuple[list[tuple[Any, ...]], tuple[tuple[int, ...], ...]]:
-    """−(a·b) as (−a)·b where several negated products that are used nowhere else share the factor a.
-
-    Every entry of −u vᵀ would otherwise be a product and a negation. The bits stay the same.
-    """
-    uses = Counter(operand for name, *operands in body if name not in LEAVES for operand in operands)
-    for values in outputs:
-        uses.update(values)
-    products = {
-        number: body[instruction[1]][1:]
-        for number, instruction in enumerate(body)
-        if instruction[0] == "neg" and body[instruction[1]][0] == "mul" and uses[instruction[1]] == 1
-    }
-    shared = Counter(factor for factors in products.values() for factor in set(factors))
-    available = {instruction[1] for instruction in body if instruction[0] == "neg"}
-    chosen: dict[int, int] = {}
-    for number, factors in products.items():
-        best = max(factors, key=lambda factor: (factor in available, shared[factor]))
-        if best in available or shared[best] > 1:
-            chosen[number] = best
-    counts = Counter(chosen.values())
-    chosen = {number: f for number, f in chosen.items() if f in available or counts[f] > 1}
-    if not chosen:
-        return body, outputs
-    new: list[int] = []
-    negated: dict[int, int] = {}
-    written: list[tuple[Any, ...]] = []
-    for number, (name, *operands) in enumerate(body):
-        operands = operands if name in LEAVES else [new[operand] for operand in operands]
-        if number in chosen:
-            factor = chosen[number]
-            first, second = products[number]
-            other = second if first == factor else first
-            if factor not in negated:
-                negated[factor] = len(written)
-                written.append(("neg", new[factor]))
-            written.append(("mul", negated[factor], new[other]))
-        elif name == "neg" and body[number][1] in negated:
-            new.append(negated[body[number][1]])
-            continue
-        else:
-            written.append((name, *operands))
-            if name == "neg":
-                negated[body[number][1]] = len(written) - 1
-        new.append(len(written) - 1)
-    return written, tuple(tuple(new[value] for value in values) for values in outputs)
-
-
-def live(
-    body: list[tuple[Any, ...]], outputs: tuple[tuple[int, ...], ...]
-) -> tuple[list[tuple[Any, ...]], tuple[tuple[int, ...], ...]]:
-    """The program without instructions that no output needs."""
-    needed = {value for values in outputs for value in values}
-    for number in range(len(body) - 1, -1, -1):
-        if number in needed and body[number][0] not in LEAVES:
-            needed.update(body[number][1:])
-    renumber: dict[int, int] = {}
-    kept: list[tuple[Any, ...]] = []
-    for number, instruction in enumerate(body):
-        if number in needed:
-            renumber[number] = len(kept)
-            if instruction[0] not in LEAVES:
-                instruction = (instruction[0], *[renumber[value] for value in instruction[1:]])
-            kept.append(instruction)
-    return kept, tuple(tuple(renumber[value] for value in values) for values in outputs)
+def finish(body: Body, outputs: Outputs) -> tuple[Body, Outputs]:
+    """The program without what no output needs, signs in their cheapest places."""
+    body, outputs = live(body, outputs)
+    changed, outputs = negate_factors(*absorb_signs(body, outputs))
+    return (body, outputs) if changed is body else live(changed, outputs)

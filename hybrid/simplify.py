@@ -2,8 +2,9 @@
 
 `BITWISE`: every float64 result keeps its bits. `REAL`: equal for finite reals wherever the original is defined (it may
 be defined at more points; rounding differs). The steps of `REAL`: a normal form (rewrite.py), common factors pulled out
-of sums, common sub-products and sub-sums named once (factor.py), over and over while the operation count falls. What is
-returned never takes more operations than what came in.
+of sums, common sub-products and sub-sums named once (factor.py), factors that flow into many products moved to where
+the flow comes out (lifting.py), powers of one base computed together (powers.py), over and over while the operation
+count falls. What is returned never takes more operations than what came in.
 
 Identities that no rule sees are found by value (identities.py).
 """
@@ -18,11 +19,13 @@ from hybrid import operations as ops
 from hybrid.factor import factor_sums, share_pairs
 from hybrid.graph import Graph
 from hybrid.identities import merge_equal
+from hybrid.lifting import lift_factors
 from hybrid.lower import count_operations
 from hybrid.operations import CONSTANT, VARIABLE, Operation
+from hybrid.powers import share_powers
 from hybrid.rewrite import Rewriter, rational
+from hybrid.watch import UNWATCHED, OutOfTime, Watch
 
-WORTHWHILE = 0.98  # a further round is made only if the last one took at least 2 % off
 LARGE = 300_000  # nodes above which one round is made instead of rounds until nothing is gained
 
 
@@ -39,8 +42,14 @@ REAL = Rules("real", "equal for finite reals wherever the original is defined")
 RULE_SETS: dict[str, Rules] = {rules.name: rules for rules in (BITWISE, REAL)}
 
 
-def simplify(graph: Graph, roots: Sequence[int], rules: Rules = REAL, keep: Collection[int] = ()) -> list[int]:
-    """Equal expressions with at most as many operations. Nodes in `keep`, and all they need, stay as they are."""
+def simplify(
+    graph: Graph, roots: Sequence[int], rules: Rules = REAL, keep: Collection[int] = (), watch: Watch = UNWATCHED
+) -> list[int]:
+    """Equal expressions with at most as many operations. Nodes in `keep`, and all they need, stay as they are.
+
+    Where `watch` has a time budget, rounds go on until they gain nothing or the budget is spent; what was reached by
+    then is returned.
+    """
     kept = frozenset(graph.reach(keep))
     if kept.issuperset(roots):
         return list(roots)
@@ -48,20 +57,39 @@ def simplify(graph: Graph, roots: Sequence[int], rules: Rules = REAL, keep: Coll
     if rules is BITWISE:
         return best
     cost = operations(graph, best)
-    rounds = 1 if len(graph.reach(roots)) > LARGE else 6
+    size = len(graph.reach(roots))
+    rounds = watch.rounds or (1 if size > LARGE else 6)
     current = best
-    for _ in range(rounds):
-        normal = normalise(graph, current, kept)
-        current = merge_equal(graph, normal, kept)
-        if current != normal:
-            current = normalise(graph, current, kept)
-        current = share_pairs(graph, factor_sums(graph, current, kept), kept)
-        old_cost, new_cost = cost, operations(graph, current)
-        if new_cost < cost:
-            best, cost = current, new_cost
-        if new_cost > old_cost * WORTHWHILE:
-            break
+    try:
+        for number in range(rounds):
+            watch.round(number, cost)
+            finished, current = one_round(graph, current, kept, watch)
+            old_cost, new_cost = cost, operations(graph, finished)
+            if new_cost < cost:
+                best, cost = finished, new_cost
+            if new_cost > old_cost * watch.worthwhile:
+                break
+    except OutOfTime:
+        pass
     return best
+
+
+def one_round(graph: Graph, roots: Sequence[int], kept: frozenset[int], watch: Watch) -> tuple[list[int], list[int]]:
+    """The cheapest form that one round finds, and the form that the next round starts from."""
+    normal = normalise(graph, roots, kept, watch)
+    merged = merge_equal(graph, normal, kept)
+    if merged != normal:
+        merged = normalise(graph, merged, kept, watch)
+    factored = factor_sums(graph, merged, kept, watch)
+    forms = [factored]
+    lifted = lift_factors(graph, factored, kept)
+    if lifted != factored:
+        forms.append(lifted)
+    shared = [share_pairs(graph, form, kept, watch) for form in forms]
+    finished = [share_powers(graph, form, kept) for form in shared]
+    costs = [operations(graph, form) for form in finished]
+    cheapest = costs.index(min(costs))
+    return finished[cheapest], shared[cheapest]
 
 
 def operations(graph: Graph, roots: Sequence[int]) -> int:
@@ -107,12 +135,12 @@ def keep_bits(graph: Graph, op: Operation, args: tuple[int, ...], node: int) -> 
 
 
 # --- REAL: normal form ------------------------------------------------------------------------------------------------
-def normalise(graph: Graph, roots: Sequence[int], kept: frozenset[int]) -> list[int]:
+def normalise(graph: Graph, roots: Sequence[int], kept: frozenset[int], watch: Watch = UNWATCHED) -> list[int]:
     """Every node in normal form, bottom up."""
     order = graph.reach(roots)
     rewriter = Rewriter(graph, kept, graph.uses(order, roots))
     new: dict[int, int] = {}
-    for node in order:
+    for node in watch.over(order):
         op = graph.ops[node]
         if node in kept or op is CONSTANT or op is VARIABLE:
             new[node] = node

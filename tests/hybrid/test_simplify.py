@@ -1,5 +1,7 @@
 """Rule sets keep their promise and never add operations."""
 
+import signal
+import time
 from fractions import Fraction
 
 import mpmath
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 from random_expressions import Maker, points
 
+import hybrid as hy
 from hybrid import operations as ops
 from hybrid.differentiate import hessian_forward, hessian_reverse, jacobian_forward, jacobian_reverse
 from hybrid.evaluate import evaluate
@@ -14,6 +17,7 @@ from hybrid.graph import Graph, Term
 from hybrid.identities import merge_equal
 from hybrid.precise import evaluate_precise
 from hybrid.simplify import BITWISE, REAL, operations, simplify
+from hybrid.watch import Budget
 
 
 def graph_of(*names: str) -> tuple[Graph, list[Term]]:
@@ -144,3 +148,58 @@ def test_wide_and_deep_expressions_take_linear_time() -> None:
     wide = graph.apply(ops.add, *[ops.sin(x * i) for i in range(4_000)])
     new = simplify(graph, [deep.node, wide.node])
     assert operations(graph, new) <= operations(graph, [deep.node, wide.node])
+
+
+def count_of(build, *names: str) -> tuple[int, int]:
+    """Operations before and after."""
+    graph, terms = graph_of(*names)
+    roots = [graph.lift(term).node for term in build(*terms)]
+    return operations(graph, roots), operations(graph, simplify(graph, roots))
+
+
+FEWEST = [
+    ("Horner's form", lambda x, y: [sum((n + 2) * x**n for n in range(1, 20)) + 1], 38),
+    ("powers that build on each other", lambda x, y: [x**11, x**12, x**13], 7),
+    ("one division for several powers", lambda x, y: [1 / x, x**-2, y * x**-3, x**-3], 4),
+    ("a factor that flows into many", lambda x, y: [lifted(ops.sin(x), y)], 6),
+    ("signs in constants", lambda x, y: [-(2 * ops.sin(x) * y)], 3),
+]
+
+
+def lifted(h: Term, y: Term) -> Term:
+    a, b = h * y, h * ops.cos(y)
+    return a * ops.exp(y) + b + a * y + b * y  # h·(y·(e^y + y + cos y) + cos y)
+
+
+@pytest.mark.parametrize(("name", "build", "fewest"), FEWEST, ids=[case[0] for case in FEWEST])
+def test_operation_counts(name: str, build, fewest: int) -> None:
+    before, after = count_of(build, "x", "y")
+    assert after <= fewest <= before, name
+
+
+def test_a_budget_is_kept_and_never_costs_operations() -> None:
+    maker = Maker(5)
+    root = maker.grow(400)
+    variables = [term.node for term in maker.variables]
+    roots = [root.node, *jacobian_reverse(maker.graph, [root.node], variables).values()]
+    before = operations(maker.graph, roots)
+    for seconds in (1e-9, 0.05, 1.0):
+        start = time.monotonic()
+        with Budget(seconds=seconds) as budget:
+            new = simplify(maker.graph, roots, watch=budget)
+        assert operations(maker.graph, new) <= before
+        assert time.monotonic() - start < 60 * max(seconds, 1), "the budget is looked at between nodes"
+
+
+def test_an_interrupt_keeps_what_was_reached() -> None:
+    x, y = hy.symbols("x y")
+    f = hy.Function([x, y], (x + y) ** 2 - x**2 - 2 * x * y)
+    with Budget(seconds=100.0) as budget:
+        signal.raise_signal(signal.SIGINT)
+        assert budget.interrupted
+        nodes = simplify(f.graph, f.nodes, watch=budget)
+    assert operations(f.graph, nodes) <= f.operations()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert f.simplify(budget=5).operations() == 1
+    with pytest.raises(hy.ArgumentError, match="positive number of seconds"):
+        f.simplify(budget=0)
