@@ -1,6 +1,7 @@
 """What is done to a program last: dead instructions go, and signs move to where they cost least.
 
-Negations are moved into constants of what they negate: −(x·(2·y)) is x·(−2·y), bit for bit, one operation less."""
+Negations are moved into constants of what they negate: −(x·(2·y)) is x·(−2·y), bit for bit, one operation less.
+"""
 
 from __future__ import annotations
 
