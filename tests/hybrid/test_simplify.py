@@ -7,6 +7,7 @@ from fractions import Fraction
 import mpmath
 import numpy as np
 import pytest
+import sympy as sp
 from random_expressions import Maker, points
 
 import hybrid as hy
@@ -161,7 +162,7 @@ FEWEST = [
     ("Horner's form", lambda x, y: [sum((n + 2) * x**n for n in range(1, 20)) + 1], 38),
     ("powers that build on each other", lambda x, y: [x**11, x**12, x**13], 7),
     ("one division for several powers", lambda x, y: [1 / x, x**-2, y * x**-3, x**-3], 4),
-    ("a factor that flows into many", lambda x, y: [lifted(ops.sin(x), y)], 6),
+    ("a factor that flows into many", lambda x, y: [lifted(ops.sin(x), y)], 8),
     ("signs in constants", lambda x, y: [-(2 * ops.sin(x) * y)], 3),
 ]
 
@@ -193,13 +194,13 @@ def test_a_budget_is_kept_and_never_costs_operations() -> None:
 
 def test_an_interrupt_keeps_what_was_reached() -> None:
     x, y = hy.symbols("x y")
-    f = hy.Function([x, y], (x + y) ** 2 - x**2 - 2 * x * y)
+    f = hy.Function([x, y], sp.sin(x) * y + sp.sin(x) * sp.exp(y) + 3 * sp.sin(x))
     with Budget(seconds=100.0) as budget:
         signal.raise_signal(signal.SIGINT)
         assert budget.interrupted
         nodes = simplify(f.graph, f.nodes, watch=budget)
     assert operations(f.graph, nodes) <= f.operations()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    assert f.simplify(budget=5).operations() == 1
+    assert f.simplify(budget=5).operations() == 5 < f.operations()
     with pytest.raises(hy.ArgumentError, match="positive number of seconds"):
         f.simplify(budget=0)
