@@ -35,6 +35,9 @@ class Composite(ABC):
         self.results = results
         self.arity = arity
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "members"}
+
     @cached_property
     def members(self) -> tuple[Operation, ...]:
         return tuple(self._member(place) for place in range(self.results))

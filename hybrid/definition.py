@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import prod
@@ -38,9 +40,39 @@ class SymPySource:
 
 @dataclass(frozen=True)
 class PythonSource:
-    """The Python function that was traced; it runs unchanged on NumPy arrays and on tensors of the numeric tape."""
+    """The Python function that was traced; it runs unchanged on NumPy arrays and on tensors of the numeric tape.
+
+    It is pickled like any function, by its place in its module, also where the decorator has put the Function there.
+    """
 
     function: Callable[..., Any]
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        module, path = getattr(self.function, "__module__", None), getattr(self.function, "__qualname__", "")
+        # What a program defines itself is not found in other processes; cloudpickle, if in use, sends it as it is.
+        sent = module == "__main__" and "cloudpickle" in sys.modules
+        holder = found(module, path) if module and not sent else None
+        source = getattr(holder, "source", None)
+        if isinstance(source, PythonSource) and source.function is self.function:
+            return source_at, (module, path)
+        return PythonSource, (self.function,)
+
+
+def found(module: str, path: str) -> Any:
+    """What a module has at a path of names; None if nothing."""
+    place: Any = sys.modules.get(module)
+    for name in path.split("."):
+        place = getattr(place, name, None)
+    return place
+
+
+def source_at(module: str, path: str) -> PythonSource:
+    """The source of the Function at a path in a module, for pickles."""
+    importlib.import_module(module)
+    source = getattr(found(module, path), "source", None)
+    if not isinstance(source, PythonSource):
+        raise ImportError(f"{module} has no Function {path}, from whose code a pickled one was made")
+    return source
 
 
 @dataclass(frozen=True)

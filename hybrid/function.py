@@ -68,6 +68,16 @@ class Function(Formula):
         self.derivation = derivation
         self.primal = definition.nodes if primal is None else primal
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Native code is made anew where it is needed; the code that was traced is in the source.
+        state = {name: value for name, value in self.__dict__.items() if name not in ("kernel", "__wrapped__")}
+        return state | {"traced": "__wrapped__" in self.__dict__}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if state.pop("traced"):
+            self.__wrapped__ = state["source"].function
+        self.__dict__.update(state)
+
     @classmethod
     def from_definition(cls, definition: Definition) -> Function:
         function = cls.__new__(cls)

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -148,6 +148,15 @@ class Graph:
         for name in ("ops", "args", "index"):
             with contextlib.suppress(AttributeError):
                 delattr(self, name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        with self.lock:
+            rows = list(dict.fromkeys(self.ops))
+            code = {row: number for number, row in enumerate(rows)}
+            codes = np.array([code[op] for op in self.ops], np.int32)
+            counts = np.array([len(args) for args in self.args], np.int32)
+            flat = np.fromiter(chain.from_iterable(self.args), np.int64, int(counts.sum()))
+            return restored, (rows, codes, counts, flat, dict(self.leaves))
 
     def add_node(self, op: Operation, args: tuple[int, ...]) -> int:
         """The node of `op` on `args`, made if it is new. Checks nothing: the public doors do."""
@@ -328,3 +337,23 @@ class Term:
 
     def __repr__(self) -> str:
         return f"<term %{self.node} {self.graph.ops[self.node].name}>"
+
+
+def restored(
+    rows: list[Operation], codes: NDArray[np.int32], counts: NDArray[np.int32], flat: NDArray[np.int64], leaves: Any
+) -> Graph:
+    """The graph that a pickle holds."""
+    graph = Graph()
+    ends = np.cumsum(counts).tolist()
+    numbers = flat.tolist()
+    for node, (code, count, end) in enumerate(zip(codes.tolist(), counts.tolist(), ends, strict=True)):
+        op, args = rows[code], tuple(numbers[end - count : end])
+        graph.ops.append(op)
+        graph.args.append(args)
+        if node not in leaves:
+            graph.index[op, args] = node
+            continue
+        leaf = graph.leaves[node] = leaves[node]
+        key = (leaf.name, leaf.index) if op is VARIABLE else constant_key(leaf)
+        graph.leaf_index[op, key] = node
+    return graph

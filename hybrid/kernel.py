@@ -63,6 +63,7 @@ class Kernel:
     gathered: calling.Gathered | None = None
     single: codegen.Compiled | None = None
     quick: bool = False
+    rules: str = "real"
     certificate: Certificate | None = field(default=None)
 
     @property
@@ -226,6 +227,17 @@ class Kernel:
         written: list[Path] = files.export(program, folder, program.name, formats, machine)
         return written
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        dtype = "float64" if self.single is None else "float32"
+        machine = repr(self.compiled.target)
+        return compiled_again, (self.formulas, self.name, self.rules, dtype, machine, self.certificate)
+
+    def __copy__(self) -> Kernel:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Kernel:
+        return self
+
     def __repr__(self) -> str:
         arguments = ", ".join(f"{a.name}{list(a.shape)}" if a.shape else a.name for a in self.arguments)
         results = ", ".join(f"{r.name}{list(r.shape)}" if r.shape else r.name for r in self.program.results)
@@ -332,7 +344,7 @@ def compile(
     ufunc = codegen.make_ufunc(compiled if single is None else [compiled, single])
     lap("native code")
     quick = gathered is None and all(function.nodes for function in functions)
-    kernel = Kernel(functions, arguments, program, compiled, ufunc, before, seconds, gathered, single, quick)
+    kernel = Kernel(functions, arguments, program, compiled, ufunc, before, seconds, gathered, single, quick, rules)
     log.debug("%s\n%s", program, compiled.seconds)
     return checked(kernel) if verify else kernel
 
@@ -388,6 +400,19 @@ def checked(kernel: Kernel) -> Kernel:
         note = single_precision.check(subject, evaluate, evaluate)
         certificate = replace(certificate, notes=(*certificate.notes, note))
     kernel.seconds["verify"] = time.perf_counter() - start
+    object.__setattr__(kernel, "certificate", certificate)
+    return kernel
+
+
+def compiled_again(
+    functions: Sequence[Formula], name: str, rules: str, dtype: str, machine: str, certificate: Certificate | None
+) -> Kernel:
+    """A kernel that was pickled: compiled here, and checked again unless it was checked on such a machine."""
+    kernel = compile(*functions, name=name, rules=rules, dtype=dtype, verify=False)
+    if certificate is None:
+        return kernel
+    if repr(kernel.compiled.target) != machine:
+        return checked(kernel)
     object.__setattr__(kernel, "certificate", certificate)
     return kernel
 

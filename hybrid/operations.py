@@ -108,6 +108,23 @@ class Operation:
     def __repr__(self) -> str:
         return f"<operation {self.name}>"
 
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        # A row is what the table of the process that reads it has under its name: rows hold functions without names.
+        return (row_named, (self.name,)) if self.composite is None else (member_of, self.composite)
+
+
+def row_named(name: str) -> Operation:
+    """The row of a name, for pickles."""
+    if name not in OPERATIONS:
+        raise ValueError(f"this version has no operation {name!r}: it was pickled by another one")
+    return OPERATIONS[name]
+
+
+def member_of(composite: Any, place: int) -> Operation:
+    """One result of a composite operation, for pickles."""
+    member: Operation = composite.members[place]
+    return member
+
 
 OPERATIONS: dict[str, Operation] = {}
 

@@ -272,6 +272,9 @@ class LinearSystem(Composite):
                 right.append(negative(graph, moved) if given is None else minus(graph, given, moved))
         return self.solve(graph, args[: n * n], right)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return linear_system, (self.size, self.transposed)  # of one size there is one
+
 
 @cache
 def linear_system(size: int, transposed: bool = False) -> LinearSystem:
