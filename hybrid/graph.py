@@ -25,6 +25,9 @@ from hybrid.errors import InputTypeError
 from hybrid.operations import CONSTANT, MASK, REAL, VARIABLE, NamedConstant, Operation
 from hybrid.store import CODES, LIBRARY, Store, add_rows, code_of, payload
 
+LATE = 20  # nodes entered into the dictionary in the time one node is made natively
+QUICK = 20_000  # nodes that Python walks through before native code does it
+
 Number = int | Fraction | float | NamedConstant
 
 
@@ -83,8 +86,8 @@ class Graph:
     """
 
     __slots__ = (
-        "_args", "_index", "_indexed", "_ops", "_store", "args", "behind", "index", "leaf_index", "leaves", "lock",
-        "ops"
+        "_args", "_index", "_indexed", "_late", "_ops", "_store", "args", "behind", "index", "leaf_index", "leaves",
+        "lock", "ops"
     )  # fmt: skip
 
     ops: list[Operation]
@@ -97,7 +100,8 @@ class Graph:
         self._index = self.index = {}
         self._store: Store | None = None
         self.behind = False
-        self._indexed = 0  # while behind: how many nodes the dictionary covers
+        self._indexed = 0  # while behind: how many nodes the dictionary covers, and how many were added one by one
+        self._late = 0
         self.leaves: dict[int, Any] = {}
         self.leaf_index: dict[object, int] = {}
         self.lock = threading.RLock()
@@ -144,7 +148,7 @@ class Graph:
 
     def _retire(self, first: int) -> None:
         if not self.behind:
-            self.behind, self._indexed = True, first
+            self.behind, self._indexed, self._late = True, first, 0
         for name in ("ops", "args", "index"):
             with contextlib.suppress(AttributeError):
                 delattr(self, name)
@@ -160,11 +164,21 @@ class Graph:
 
     def add_node(self, op: Operation, args: tuple[int, ...]) -> int:
         """The node of `op` on `args`, made if it is new. Checks nothing: the public doors do."""
+        if self.behind and (made := self._add_late(op, args)) is not None:
+            return made
         key = (op, args)
         node = self.index.get(key)
         if node is None:
             node = self._append(key, op, args)
         return node
+
+    def _add_late(self, op: Operation, args: tuple[int, ...]) -> int | None:
+        """One node while the lists are behind; None where so many were made that the lists had better follow."""
+        with self.lock:
+            self._late += 1
+            if not self.behind or self._late * LATE > len(self) - self._indexed:
+                return None
+            return int(self.add_many(op, [np.array([arg]) for arg in args])[0])
 
     def _append(self, key: object, op: Operation, args: tuple[int, ...]) -> int:
         with self.lock:
@@ -210,6 +224,20 @@ class Graph:
         node = self.leaf_index.get((VARIABLE, (name, index)))
         return self._leaf(VARIABLE, (name, index), Variable(name, index)) if node is None else node
 
+    def variables_of(self, name: str, indices: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+        """The variables of an argument, one per index."""
+        with self.lock:
+            keys = [(VARIABLE, (name, index)) for index in indices]
+            if self.behind or not self.leaf_index.keys().isdisjoint(keys):
+                return tuple(self.variable(name, index) for index in indices)
+            first = len(self._ops)
+            nodes = range(first, first + len(keys))
+            self.leaf_index.update(zip(keys, nodes, strict=True))
+            self.leaves.update(zip(nodes, [Variable(name, index) for index in indices], strict=True))
+            self._ops += [VARIABLE] * len(keys)
+            self._args += [()] * len(keys)
+            return tuple(nodes)
+
     def apply(self, op: Operation, *operands: Any) -> Term:
         """Build `op` on terms of this graph and plain numbers."""
         return Term(self, self.add_node(op, tuple(self.lift(operand).node for operand in operands)))
@@ -233,15 +261,20 @@ class Graph:
 
     def reach(self, roots: Iterable[int]) -> list[int]:
         """All nodes the roots need, in evaluation order."""
-        args = self.args
-        seen = set(roots)
-        stack = list(seen)
-        while stack:
-            for arg in args[stack.pop()]:
-                if arg not in seen:
-                    seen.add(arg)
-                    stack.append(arg)
-        return sorted(seen)
+        wanted = list(roots)
+        if not self.behind:  # else the lists would have to be made
+            args = self.args
+            seen = set(wanted)
+            stack = list(seen)
+            for _ in range(QUICK):
+                if not stack:
+                    return sorted(seen)
+                for arg in args[stack.pop()]:
+                    if arg not in seen:
+                        seen.add(arg)
+                        stack.append(arg)
+        found: list[int] = self.store().reach(np.array(wanted, dtype=np.int64)).tolist()
+        return found
 
     def uses(self, nodes: Iterable[int], roots: Iterable[int] = ()) -> dict[int, int]:
         """How many arguments (and roots) refer to each node."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from hybrid import differentiate, sweeps
 from hybrid import operations as ops
 from hybrid.graph import Graph, constant_key
 from hybrid.operations import REAL
+from hybrid.sparsity import Triplets
 from hybrid.store import ADD, BY_CODE, CONSTANT, MUL, VARIABLE
 from hybrid.sweeps import GUARDED, LIBRARY, OUT, PASSIVE, RULE_ADD, RULE_MUL, Sweep
 from hybrid.templates import ABSENT, Template, inspected, template
@@ -34,6 +35,11 @@ class SparseHessian:
     gradient: Ints
 
 
+def is_large(graph: Graph, roots: Sequence[int], nodes: int) -> bool:
+    """Whether the roots need more than so many nodes."""
+    return len(graph) > nodes and len(graph.store().reach(np.array(roots, dtype=np.int64))) > nodes
+
+
 def reverse(graph: Graph, seeds: Sequence[tuple[int, int]], wanted: Collection[int]) -> dict[int, int]:
     """`differentiate.reverse`, natively where the graph is large and no selection stands in the way: the same nodes."""
     if len(graph) < LARGE:
@@ -46,6 +52,32 @@ def reverse(graph: Graph, seeds: Sequence[tuple[int, int]], wanted: Collection[i
     found = adjoints[targets]
     present = found >= 0
     return dict(zip(targets[present].tolist(), found[present].tolist(), strict=True))
+
+
+def jacobian_reverse(graph: Graph, roots: Sequence[int], wrt: Sequence[int]) -> Mapping[tuple[int, int], int]:
+    """`differentiate.jacobian_reverse`, natively for one output of a large graph."""
+    if len(roots) > 1 or len(graph) < LARGE:
+        return differentiate.jacobian_reverse(graph, roots, wrt)
+    variables = np.array(wrt, dtype=np.int64)
+    with graph.lock:
+        adjoints = native_reverse(graph, [(roots[0], differentiate.ONE)], variables)
+    if adjoints is None:
+        return differentiate.jacobian_reverse(graph, roots, wrt)
+    columns = np.flatnonzero(adjoints[variables] >= 0)
+    return Triplets(np.zeros(len(columns), np.intp), columns, adjoints[variables[columns]])
+
+
+def hessian_pushed(graph: Graph, root: int, wrt: Sequence[int]) -> Mapping[tuple[int, int], int] | None:
+    """Both triangles of the Hessian by edge pushing; None where a selection stands in the way."""
+    found = hessian(graph, root, wrt)
+    if found is None:
+        return None
+    off = np.flatnonzero(found.rows != found.columns)
+    return Triplets(
+        np.concatenate([found.rows, found.columns[off]]),
+        np.concatenate([found.columns, found.rows[off]]),
+        np.concatenate([found.nodes, found.nodes[off]]),
+    )
 
 
 def native_reverse(graph: Graph, seeds: Sequence[tuple[int, int]], wanted: Ints) -> Ints | None:

@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from hybrid import differentiate
 from hybrid.bottleneck import Jacobian, bottleneck, hessian_chain
 from hybrid.coloured import hessian_coloured, jacobian_coloured
 from hybrid.cost import graph_cost
-from hybrid.differentiate import Entries, hessian_forward, hessian_reverse, jacobian_forward, jacobian_reverse
+from hybrid.differentiate import Entries, hessian_forward, hessian_reverse, jacobian_forward
 from hybrid.elimination import VARIANTS, hessian_eliminated, jacobian_eliminated
 from hybrid.errors import ArgumentError
 from hybrid.graph import Graph
+from hybrid.large import hessian_pushed, is_large, jacobian_reverse
 
 # graph, outputs, variables → entries; None where the method does not apply
-Build = Callable[[Graph, Sequence[int], Sequence[int]], Entries | None]
+Build = Callable[[Graph, Sequence[int], Sequence[int]], Mapping[tuple[int, int], int] | None]
 Methods = Mapping[str, Sequence[Build]]
 
 LARGE = 4_000  # nodes of a function or a derivative beyond which the guess is taken, and nothing compared with it
@@ -29,10 +31,10 @@ class Way:
     """One way to a derivative: its method and its entries."""
 
     method: str
-    entries: Entries
+    entries: Mapping[tuple[int, int], int]
 
 
-def of_scalar(build: Callable[..., Entries], *options: object) -> Build:
+def of_scalar(build: Callable[..., Mapping[tuple[int, int], int] | None], *options: object) -> Build:
     """A way to the Hessian of one output as one that takes a list of outputs."""
     return lambda graph, roots, wrt: build(graph, roots[0], wrt, *options)
 
@@ -66,12 +68,14 @@ HESSIANS: Methods = {
     "reverse": [of_scalar(hessian_reverse)],
     "chain": [
         of_scalar(hessian_chain),
-        *(chain(jacobian_reverse, *variant) for variant in TRIANGLES[:4]),
+        *(chain(differentiate.jacobian_reverse, *variant) for variant in TRIANGLES[:4]),
     ],
     "cross-country": [of_scalar(hessian_eliminated, *variant) for variant in TRIANGLES],
     "coloured": [of_scalar(hessian_coloured)],
+    "edge-pushing": [of_scalar(hessian_pushed)],
 }
 GRADIENTS: Methods = {name: JACOBIANS[name] for name in ("forward", "reverse", "cross-country")}
+NATIVE = "edge-pushing"  # the method for what is large; small functions do not wait for native code to be made
 AT_ONCE = ("forward", "reverse", "chain")  # compared when a function is derived, in their first variant
 
 
@@ -80,6 +84,10 @@ def derive(methods: Methods, method: str, guess: str, graph: Graph, roots: Seque
 
     Raises ArgumentError for a method that is not there.
     """
+    if method == "auto" and NATIVE in methods and is_large(graph, roots, LARGE):
+        entries = methods[NATIVE][0](graph, roots, wrt)
+        if entries is not None:
+            return Way(NATIVE, entries)
     if method == "auto":
         first = Way(guess, methods[guess][0](graph, roots, wrt) or {})
         if len(graph.reach(first.entries.values())) > LARGE:
@@ -91,14 +99,19 @@ def derive(methods: Methods, method: str, guess: str, graph: Graph, roots: Seque
         raise ArgumentError(f"method must be 'auto' or one of {sorted(methods)}, got {method!r}")
     found = [] if first is None else [first]
     found += [Way(name, entries) for name, build in others if (entries := build(graph, roots, wrt)) is not None]
-    return min(found, key=lambda way: graph_cost(graph, way.entries.values()))
+    if not found:
+        raise ArgumentError(
+            f"method {method!r} does not follow where, minimum, maximum or Piecewise that depend on the variables; "
+            "use method='auto'"
+        )
+    return found[0] if len(found) == 1 else min(found, key=lambda way: graph_cost(graph, way.entries.values()))
 
 
 def ways(methods: Methods, graph: Graph, roots: Sequence[int], wrt: Sequence[int]) -> Iterator[Way]:
     """All variants of the methods, each of different entries once."""
     seen: set[tuple[str, frozenset[tuple[tuple[int, int], int]]]] = set()
     for method, builds in methods.items():
-        for build in builds:
+        for build in builds if method != NATIVE else ():
             entries = build(graph, roots, wrt)
             if entries is not None and (key := (method, frozenset(entries.items()))) not in seen:
                 seen.add(key)

@@ -5,7 +5,7 @@ NumPy alone is needed for patterns, values and colourings; SciPy only to make it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -244,14 +244,38 @@ def scipy_sparse(what: str) -> Any:
     return sparse
 
 
+class Triplets(Mapping[tuple[int, int], int]):
+    """The entries of a very large sparse matrix: a mapping from places to nodes without a Python object for each."""
+
+    def __init__(self, rows: Integers, columns: Integers, nodes: NDArray[np.int64]) -> None:
+        self.rows, self.columns, self.nodes = rows, columns, nodes
+
+    @cached_property
+    def _mapping(self) -> dict[tuple[int, int], int]:
+        places = zip(self.rows.tolist(), self.columns.tolist(), strict=True)
+        return dict(zip(places, self.nodes.tolist(), strict=True))
+
+    def __getitem__(self, place: tuple[int, int]) -> int:
+        return self._mapping[place]
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return iter(self._mapping)
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+
 def entries_in_order(
     entries: Mapping[tuple[int, int], int], shape: tuple[int, int], triangle: Triangle, zero: int
 ) -> tuple[Pattern, list[int]]:
     """The pattern of the entries that are not the node `zero`, and their nodes in its order."""
     count = len(entries)
-    places = np.fromiter((index for place in entries for index in place), dtype=np.intp, count=2 * count)
-    rows, columns = places[::2], places[1::2]
-    nodes = np.fromiter(entries.values(), dtype=np.int64, count=count)
+    if isinstance(entries, Triplets):
+        rows, columns, nodes = entries.rows, entries.columns, entries.nodes
+    else:
+        places = np.fromiter((index for place in entries for index in place), dtype=np.intp, count=2 * count)
+        rows, columns = places[::2], places[1::2]
+        nodes = np.fromiter(entries.values(), dtype=np.int64, count=count)
     kept = nodes != zero
     if triangle == "lower":
         kept &= columns <= rows

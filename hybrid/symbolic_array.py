@@ -26,6 +26,7 @@ UFUNCS: dict[np.ufunc, Callable[..., Any]] = {}
 UFUNC_METHODS: dict[tuple[np.ufunc, str], Callable[..., Any]] = {}
 SPECIAL_UFUNCS: dict[str, Callable[..., Any]] = {}  # by the __name__ of a SciPy ufunc
 FUNCTIONS: dict[Any, Callable[..., Any]] = {}  # NumPy functions that are not ufuncs
+MANY = 5_000  # elements from which on nodes are made natively
 HINTS: dict[str, str] = {}  # what to use instead of a NumPy function that is not supported
 
 
@@ -410,6 +411,9 @@ def elementwise(op: Operation, *operands: SymbolicArray) -> SymbolicArray:
     arrays = np.broadcast_arrays(
         *(as_kind(operand, kind).nodes for operand, kind in zip(operands, wanted, strict=True))
     )
+    if arrays[0].size >= MANY:
+        nodes = graph.add_many(op, [array.reshape(-1) for array in arrays])
+        return SymbolicArray(graph, nodes.reshape(arrays[0].shape), op.result)
     add_node = graph.add_node
     columns = [array.reshape(-1).tolist() for array in arrays]
     nodes = np.array([add_node(op, args) for args in zip(*columns, strict=True)], dtype=np.int64)

@@ -79,7 +79,7 @@ def define(inputs: Any, outputs: Any, name: str = "f") -> Definition:
     leaves: dict[Any, int] = {}
     arguments = []
     for argument, (_, shape, items) in zip(names, given, strict=True):
-        nodes = tuple(graph.variable(argument, index) for index in np.ndindex(*shape))
+        nodes = graph.variables_of(argument, list(np.ndindex(*shape)))
         arguments.append(Argument(argument, shape, nodes))
         for symbol, node in zip(items, nodes, strict=True):
             if symbol in leaves:

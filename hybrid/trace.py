@@ -156,7 +156,7 @@ def check_parameters(
 
 
 def make_argument(graph: Graph, name: str, shape: Shape) -> Argument:
-    return Argument(name, shape, tuple(graph.variable(name, index) for index in np.ndindex(*shape)))
+    return Argument(name, shape, graph.variables_of(name, list(np.ndindex(*shape))))
 
 
 def argument_array(graph: Graph, argument: Argument) -> SymbolicArray:

@@ -7,7 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from random_expressions import Maker
+from scipy import optimize
 
+import hybrid as hy
 from codegen.routine import Library
 from hybrid import differentiate, large, store, sweeps
 from hybrid import operations as ops
@@ -238,6 +240,50 @@ def test_reverse_of_a_large_graph(monkeypatch: pytest.MonkeyPatch) -> None:
         assert large.reverse(graph, [(root, ONE)], variables) == expected
 
 
+# --- functions --------------------------------------------------------------------------------------------------------
+def rosenbrock(x: np.ndarray) -> np.ndarray:
+    return np.sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2)
+
+
+@pytest.mark.parametrize("n", [700, 6_000])
+def test_rosenbrock_of_any_size(n: int) -> None:
+    """9 operations a variable for the gradient, 10 for the Hessian's lower triangle; SciPy has both by hand."""
+    f = hy.function(x=(n,))(rosenbrock)
+    gradient, hessian = f.gradient(), f.hessian(sparse=True, triangle="lower")
+    assert hessian.derivation is not None
+    assert hessian.derivation.method == "edge-pushing"
+    assert gradient.operations() <= 9 * n
+    assert hessian.operations() <= 10 * n
+    assert hessian.pattern.nnz == 2 * n - 1
+    full = f.hessian(sparse=True)
+    assert full.pattern == hessian.pattern.full()[0]
+    x = np.linspace(-1, 1, n)
+    known = dict(zip(f.arguments[0].nodes, x, strict=True))
+    np.testing.assert_allclose(evaluate(f.graph, gradient.nodes, known), optimize.rosen_der(x), rtol=1e-12, atol=1e-9)
+    if n < 1_000:
+        found = full.pattern.array(evaluate(f.graph, full.nodes, known))
+        np.testing.assert_allclose(found, optimize.rosen_hess(x), rtol=1e-12)
+
+
+def test_edge_pushing_may_be_asked_for() -> None:
+    f = hy.function(x=(3,))(lambda x: np.exp(x[0] * x[1]) + x[2])
+    assert f.hessian(method="edge-pushing").operations() <= f.hessian(method="reverse").operations()
+    kinked = hy.function(x=(3,))(lambda x: np.maximum(x[0], x[1]) * x[2])
+    with pytest.raises(hy.ArgumentError, match="method 'edge-pushing' does not follow where"):
+        kinked.hessian(method="edge-pushing")
+
+
+def test_a_large_function_with_selections() -> None:
+    n = 1_500
+    f = hy.function(x=(n,))(lambda x: np.sum(np.maximum(x[1:], 0.5) * np.sin(x[:-1]) + x[1:] ** 2))
+    x = np.linspace(0, 1.001, n)
+    known = dict(zip(f.arguments[0].nodes, x, strict=True))
+    expected = np.zeros(n)
+    expected[1:] += (x[1:] > 0.5) * np.sin(x[:-1]) + 2 * x[1:]
+    expected[:-1] += np.maximum(x[1:], 0.5) * np.cos(x[:-1])
+    np.testing.assert_allclose(evaluate(f.graph, f.gradient().nodes, known), expected, rtol=1e-12)
+
+
 # --- the two forms of a graph -----------------------------------------------------------------------------------------
 def test_lists_and_arrays_follow_each_other() -> None:
     graph, python = Graph(), Graph()
@@ -255,6 +301,7 @@ def test_lists_and_arrays_follow_each_other() -> None:
     assert graph.ops == python.ops
     assert graph.args == python.args
     assert graph.leaves == python.leaves
+    assert graph.add_node(python.ops[-1], python.args[-1]) == len(graph) - 1
     fresh = Store()
     fresh.extend(python.ops, python.args, python.leaves)
     assert np.array_equal(fresh.ops[: fresh.size], graph.store().ops[: fresh.size])
