@@ -41,6 +41,8 @@ reduced = Deferred("hybrid.reduced")
 single_precision = Deferred("hybrid.single")
 
 FLOATS = (calling.DOUBLE, calling.SINGLE)
+TIERS = ("auto", "full", "quick")
+LARGEST_FULL = 20_000  # nodes of a graph up to which compiling takes all the time it needs
 SMALL = 256  # points of a batch that goes to the ufunc at once
 
 
@@ -58,7 +60,6 @@ class Kernel:
     program: codegen.Program
     compiled: codegen.Compiled
     ufunc: np.ufunc
-    operations_before: int
     seconds: dict[str, float]
     gathered: calling.Gathered | None = None
     single: codegen.Compiled | None = None
@@ -74,6 +75,11 @@ class Kernel:
     def operations(self) -> int:
         """Operations per point for all results together; `operations_before` counts them before simplification."""
         return self.program.operations
+
+    @cached_property
+    def operations_before(self) -> int:
+        """Operations per point of the functions as they stand, common subexpressions shared."""
+        return operations_shared(self.formulas)
 
     def __call__(
         self,
@@ -252,6 +258,7 @@ def compile(
     verify: bool = ...,
     rules: str = ...,
     dtype: DTypeLike = ...,
+    tier: str = ...,
     reduce: None = ...,
 ) -> Kernel: ...
 
@@ -262,6 +269,7 @@ def compile(
     name: str | None = ...,
     verify: bool = ...,
     rules: str = ...,
+    tier: str = ...,
     reduce: str | Sequence[str],
     shared: Sequence[str] = ...,
 ) -> ReducedKernel: ...
@@ -273,6 +281,7 @@ def compile(
     verify: bool = True,
     rules: str = "real",
     dtype: DTypeLike = np.float64,
+    tier: str = "auto",
     reduce: str | Sequence[str] | None = None,
     shared: Sequence[str] = (),
 ) -> Kernel | ReducedKernel:
@@ -289,6 +298,9 @@ def compile(
     dtype : float64, or float32 for a kernel that computes in float32 too, in twice as many lanes: its ufunc has a loop
         for each, and NumPy's rules choose. float32 arguments, with small integers and Python's numbers, give float32;
         one float64 argument makes it float64.
+    tier : "full" for the fastest kernel: all simplification, LLVM's optimising code generator. "quick" for the first
+        result soon: the rules "bitwise" alone, and threaded code, some 10 µs per node of the graph in all. "auto" is
+        full for graphs of up to 20,000 nodes, and quick beyond.
     reduce : "sum", "mean", "max" or "logsumexp" over all axes of the batch, inside the kernel; or a list with one for
         each function. The result is a `ReducedKernel`, whose results have the functions' shapes, without a batch.
     shared : names of arguments that will be the same for every row, for a kernel that reduces: it is compiled and
@@ -299,6 +311,8 @@ def compile(
     """
     check_functions(functions, rules)
     element = element_of(dtype, reduce)
+    if tier not in TIERS:
+        raise ArgumentError(f"tier must be one of {', '.join(map(repr, TIERS))}, got {tier!r}")
     reductions = None if reduce is None else reduced.reductions_of(functions, reduce)
     if reductions is None and shared:
         raise ArgumentError("shared= goes with reduce=: other kernels see at the call what is shared")
@@ -310,10 +324,12 @@ def compile(
         seconds[stage], clock = time.perf_counter() - clock, time.perf_counter()
 
     graph, arguments, roots, _ = merge(functions)
-    before = operations(graph, roots)
+    if tier == "auto":
+        tier = "quick" if len(graph.reach(roots)) > LARGEST_FULL else "full"
     lap("merge")
-    together = Together(rules)
-    functions = economical(functions, lambda trial: together(trial).operations)
+    together = Together(rules if tier == "full" else "bitwise")
+    if tier == "full":
+        functions = economical(functions, lambda trial: together(trial).operations)
     lap("choose")
     graph, arguments, roots = together(functions).parts
     lap("simplify")
@@ -334,19 +350,26 @@ def compile(
     lap("lower")
     if reductions is not None:
         same = reduced.shared_of(arguments, shared)
-        kernel = reduced.ReducedKernel(functions, arguments, program, reductions, same, before, seconds, verify)
+        kernel = reduced.ReducedKernel(functions, arguments, program, reductions, same, seconds, verify)
         kernel.reducer(same)  # compiled and checked
         return cast("ReducedKernel", kernel)
-    compiled = codegen.compile(program)
+    made = tier if tier == "full" else "threaded"
+    compiled = codegen.compile(program, tier=made)
     single = None
     if element == "float32":
-        single = codegen.compile(program, codegen.host().with_element(element))
+        single = codegen.compile(program, codegen.host().with_element(element), tier=made)
     ufunc = codegen.make_ufunc(compiled if single is None else [compiled, single])
     lap("native code")
     quick = gathered is None and all(function.nodes for function in functions)
-    kernel = Kernel(functions, arguments, program, compiled, ufunc, before, seconds, gathered, single, quick, rules)
+    kernel = Kernel(functions, arguments, program, compiled, ufunc, seconds, gathered, single, quick, rules)
     log.debug("%s\n%s", program, compiled.seconds)
     return checked(kernel) if verify else kernel
+
+
+def operations_shared(functions: Sequence[Formula]) -> int:
+    """Operations of one joint evaluation of functions as they stand."""
+    graph, _, roots, _ = merge(functions)
+    return operations(graph, roots)
 
 
 @dataclass(frozen=True)

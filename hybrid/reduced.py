@@ -53,7 +53,6 @@ class ReducedKernel:
     program: codegen.Program
     reductions: tuple[str, ...]
     shared: Pattern
-    operations_before: int
     seconds: dict[str, float]
     verify: bool
     reducers: dict[Pattern, Reducer] = field(default_factory=dict, repr=False)

@@ -250,3 +250,36 @@ def test_more_functions_than_a_ufunc_has_operands() -> None:
             assert np.array_equal(value, expected)
     assert kernel(2.0)[1] == 3.0
     assert kernel.point(2.0)[:3] == ((2.0, 0.0), 3.0, 4.0)
+
+
+def test_tiers_agree_and_large_functions_are_quick() -> None:
+    @hy.function(x=(3,), p=())
+    def f(x, p):
+        for _ in range(40):
+            x = np.sin(x) * p + np.exp(-x * x)
+        return np.sum(x)
+
+    g = f.gradient()
+    full, quick = (hy.compile(g, tier=tier) for tier in ("full", "quick"))
+    assert (full.compiled.tier, quick.compiled.tier) == ("full", "threaded")
+    assert hy.compile(g).compiled.tier == "full"
+    assert quick.operations_before == full.operations_before
+    x = np.random.default_rng(0).normal(size=(100, 3))
+    np.testing.assert_allclose(quick(x, 0.9), full(x, 0.9), rtol=1e-9)
+    assert np.array_equal(quick.point(x[0], 0.9), quick(x[0], 0.9))
+    with pytest.raises(hy.ArgumentError, match="tier must be one of 'auto', 'full', 'quick', got 'slow'"):
+        hy.compile(g, tier="slow")
+
+
+def test_tens_of_thousands_of_operations_from_graph_to_checked_gradient() -> None:
+    @hy.function(x=(20,))
+    def f(x):
+        values = list(x)
+        for k in range(2_000):
+            values.append(0.5 * np.sin(values[k]) * np.cos(values[-1]) + values[k + 7] / (3 + values[k + 3] ** 2))
+        return sum(values[-20:])
+
+    kernel = hy.compile(f.gradient())
+    assert kernel.compiled.tier == "threaded"
+    assert kernel.certificate is not None
+    assert kernel.certificate.passed
