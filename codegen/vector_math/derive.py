@@ -12,6 +12,7 @@ import sys
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TypeVar
 
@@ -46,8 +47,8 @@ class Precision:
         return wide if self.format == FLOAT64 else narrow
 
 
-WIDE = Precision(Path(__file__).with_name("coefficients.py"), FLOAT64, 42)
-NARROW = Precision(Path(__file__).with_name("coefficients32.py"), FLOAT32, 15)
+WIDE = Precision(Path(__file__).with_name("coefficients.py"), FLOAT64, 39)
+NARROW = Precision(Path(__file__).with_name("coefficients32.py"), FLOAT32, 13)
 Derivation = Callable[[Precision], Numbers]
 SETS: dict[str, Derivation] = {}
 ONLY_WIDE: set[str] = set()
@@ -83,7 +84,7 @@ def fitted(p: Precision, what: str, *arguments: object) -> Numbers:
 
 @derived
 def ln2(p: Precision) -> Numbers:
-    # 42 bits: n·hi is exact for the |n| < 2^11 of an exponent
+    # n·hi is exact for the |n| < 2^11 of an exponent (2^8 in float32), in eighths
     return parts(lambda: mp.ln(2), [p.short, p.full], "ln 2 = hi + lo")
 
 
@@ -94,15 +95,21 @@ def ln2_full(p: Precision) -> Numbers:
 
 @derived
 def exp(p: Precision) -> Numbers:
-    limit = 0.3467  # ln 2 / 2, and a little for the rounding of n
+    limit = 0.0434  # ln 2 / 16, and a little for the rounding of n
     return fitted(
         p,
-        "exp(r) = 1 + r + r² Q(r), |r| <= ln 2 / 2; relative",
+        "exp(r) = 1 + r + r² Q(r), |r| <= ln 2 / 16; relative",
         lambda r: (mp.expm1(r) - r) / r**2,
         (-limit, limit),
-        list(range(p.pick(10, 5))),
+        list(range(p.pick(6, 3))),
         lambda r: r**2 / mp.exp(r),
     )
+
+
+@derived
+def exp_table(p: Precision) -> Numbers:
+    entries = [parts(lambda i=i: mpf(2) ** (mpf(i) / 8), [p.full, p.full], "")[0] for i in range(8)]  # type: ignore[misc]
+    return [number for entry in entries for number in entry], "2^(i/8) = hi + lo, i = 0 … 7"
 
 
 @derived
@@ -125,7 +132,7 @@ def tanh(p: Precision) -> Numbers:
         "exp(r) - 1 = r + r²/2 + r³ Q(r), |r| <= ln 2 / 2; relative",
         lambda r: (mp.expm1(r) - r - r**2 / 2) / r**3,
         (-limit, limit),
-        list(range(p.pick(9, 5))),
+        list(range(p.pick(10, 5))),
         lambda r: r**3 / mp.expm1(r),
     )
 
@@ -169,19 +176,89 @@ def log(p: Precision) -> Numbers:
     )
 
 
+TABLE_ROWS = 16
+
+
+def near_inverse(row: int) -> Fraction:
+    """c next to the inverse of the fractions m in [47/64, 47/32) whose leading four bits, rounded, are `row`, such that
+    m c - 1 is always a float and small; 1 next to 1, so that the logarithm has no other part there."""
+    if row == 0:
+        return Fraction(1)
+    steps, digits = (16, 0) if row < 8 else (32, 1)
+    ends = [Fraction(16 + row, steps) + Fraction(side, 2 * steps) for side in (-1, 1)]
+
+    def rest(c: Fraction) -> Fraction:
+        return max(abs(c * end - 1) for end in ends)
+
+    # m ends at fraction_bits, one further below 1, and c at its own last digit
+    allowed = [c for c in (Fraction(k, 64) for k in range(32, 96)) if rest(c) * c.denominator < Fraction(2, 2**digits)]
+    return min(allowed, key=rest)
+
+
+def logarithms(p: Precision, base: int | None) -> Numbers:
+    """Rows c, hi, lo: c near the inverse of the centre, hi + lo the logarithm of 1/c, hi + k log 2 without error."""
+    found: list[float] = []
+    for row in range(TABLE_ROWS):
+        with mp.workdps(80):
+            inverse = near_inverse(row)
+            c = mpf(inverse.numerator) / inverse.denominator
+            value = -(mp.ln(c) if base is None else mp.log(c, base))
+            hi = mp.nint(mp.ldexp(value, p.short)) / mpf(2) ** p.short
+        found += [float(c), float(hi), *parts(lambda v=value - hi: v, [p.full], "")[0]]  # type: ignore[misc]
+    return found, f"16 rows c, hi, lo with hi + lo = log{'' if base is None else base} of 1/c"
+
+
+@derived
+def log_table(p: Precision) -> Numbers:
+    return logarithms(p, None)
+
+
+@derived
+def log2_table(p: Precision) -> Numbers:
+    return logarithms(p, 2)
+
+
+@derived
+def log10_table(p: Precision) -> Numbers:
+    return logarithms(p, 10)
+
+
+LARGEST_REST = 0.0345  # of m c - 1: half the distance of two centres, and the rounding of c
+
+
 @derived
 def log_pair(p: Precision) -> Numbers:
-    limit = 0.17158
-    thirds, _ = parts(lambda: mpf(2) / 3, [p.full, p.full], "")
-    numbers, what = fitted(
+    return fitted(
         p,
-        "log((1 + s)/(1 - s)) = 2 s + s z (2/3, in two parts, + z R(z)), z = s²; relative",
-        lambda z: ((2 * mp.atanh(mp.sqrt(z)) / mp.sqrt(z) - 2) / z - mpf(2) / 3) / z,
-        (1e-7, limit**2),
-        list(range(p.pick(8, 3))),
-        lambda z: z**2 / 2,
+        f"log(1 + r) = r - r²/2 + r³ P(r), |r| <= {LARGEST_REST}; relative",
+        lambda r: (mp.log1p(r) - r + r**2 / 2) / r**3,
+        (-LARGEST_REST, LARGEST_REST),
+        list(range(p.pick(10, 5))),
+        lambda r: r**3 / mp.log1p(r),
     )
-    return thirds + numbers, what
+
+
+def scaled_logarithm(p: Precision, base: int) -> Numbers:
+    with mp.workdps(DIGITS):
+        scale = mp.ln(base)
+    return fitted(
+        p,
+        f"log{base}(1 + r) = r / ln {base} + r² P(r), |r| <= {LARGEST_REST}; relative",
+        lambda r: (mp.log1p(r) - r) / r**2 / scale,
+        (-LARGEST_REST, LARGEST_REST),
+        list(range(p.pick(9, 5))),
+        lambda r: r**2 / mp.log1p(r) * scale,
+    )
+
+
+@derived
+def log2(p: Precision) -> Numbers:
+    return scaled_logarithm(p, 2)
+
+
+@derived
+def log10(p: Precision) -> Numbers:
+    return scaled_logarithm(p, 10)
 
 
 @derived

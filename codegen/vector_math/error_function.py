@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from codegen.vector_math.double_double import Pair, fast_two_sum, quotient_terms, two_prod
-from codegen.vector_math.exponential import LOG2_E, reduce, round_to_integer, scale_by_normal, scale_by_power
+from codegen.vector_math.exponential import exp_parts, scale_by_normal, scale_by_power
 from codegen.vector_math.ir import FLOAT32, FLOAT64, Format, Vector, at_most, copysign, fma, select
 from codegen.vector_math.numbers_of import numbers
-from codegen.vector_math.polynomial import careful, estrin
+from codegen.vector_math.polynomial import careful
 
 
 class Cuts(NamedTuple):
@@ -46,12 +46,10 @@ def erf(x: Vector) -> Vector:
     z = square.hi
     u = (z - cuts.erf_middle) + square.lo
     small = fma(y, careful(u, c.ERF_SMALL, steps=2), y)
-    n, shifted = round_to_integer(z * -LOG2_E, x.body.module.format.bias)
-    r = fma(n, -c.LN2[1], fma(n, -c.LN2[0], -z)) - square.lo
-    growth = fma(r * r, estrin(r, c.EXP), r)
+    power = exp_parts(Pair(-z, -square.lo), x.body.module.format.bias)
     t = 1.0 / (y + cuts.erf_pole)
-    tail = scale_by_normal(t, n, shifted) * careful(t - cuts.erf_centre, c.ERF_LARGE)
-    large = 1.0 - fma(tail, growth, tail)
+    tail = scale_by_normal(t, power.n, power.shifted) * careful(t - cuts.erf_centre, c.ERF_LARGE)
+    large = 1.0 - fma(tail, power.lo, tail * power.hi)
     return copysign(select(y < cuts.erf, small, large), x)
 
 
@@ -65,21 +63,18 @@ def erfc(x: Vector) -> Vector:
     c, cuts = numbers(x), cuts_of(x.body.module.format)
     y = at_most(abs(x), cuts.erfc_end)
     square = two_prod(y, y)
-    n, shifted = round_to_integer(square.hi * -LOG2_E, 2 * x.body.module.format.bias)
-    reduced = reduce(-square.hi, n)
-    r = fast_two_sum(reduced.hi, reduced.lo - square.lo)
-    curved = fma(r.hi * r.hi, estrin(r.hi, c.EXP), r.lo)
+    power = exp_parts(Pair(-square.hi, -square.lo), 2 * x.body.module.format.bias)
     constant_hi, constant_lo, *rest = c.ERFC_LARGE
     t = (y - cuts.erfc_pole) / (y + cuts.erfc_pole)
     change = t * careful(t, rest, steps=2)
     factor = quotient_terms(
         Pair(*map(x.body.real, (constant_hi, constant_lo))), fast_two_sum(y, x.body.real(cuts.erfc_near_pole))
     )
-    # (1 + growth)(1 + change) with growth = r + curved, but r stays apart for the last sum
-    both = curved + fma(r.hi + curved, change, change)
-    low = fma(factor.lo, r.hi + both, factor.lo)
-    rest_of_it = fma(factor.hi, r.hi, fma(factor.hi, both, low))
-    large = scale_by_power(factor.hi + rest_of_it, n, shifted)
+    # (hi + lo)(1 + change) = hi + rest, times the factor, whose product with hi is exact
+    rest_of_power = fma(power.hi + power.lo, change, power.lo)
+    leading = two_prod(factor.hi, power.hi)
+    low = fma(factor.hi, rest_of_power, fma(factor.lo, power.hi + rest_of_power, leading.lo))
+    large = scale_by_power(leading.hi + low, power.n, power.shifted)
     ratio = careful((square.hi - cuts.erfc_middle) + square.lo, c.ERFC_SMALL, steps=2)
     one = fast_two_sum(1.0, -x)
     small = one.hi + fma(-x, ratio, one.lo)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from math import log
 from typing import NamedTuple
 
-from codegen.vector_math.double_double import Pair, fast_two_sum, multiply_add, quotient, two_prod, two_sum
+from codegen.vector_math.double_double import Pair, fast_two_sum, multiply_add, quotient, two_sum
 from codegen.vector_math.ir import Vector, at_least, at_most, copysign, fma, select
 from codegen.vector_math.numbers_of import numbers
 from codegen.vector_math.polynomial import estrin
+from codegen.vector_math.tables import look_up
 
 LOG2_E = 1 / log(2)
 LINEAR = 2.0**-28  # below, sinh x is x
+EIGHTH = 3  # binary digits of n after the point
 
 
 def shifter(x: Vector, offset: int = 0) -> float:
@@ -32,22 +34,23 @@ def power_of_two(shifted: Vector) -> Vector:
 
 
 def scale_by_normal(x: Vector, n: Vector, shifted: Vector) -> Vector:
-    """x · 2^n rounded once, for n of `round_to_integer(…, bias)` and normal 2^n."""
+    """x · 2^⌊n⌋ rounded once, for n in eighths of `exp_parts` with offset bias, and normal 2^⌊n⌋."""
     if x.body.module.native512:
         return x.body.avx512("scalef", x, n)
-    return x * power_of_two(shifted)
+    bits = x.body.module.format.fraction_bits
+    return x * ((shifted.bits << (bits - EIGHTH)) & -(1 << bits)).real
 
 
 def scale_by_power(x: Vector, n: Vector, shifted: Vector) -> Vector:
-    """x · 2^n rounded once, for n of `round_to_integer(…, 2·bias)` between about −2·bias and bias + 1.
+    """x · 2^⌊n⌋ rounded once, for n in eighths of `exp_parts` with offset 2·bias, between about −2·bias and bias + 1.
 
-    2^n itself may overflow or be subnormal: so two factors, of which the first keeps x · 2^⌊n/2⌋ normal.
+    2^⌊n⌋ itself may overflow or be subnormal: so two factors, of which the first keeps x · 2^⌊n/2⌋ normal.
     """
     if x.body.module.native512:
         return x.body.avx512("scalef", x, n)
     bits = x.body.module.format.fraction_bits
-    whole = shifted.bits << bits
-    first = (shifted.bits << (bits - 1)) & -(1 << bits)
+    whole = (shifted.bits << (bits - EIGHTH)) & -(1 << bits)
+    first = (shifted.bits << (bits - EIGHTH - 1)) & -(1 << bits)
     return x * first.real * (whole - first).real
 
 
@@ -59,47 +62,70 @@ def reduce(x: Vector, n: Vector) -> Pair:
     return Pair(r, fma(n, -c.LN2[1], a - r))
 
 
-def exp_reduced(r: Pair) -> Vector:
-    """e^(r.hi + r.lo) = 1 + r + r² Q(r) for |r| <= ln 2 / 2, with the minimax polynomial EXP."""
-    c = numbers(r.hi)
-    return 1.0 + (r.hi + fma(r.hi * r.hi, estrin(r.hi, c.EXP), r.lo))
+class Power(NamedTuple):
+    """(hi + lo) · 2^⌊n⌋, |lo| below hi/20; ⌊n⌋ + an offset is also in the bits of `shifted`."""
+
+    hi: Vector
+    lo: Vector
+    n: Vector
+    shifted: Vector
+
+    @property
+    def pair(self) -> Pair:
+        """hi + lo, added up."""
+        return fast_two_sum(self.hi, self.lo)
+
+    @property
+    def value(self) -> Vector:
+        """The power itself, rounded to little more than half an ulp."""
+        return scale_by_power(self.hi + self.lo, self.n, self.shifted)
+
+
+def round_to_eighth(x: Vector, offset: int) -> tuple[Vector, Vector]:
+    """x rounded to n in eighths, and a float whose low bits are 8 (n + offset)."""
+    unit = 2.0 ** (x.body.module.format.fraction_bits - EIGHTH)
+    return (shifted := x + (1.5 * unit + offset)) - (1.5 * unit + offset), shifted
+
+
+def exp_of_rest(r: Vector, n: Vector, shifted: Vector) -> Power:
+    """e^r 2^n for n in eighths, |r| <= ln 2 / 16: 2^(i/8) from a table, and e^r = 1 + r + r² Q(r), minimax polynomial
+    EXP."""
+    c = numbers(r)
+    hi, lo = look_up(shifted.bits, "@hy.exp_table", c.EXP_TABLE, columns=2)
+    growth = fma(r * r, estrin(r, c.EXP), r)
+    return Power(hi, fma(hi, growth, lo), n, shifted)
+
+
+def exp_parts(x: Pair | Vector, offset: int) -> Power:
+    """e^x, or e^(x.hi + x.lo) for |x.lo| <= 1/4, to about 2^-58 (2^-28 in float32); `offset` is 2·bias for
+    `scale_by_power`."""
+    hi = x if isinstance(x, Vector) else x.hi
+    c = numbers(hi)
+    n, shifted = round_to_eighth(hi * LOG2_E, offset)
+    r = fma(n, -c.LN2[1], fma(n, -c.LN2[0], hi))
+    return exp_of_rest(r if isinstance(x, Vector) else r + x.lo, n, shifted)
 
 
 def exp(x: Vector) -> Vector:
     """e^x; inf above 709.78, subnormal below -708.4, 0 below -745.13, nan is kept."""
     format = x.body.module.format
     x = at_least(at_most(x, format.overflow), format.underflow)
-    n, shifted = round_to_integer(x * LOG2_E, 2 * format.bias)
-    return scale_by_power(exp_reduced(reduce(x, n)), n, shifted)
+    return exp_parts(x, 2 * format.bias).value
 
 
 def exp2(x: Vector) -> Vector:
-    """2^x = 2^n e^(r ln 2), where x = n + r is exact."""
-    c = numbers(x)
-    format = x.body.module.format
+    """2^x = 2^n e^(r ln 2), where x = n + r is exact, n in eighths."""
+    c, format = numbers(x), x.body.module.format
     x = at_least(at_most(x, format.bias + 2.0), -(format.bias + format.fraction_bits + 1.0))
-    n, shifted = round_to_integer(x, 2 * format.bias)
-    r = x - n
-    product = two_prod(r, x.body.real(c.LN2_FULL[0]))
-    return scale_by_power(exp_reduced(Pair(product.hi, fma(r, c.LN2_FULL[1], product.lo))), n, shifted)
-
-
-def exp_unscaled(x: Pair, offset: int) -> tuple[Vector, Vector, Vector]:
-    """e^(x.hi + x.lo) / 2^n to little above half an ulp, |x.lo| <= 1/4, n, and n + offset in a float's low bits."""
-    c = numbers(x.hi)
-    n, shifted = round_to_integer(x.hi * LOG2_E, offset)
-    reduced = reduce(x.hi, n)
-    r = fast_two_sum(reduced.hi, reduced.lo + x.lo)
-    one = fast_two_sum(1.0, r.hi)
-    curved = fma(r.hi * r.hi, estrin(r.hi, c.EXP), r.lo)
-    return one.hi + (one.lo + curved), n, shifted
+    n, shifted = round_to_eighth(x, 2 * format.bias)
+    return exp_of_rest((x - n) * c.LN2_FULL[0], n, shifted).value
 
 
 def exp_of_pair(x: Pair) -> Vector:
     """e^(x.hi + x.lo), |x.lo| <= 1/4; overflow, underflow and nan as `exp` for x.hi; little above half an ulp."""
     format = x.hi.body.module.format
     bounded = Pair(at_least(at_most(x.hi, format.overflow + 1.0), format.underflow), x.lo)
-    return scale_by_power(*exp_unscaled(bounded, 2 * format.bias))
+    return exp_parts(bounded, 2 * format.bias).value
 
 
 # expm1 rounds x/ln 2 - EXPM1_SHIFT, so that r lies in [-0.251, 0.4423]: then 2^n e^r - 1 cancels little at n = 1; and
@@ -126,7 +152,9 @@ def expm1(x: Vector) -> Vector:
     whole = two_sum(less.hi, r.hi)
     # · 2 · 2^(n-1): 2^1024 would overflow, and doubling first keeps subnormals
     value = (whole.hi + (whole.lo + less.lo + tail)) * 2.0
-    value = scale_by_normal(value, n - 1.0, shifted)
+    if x.body.module.native512:
+        return copysign(x.body.avx512("scalef", value, n - 1.0), x)
+    value = value * power_of_two(shifted)
     return copysign(value, x)
 
 
@@ -201,16 +229,12 @@ def tanh(x: Vector) -> Vector:
 def logistic(x: Vector) -> Vector:
     """1/(1 + e^-x), with small relative error in the left tail too: e^x/(1 + e^x) there, as a quotient of unrounded
     sums."""
-    c = numbers(x)
-    body, bias = x.body, x.body.module.format.bias
-    y = at_least(-abs(x), body.module.format.underflow)
-    n, shifted = round_to_integer(y * LOG2_E, 2 * bias)
-    r = reduce(y, n)
-    one = fast_two_sum(1.0, r.hi)
-    power = fast_two_sum(one.hi, one.lo + fma(r.hi * r.hi, estrin(r.hi, c.EXP), r.lo))
-    e = Pair(scale_by_power(power.hi, n, shifted), scale_by_power(power.lo, n, shifted))
+    format = x.body.module.format
+    power = exp_parts(at_least(-abs(x), format.underflow), 2 * format.bias)
+    above, n, shifted = power.pair, power.n, power.shifted
+    e = Pair(scale_by_power(above.hi, n, shifted), scale_by_power(above.lo, n, shifted))
     below = fast_two_sum(1.0, e.hi)
     left = x < 0.0
-    above = Pair(select(left, power.hi, 1.0), select(left, power.lo, 0.0))
-    value = quotient(above, Pair(below.hi, below.lo + e.lo))
-    return scale_by_power(value, select(left, n, 0.0), select(left, shifted, shifter(x, 2 * bias)))
+    value = quotient(Pair(select(left, above.hi, 1.0), select(left, above.lo, 0.0)), Pair(below.hi, below.lo + e.lo))
+    unit = 1.5 * 2.0 ** (format.fraction_bits - EIGHTH) + 2 * format.bias
+    return scale_by_power(value, select(left, n, 0.0), select(left, shifted, unit))

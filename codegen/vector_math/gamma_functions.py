@@ -15,10 +15,10 @@ from codegen.vector_math.double_double import (
     scale,
     sum_terms,
 )
-from codegen.vector_math.exponential import LOG2_E, reduce, round_to_integer, scale_by_power
+from codegen.vector_math.exponential import exp_parts, scale_by_power
 from codegen.vector_math.ir import Mask, Vector, at_most, copysign, fma, rare, select, write_function
-from codegen.vector_math.logarithm import exponent_and_fraction, log_sum
-from codegen.vector_math.polynomial import careful, estrin, horner
+from codegen.vector_math.logarithm import TABLE_LEAST, exponent_and_fraction, log_sum
+from codegen.vector_math.polynomial import careful, horner
 from codegen.vector_math.power import log_pair
 from codegen.vector_math.trigonometric import cos_terms, sin_terms
 
@@ -81,7 +81,7 @@ def stirling(x: Vector) -> Stirling:
     w = select(small, x + ASYMPTOTIC, x)
     rounding = select(small, x - (w - ASYMPTOTIC), 0.0)
     inverse = 1.0 / w
-    logarithm = log_pair(exponent_and_fraction(w))
+    logarithm = log_pair(exponent_and_fraction(w, TABLE_LEAST))
     main = sum_terms(sum_terms(product_terms(logarithm, Pair(w - 0.5, body.real(0.0))), -w), c.HALF_LOG_TWO_PI[0])
     # the derivative ψ(w) ≈ ln w - 1/(2 w) carries the rounding of w
     moved = rounding * fma(inverse, -0.5, logarithm.hi)
@@ -101,12 +101,8 @@ def quadratic(x: Vector) -> Pair:
 
 def exp_pair(x: Pair) -> tuple[Pair, Vector, Vector]:
     """e^x as a pair times the power of two of the other values (for `scale_by_power`), for |x| < 1000."""
-    n, shifted = round_to_integer(x.hi * LOG2_E, 2 * x.hi.body.module.format.bias)
-    reduced = reduce(x.hi, n)
-    r = fast_two_sum(reduced.hi, reduced.lo + x.lo)
-    one = fast_two_sum(1.0, r.hi)
-    curved = fma(r.hi * r.hi, estrin(r.hi, c.EXP), r.lo)
-    return fast_two_sum(one.hi, one.lo + curved), n, shifted
+    power = exp_parts(x, 2 * x.hi.body.module.format.bias)
+    return power.pair, power.n, power.shifted
 
 
 def gamma(x: Vector) -> Vector:
@@ -165,7 +161,7 @@ def loggamma_positive(x: Vector) -> Pair:
     far = factor * (logarithm.hi - 1.0)
     hi = select(x > 0.0, select(asymptotic, far, near), inf)
     lo = select(asymptotic, fma(factor, logarithm.lo, correction), logarithm.lo * sign)
-    return Pair(select(x < inf, hi, x), select(x < inf, select(x > 0.0, lo, 0.0), 0.0))
+    return Pair(select(x < inf, hi, x), select((x > 0.0) & (x < inf), lo, 0.0))
 
 
 def loggamma_negative(x: Vector, usual: Vector) -> Vector:

@@ -133,11 +133,15 @@ class Body:
         texts += [*rest, f"i{module.width} -1", "i32 4"]
         return Vector(self, self.append(f"call {typ} @llvm.x86.avx512.mask.{name}.{suffix}({', '.join(texts)})"))
 
-    def real(self, number: float) -> Vector:
+    def scalar(self, number: float) -> str:
+        """How IR writes a number of the format."""
         if self.module.format == FLOAT32:
             (number,) = struct.unpack("<f", struct.pack("<f", number))
         (pattern,) = struct.unpack("<Q", struct.pack("<d", number))
-        return Vector(self, self._splat(self.module.format.real, f"0x{pattern:016X}"))
+        return f"0x{pattern:016X}"
+
+    def real(self, number: float) -> Vector:
+        return Vector(self, self._splat(self.module.format.real, self.scalar(number)))
 
     def integer(self, number: int) -> Integer:
         return Integer(self, self._splat(self.module.format.integer, str(number)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import inf, nan
 from typing import NamedTuple
 
@@ -10,8 +11,10 @@ from codegen.vector_math.exponential import power_of_two, shifter
 from codegen.vector_math.ir import Vector, fma, select, sqrt, with_sign
 from codegen.vector_math.numbers_of import numbers
 from codegen.vector_math.polynomial import estrin
+from codegen.vector_math.tables import look_up
 
 ROOT_HALF = 0.5**0.5
+TABLE_LEAST = 47 / 64  # of the fractions that the tables are for
 GETMANT_ONE_TO_TWO = 8  # the fraction in [1, 2), nan for negative numbers
 # what becomes of each class of argument, the lowest four bits first: nan, signalling nan, 0, 1, -inf, inf, negative,
 # positive; 0 keeps the value, 1 gives the argument, 2 it as a quiet nan, 3 nan, 4 -inf, 5 inf
@@ -19,42 +22,42 @@ LOGARITHM_CLASSES = 0x03530421
 
 
 class Parts(NamedTuple):
-    """x = 2^k · m with √½ <= m < √2."""
+    """x = 2^k · m with √½ <= m < √2, or another least m."""
 
     k: Vector
     m: Vector
 
 
-def exponent_and_fraction(x: Vector) -> Parts:
+def exponent_and_fraction(x: Vector, least: float = ROOT_HALF) -> Parts:
     """x = 2^k · m for positive normal x, without integer-float conversion, which needs AVX-512."""
     if x.body.module.native512:
-        return native_parts(x)
+        return native_parts(x, least)
     format = x.body.module.format
-    one, root_half = x.body.real(1.0).bits, x.body.real(ROOT_HALF).bits
-    moved = x.bits + (one - root_half)
+    one, smallest = x.body.real(1.0).bits, x.body.real(least).bits
+    moved = x.bits + (one - smallest)
     field = moved >> format.fraction_bits
-    m = ((moved & ((1 << format.fraction_bits) - 1)) + root_half).real
+    m = ((moved & ((1 << format.fraction_bits) - 1)) + smallest).real
     # 2^fraction_bits + field, as a float, has the field in its low bits
     magic = 2.0**format.fraction_bits
     k = (field | x.body.real(magic).bits).real - (magic + format.bias)
     return Parts(k, m)
 
 
-def native_parts(x: Vector) -> Parts:
+def native_parts(x: Vector, least: float) -> Parts:
     """`exponent_and_fraction` by AVX-512's instructions for it; of subnormal x too."""
     k, m = x.body.avx512("getexp", x), x.body.avx512("getmant", x, GETMANT_ONE_TO_TWO)
-    upper = m >= 2.0 * ROOT_HALF
+    upper = m >= 2.0 * least
     return Parts(select(upper, k + 1.0, k), select(upper, m * 0.5, m))
 
 
-def positive_parts(x: Vector) -> Parts:
+def positive_parts(x: Vector, least: float = ROOT_HALF) -> Parts:
     """`exponent_and_fraction` for subnormal x too."""
     if x.body.module.native512:
-        return native_parts(x)
+        return native_parts(x, least)
     format = x.body.module.format
     subnormal = x < format.least_normal
     digits = format.fraction_bits + 2
-    parts = exponent_and_fraction(select(subnormal, x * 2.0**digits, x))
+    parts = exponent_and_fraction(select(subnormal, x * 2.0**digits, x), least)
     return Parts(parts.k - select(subnormal, float(digits), 0.0), parts.m)
 
 
@@ -106,26 +109,45 @@ def log_sum(x: Vector) -> Pair:
     return Pair(total.hi, total.lo + fma(k, c.LN2[1], fraction.lo))
 
 
-def scaled_logarithm(x: Vector, one: Pair, two: Pair) -> Vector:
-    """`one` · ln m + `two` · k for x = 2^k m, where `two.hi` · k is exact."""
-    k, m = positive_parts(x)
-    fraction = log_fraction(m)
-    product = two_prod(fraction.hi, one.hi)
-    low = fma(fraction.hi, one.lo, fma(fraction.lo, one.hi, product.lo))
-    total = fast_two_sum(k * two.hi, product.hi)
-    return special_logarithms(x, total.hi + (total.lo + fma(k, two.lo, low)))
+def log_row(m: Vector, symbol: str, table: Sequence[float]) -> list[Vector]:
+    """c near 1/m and the two parts of the logarithm of 1/c, for TABLE_LEAST <= m < 2 TABLE_LEAST; c is 1 next to 1."""
+    shift = m.body.module.format.fraction_bits - 4
+    return look_up((m.bits + (1 << (shift - 1))) >> shift, symbol, table, columns=3)
+
+
+def log_rest(m: Vector, c: Vector) -> Vector:
+    """m c - 1, which is a float, for c of `log_row`."""
+    if m.body.module.fma:
+        return fma(m, c, -1.0)
+    product = two_prod(m, c)
+    return (product.hi - 1.0) + product.lo
+
+
+def scaled_logarithm(
+    x: Vector, symbol: str, table: Sequence[float], inverse: Pair, two: Pair, rest: Sequence[float]
+) -> Vector:
+    """A logarithm of x = 2^k m = 2^k (1 + r)/c: k `two` + log 1/c by `table` + r `inverse` + r² P(r), P = `rest`."""
+    k, m = positive_parts(x, TABLE_LEAST)
+    c, hi, lo = log_row(m, symbol, table)
+    r = log_rest(m, c)
+    linear = two_prod(r, inverse.hi)
+    tail = fma(r * r, estrin(r, rest), fma(r, inverse.lo, linear.lo))
+    total = fast_two_sum(fma(k, two.hi, hi), linear.hi)
+    return special_logarithms(x, total.hi + (total.lo + (fma(k, two.lo, lo) + tail)))
 
 
 def log2(x: Vector) -> Vector:
     """log₂ x; exact at powers of two; -inf at 0, nan below."""
-    c = numbers(x)
-    return scaled_logarithm(x, Pair(*map(x.body.real, c.LOG2_E)), Pair(*map(x.body.real, (1.0, 0.0))))
+    c, real = numbers(x), x.body.real
+    inverse, two = Pair(*map(real, c.LOG2_E)), Pair(real(1.0), real(0.0))
+    return scaled_logarithm(x, "@hy.log2_table", c.LOG2_TABLE, inverse, two, c.LOG2)
 
 
 def log10(x: Vector) -> Vector:
     """log₁₀ x; -inf at 0, nan below."""
-    c = numbers(x)
-    return scaled_logarithm(x, Pair(*map(x.body.real, c.LOG10_E)), Pair(*map(x.body.real, c.LOG10_2)))
+    c, real = numbers(x), x.body.real
+    inverse, two = Pair(*map(real, c.LOG10_E)), Pair(*map(real, c.LOG10_2))
+    return scaled_logarithm(x, "@hy.log10_table", c.LOG10_TABLE, inverse, two, c.LOG10)
 
 
 def log_of_sum(f: Vector, g: Vector, k: Vector) -> Vector:

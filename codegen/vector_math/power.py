@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from math import inf, nan
 
-from codegen.vector_math.double_double import Pair, fast_two_sum, multiply, quotient_terms, two_prod
-from codegen.vector_math.exponential import exp_of_pair, exp_unscaled, scale_by_normal
+from codegen.vector_math.double_double import Pair, fast_two_sum, two_prod
+from codegen.vector_math.exponential import exp_of_pair, exp_parts, scale_by_normal
 from codegen.vector_math.ir import Mask, Vector, at_least, at_most, copysign, fma, rare, select, write_function
-from codegen.vector_math.logarithm import Parts, exponent_and_fraction, positive_parts
+from codegen.vector_math.logarithm import TABLE_LEAST, Parts, exponent_and_fraction, log_rest, log_row, positive_parts
 from codegen.vector_math.numbers_of import numbers
 from codegen.vector_math.polynomial import estrin
 
@@ -20,27 +20,20 @@ def largest_exponent(y: Vector) -> float:
 
 
 def log_pair(parts: Parts) -> Pair:
-    """ln x to about 2^-65 of itself, for x = 2^k m in `parts`.
+    """ln x to about 2^-65 of itself (2^-34 in float32), for x = 2^k m with m at least TABLE_LEAST.
 
-    m = 1 + f, s = f/(2 + f) to twice the precision, ln(1 + f) = 2 s + s z (2/3 + z R(z)), z = s², with the minimax
-    polynomial LOG_PAIR.
+    With c near 1/m from a table and r = m c - 1, a float, it is k ln 2 + ln 1/c + r - r²/2 + r³ P(r), with the
+    minimax polynomial LOG_PAIR. The first three are added up without error.
     """
-    c = numbers(parts.m)
     k, m = parts
-    body = m.body
-    f = m - 1.0
-    s = quotient_terms(Pair(f, body.real(0.0)), fast_two_sum(2.0, f))
-    square = two_prod(s.hi, s.hi)
-    z = Pair(square.hi, fma(s.hi + s.hi, s.lo, square.lo))
-    third_hi, third_lo, *rest = c.LOG_PAIR
-    inner = fast_two_sum(third_hi, z.hi * estrin(z.hi, rest))
-    inner = Pair(inner.hi, inner.lo + third_lo)
-    product = two_prod(z.hi, inner.hi)
-    product = Pair(product.hi, fma(z.hi, inner.lo, fma(z.lo, inner.hi, product.lo)))
-    outer = fast_two_sum(2.0, product.hi)
-    fraction = multiply(s, Pair(outer.hi, outer.lo + product.lo))
-    total = fast_two_sum(k * c.LN2[0], fraction.hi)
-    return Pair(total.hi, total.lo + fma(k, c.LN2[1], fraction.lo))
+    numbers_ = numbers(m)
+    c, hi, lo = log_row(m, "@hy.log_table", numbers_.LOG_TABLE)
+    r = log_rest(m, c)
+    square = two_prod(r, r)
+    tail = fma(square.hi * r, estrin(r, numbers_.LOG_PAIR), fma(square.lo, -0.5, fma(k, numbers_.LN2[1], lo)))
+    first = fast_two_sum(fma(k, numbers_.LN2[0], hi), r)
+    second = fast_two_sum(first.hi, square.hi * -0.5)
+    return fast_two_sum(second.hi, (first.lo + second.lo) + tail)
 
 
 def pow(x: Vector, y: Vector) -> Vector:
@@ -48,11 +41,12 @@ def pow(x: Vector, y: Vector) -> Vector:
     module = x.body.module
     symbol = UNUSUAL_SYMBOL
     module.define(symbol, lambda: write_function(module, symbol, 3, pow_unusual, "cold noinline nounwind"))
-    logarithm = log_pair(exponent_and_fraction(x))
+    logarithm = log_pair(exponent_and_fraction(x, TABLE_LEAST))
     product = two_prod(logarithm.hi, y)
     low = fma(logarithm.lo, y, product.lo)
-    power, n, shifted = exp_unscaled(Pair(product.hi, low), module.format.bias)
-    (value,) = rare(~is_usual(x, y, product.hi), symbol, [x, y], [scale_by_normal(power, n, shifted)])
+    power = exp_parts(Pair(product.hi, low), module.format.bias)
+    usual = scale_by_normal(power.hi + power.lo, power.n, power.shifted)
+    (value,) = rare(~is_usual(x, y, product.hi), symbol, [x, y], [usual])
     return value
 
 
@@ -70,7 +64,7 @@ def is_usual(x: Vector, y: Vector, product: Vector) -> Mask:
 def size_of_power(a: Vector, y: Vector) -> Vector:
     """a^y for positive finite a and finite y, overflow and underflow included."""
     bounded = at_least(at_most(y, largest_exponent(y)), -largest_exponent(y))
-    logarithm = log_pair(positive_parts(a))
+    logarithm = log_pair(positive_parts(a, TABLE_LEAST))
     product = two_prod(logarithm.hi, bounded)
     low = fma(logarithm.lo, bounded, product.lo)
     # where the exponential overflows or vanishes the low part is not small
@@ -80,7 +74,7 @@ def size_of_power(a: Vector, y: Vector) -> Vector:
 def pow_unusual(x: Vector, y: Vector, usual: Vector) -> Vector:
     """`usual`, but the value by C's rules in the lanes for which `pow` is not made."""
     value = pow_by_rules(x, y)
-    product = log_pair(exponent_and_fraction(x)).hi * y
+    product = log_pair(exponent_and_fraction(x, TABLE_LEAST)).hi * y
     return select(is_usual(x, y, product), usual, value)
 
 

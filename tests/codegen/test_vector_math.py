@@ -262,14 +262,18 @@ NUMPY |= {"acosh": "arccosh", "atanh": "arctanh", "pow": "power"}
 WITH_NUMPY = [name for name in NAMES if hasattr(np, NUMPY.get(name, name))]
 
 
+# the widest vectors of this machine too: they may have instructions of their own
+ENDS = [pytest.param(2, False), *(pytest.param(width, True, marks=needs_fma) for width in (2, host().width))]
+
+
 @pytest.mark.parametrize("name", WITH_NUMPY)
-@pytest.mark.parametrize("fma", [pytest.param(True, marks=needs_fma), False])
-def test_special_values_are_numpy_s(name: str, fma: bool) -> None:
+@pytest.mark.parametrize(("width", "fma"), ENDS)
+def test_special_values_are_numpy_s(name: str, width: int, fma: bool) -> None:
     """NaN, infinity, zero and the sign of each agree with NumPy, that is C99's Annex F; the rest is near."""
     grid = np.array(list(itertools.product(SPECIAL, repeat=shape_of(name)[0]))).T
     with np.errstate(all="ignore"):
         want = getattr(np, NUMPY.get(name, name))(*grid)
-        got = trial(2, fma)(name, *grid)
+        got = trial(width, fma)(name, *grid)
         regular = np.isfinite(want) & (want != 0) & (np.abs(want) < np.finfo(float).max)
         near = np.abs(got - want) <= 4 * np.spacing(np.abs(want))
     same = (np.isnan(want) & np.isnan(got)) | ((got == want) & (np.signbit(got) == np.signbit(want)))
@@ -295,10 +299,10 @@ SPECIAL_VALUES = {
 
 
 @pytest.mark.parametrize("name", SPECIAL_VALUES)
-@pytest.mark.parametrize("fma", [pytest.param(True, marks=needs_fma), False])
-def test_special_values(name: str, fma: bool) -> None:
+@pytest.mark.parametrize(("width", "fma"), ENDS)
+def test_special_values(name: str, width: int, fma: bool) -> None:
     points, want = map(np.array, zip(*SPECIAL_VALUES[name], strict=True))
-    got = trial(2, fma)(name, points)
+    got = trial(width, fma)(name, points)
     tiny = np.abs(want) == 1e-309  # stands for any subnormal number
     np.testing.assert_array_equal(np.where(tiny, np.where((got > 0) & (got < 2.3e-308), want, got), got), want)
     np.testing.assert_array_equal(np.signbit(got)[~np.isnan(want)], np.signbit(want)[~np.isnan(want)])
@@ -338,9 +342,9 @@ def narrow_samples(arity: int, size: int, seed: int) -> list[np.ndarray]:
     return columns
 
 
-def narrow_errors(name: str, points: list[np.ndarray], fma: bool) -> tuple[float, str]:
+def narrow_errors(name: str, points: list[np.ndarray], fma: bool, width: int = 4) -> tuple[float, str]:
     """The largest error of float32 results in ulp against the float64 ones, which are tested against 50 digits."""
-    got, want = (np.atleast_2d(run(name, *points)) for run in (single(4, fma), trial(4, host().fma)))
+    got, want = (np.atleast_2d(run(name, *points)) for run in (single(width, fma), trial(4, host().fma)))
     with np.errstate(over="ignore", invalid="ignore"):
         nearest = want.astype(np.float32)
         ulp = np.spacing(np.abs(nearest)).astype(float)
@@ -367,8 +371,8 @@ def test_float32_is_within_the_row(name: str, fma: bool) -> None:
     assert found <= (0.5 + 2**-24 if row_of(name).by_float64 else row_of(name).ulp), where
 
 
-@pytest.mark.parametrize("fma", [pytest.param(True, marks=needs_fma), False])
-def test_float32_special_values(fma: bool) -> None:
+@pytest.mark.parametrize(("width", "fma"), ENDS)
+def test_float32_special_values(width: int, fma: bool) -> None:
     edges = [
         0.0,
         1.0,
@@ -387,7 +391,7 @@ def test_float32_special_values(fma: bool) -> None:
     edges += [-x for x in edges]
     for name in SINGLE:
         grid = np.array(list(itertools.product(edges, repeat=shape_of(name)[0])), dtype=np.float32).T
-        found, where = narrow_errors(name, list(grid), fma)
+        found, where = narrow_errors(name, list(grid), fma, width)
         assert found <= row_of(name).ulp, where
 
 
