@@ -60,8 +60,8 @@ class VectorFunction:
 
 
 ROWS = [
-    VectorFunction("exp", 1, 0.76, "all reals", exponential.exp),
-    VectorFunction("exp2", 1, 0.76, "all reals", exponential.exp2),
+    VectorFunction("exp", 1, 0.8, "all reals", exponential.exp),
+    VectorFunction("exp2", 1, 0.8, "all reals", exponential.exp2),
     VectorFunction("expm1", 1, 0.95, "all reals", exponential.expm1),
     VectorFunction("log", 1, 0.9, "x >= 0", logarithm.log),
     VectorFunction("log2", 1, 0.65, "x >= 0", logarithm.log2),
