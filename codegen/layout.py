@@ -10,8 +10,10 @@ from codegen.target import Target
 
 # Words of state per operand during a call; driver.py says which.
 PLACE = 8
-# Bytes of scratch the blocks of a call aim for: with the lines being read and written it must fit a 32 KiB L1 cache.
-SCRATCH = 24 << 10
+# Bytes of scratch the blocks of a call aim for; a block of few vectors may take twice as many. That is more than half a
+# first-level cache, but rows are read in order, and the ends of a block cost more than the second level does.
+SCRATCH = 48 << 10
+FEW = 4
 MAX_BLOCK = 256
 # Words of a cache line, which holds any vector.
 LINE_WORDS = 8
@@ -91,7 +93,8 @@ class Layout:
         """Points per block: a power of two, at least one vector."""
         points = self.target.width
         bytes_per_point = self.target.bytes * (self.rows + sum(operand.size for operand in self.outputs))
-        while points < MAX_BLOCK and 2 * points * bytes_per_point <= self.budget:
+        few = FEW * self.target.width
+        while points < MAX_BLOCK and 2 * points * bytes_per_point <= self.budget * (2 if 2 * points <= few else 1):
             points *= 2
         return points
 
