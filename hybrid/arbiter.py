@@ -19,6 +19,7 @@ import sympy as sp
 from numpy.typing import NDArray
 
 from hybrid.definition import Formula, PythonSource, SymPySource
+from hybrid.precise_special import special_meanings
 from hybrid.replay import Algebra, replay_graph, replay_python, replay_sympy
 from hybrid.witness import Vectors, axes_of, order_of, places_of
 
@@ -96,6 +97,7 @@ def _functions(mp: Any) -> dict[str, Callable[..., Any]]:
         "loggamma": lambda x: mp.loggamma(x) if x > 0 else mp.log(abs(mp.gamma(x))),
         "digamma": mp.digamma,
         "polygamma": lambda n, x: mp.psi(int(n), x),
+        **special_meanings(mp),
         "abs": abs,
         "sign": mp.sign,
         "minimum": extreme(min),

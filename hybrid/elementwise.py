@@ -26,7 +26,9 @@ from hybrid.sympy_writer import sympy_expression
 __all__ = [  # noqa: RUF022  # grouped as in the table
     "sqrt", "cbrt", "hypot", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p",
     "sin", "cos", "tan", "asin", "acos", "atan", "atan2", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh",
-    "erf", "erfc", "gamma", "loggamma", "digamma", "polygamma",
+    "erf", "erfc", "erfcx", "erfinv", "ndtr", "log_ndtr", "gamma", "loggamma", "digamma", "polygamma", "beta", "betaln",
+    "expit", "logit", "softplus", "xlogy", "sinc", "lambertw",
+    "jv", "j0", "j1", "iv", "i0", "i1", "spherical_jn",
     "absolute", "sign", "minimum", "maximum", "floor", "ceil", "trunc", "rint", "mod", "fmod", "copysign", "heaviside",
     "where",
 ]  # fmt: skip
@@ -121,6 +123,23 @@ gamma = function("gamma", "NaN at negative integers.")
 loggamma = function("loggamma", "log |Γ(x)|.")
 digamma = function("digamma", "Γ′(x)/Γ(x).")
 polygamma = function("polygamma", "The first argument, the order, is one non-negative integer.")
+erfcx = function("erfcx", "exp(x²) erfc(x) without underflow for large x; ∞ below −26.7.")
+erfinv = function("erfinv", "The inverse of erf; ±∞ at ±1, NaN outside of [−1, 1].")
+ndtr = function("ndtr", "The distribution function of the standard normal distribution.")
+log_ndtr = function("log_ndtr", "log(ndtr(x)), also where ndtr underflows or rounds to 1.")
+beta = function("beta", "Γ(x) Γ(y)/Γ(x + y).")
+betaln = function("betaln", "log |B(x, y)|, without cancellation for large arguments.")
+expit = function("expit", "1/(1 + exp(−x)).")
+logit = function("logit", "log(x/(1 − x)); ∓∞ at 0 and 1, NaN outside.")
+softplus = function("softplus", "log(1 + exp(x)) without overflow.")
+xlogy = function("xlogy", "x log(y), 0 where x = 0.")
+sinc = function("sinc", "sin(x)/x, 1 at 0: SymPy's; np.sinc(x) is sinc(πx).")
+lambertw = function("lambertw", "The real solution w ≥ −1 of w exp(w) = x; NaN for x < −1/e.")
+jv = function("jv", "Bessel's J; the first argument, the order, is one integer from −24 to 24.")
+iv = function("iv", "The modified Bessel function I; the first argument, the order, is one integer from −12 to 12.")
+spherical_jn = function(
+    "spherical_jn", "The spherical Bessel function j; the first argument, the order, is one integer from 0 to 8."
+)
 absolute = function("abs", "|x|; derivative 0 at 0.", "absolute")
 sign = function("sign", "−1, 0 or 1; derivative 0.")
 minimum = function("minimum", "NaN if either is NaN; at a tie the derivative splits evenly.")
@@ -138,6 +157,21 @@ where = function("select", "Where x holds y, else z; the branch that is not take
 def heaviside(x: Any, at_zero: Any = HALF) -> Any:
     """0 for x < 0, 1 for x > 0, `at_zero` at 0 (SymPy's ½ unless given), element by element; derivative 0."""
     return apply(OPERATIONS["heaviside"], x, at_zero)
+
+
+def of_order(name: str, order: int) -> Elementwise:
+    """A function of a row whose first argument is fixed."""
+    op, title = OPERATIONS[name], f"{name[0]}{order}"
+
+    def elementwise(x: Any) -> Any:
+        return apply(op, order, x)
+
+    elementwise.__name__ = elementwise.__qualname__ = title
+    elementwise.__doc__ = f"{name}({order}, x), element by element."
+    return elementwise
+
+
+j0, j1, i0, i1 = (of_order(name, order) for name in ("jv", "iv") for order in (0, 1))
 
 
 if incomplete := [name for name in __all__ if not callable(globals().get(name))]:

@@ -20,6 +20,7 @@ from hybrid.composite import expand
 from hybrid.definition import Argument
 from hybrid.errors import ArgumentError
 from hybrid.graph import Graph, float_value
+from hybrid.lower_special import FORMULAS, ORDERED, write
 from hybrid.operations import CONSTANT, VARIABLE, NamedConstant
 from hybrid.signs import Body, Outputs, absorb_signs, live, negate_factors
 
@@ -276,6 +277,16 @@ class Lowering:
         above = self.emit("select", self.emit("gt", x, zero), self.const(1.0), at_zero)
         return Signed(self.emit("select", self.emit("lt", x, zero), zero, above))
 
+    # --- special functions --------------------------------------------------------------------------------------------
+    def lower_formula(self, node: int, args: tuple[int, ...]) -> Signed:
+        return Signed(write(self.emit, self.graph.ops[node], [self.plain(arg) for arg in args]))
+
+    def lower_ordered(self, node: int, args: tuple[int, ...]) -> Signed:
+        op, (order, x) = self.graph.ops[node], args
+        if order not in self.folded:
+            raise ArgumentError(f"{op.name} needs a constant integer order, got an expression; give a number")
+        return Signed(write(self.emit, op, [self.plain(x)], self.folded[order]))
+
 
 RULES: dict[ops.Operation, Callable[[Lowering, int, tuple[int, ...]], Signed]] = {
     ops.add: Lowering.lower_add,
@@ -286,6 +297,8 @@ RULES: dict[ops.Operation, Callable[[Lowering, int, tuple[int, ...]], Signed]] =
     ops.pow: Lowering.lower_pow,
     ops.where: Lowering.lower_where,
     ops.heaviside: Lowering.lower_heaviside,
+    **dict.fromkeys(FORMULAS, Lowering.lower_formula),
+    **dict.fromkeys(ORDERED, Lowering.lower_ordered),
 }
 
 

@@ -21,7 +21,7 @@ import numpy as np
 import sympy as sp
 from sympy.codegen import cfunctions
 
-from hybrid import special
+from hybrid import special, special_values
 
 REAL, MASK = "real", "mask"
 HALF = Fraction(1, 2)
@@ -108,6 +108,11 @@ class Operation:
     def __repr__(self) -> str:
         return f"<operation {self.name}>"
 
+    @property
+    def ordered(self) -> bool:
+        """Whether the first argument is an order, a constant integer."""
+        return self.name in ORDERED
+
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         # A row is what the table of the process that reads it has under its name: rows hold functions without names.
         return (row_named, (self.name,)) if self.composite is None else (member_of, self.composite)
@@ -127,6 +132,7 @@ def member_of(composite: Any, place: int) -> Operation:
 
 
 OPERATIONS: dict[str, Operation] = {}
+ORDERED = frozenset({"polygamma", "jv", "iv", "spherical_jn"})
 
 
 def op(name: str, numpy: Callable[..., Any], partials: Any, latex: str, domain: Any = LINE, **fields: Any) -> Operation:
@@ -169,6 +175,31 @@ def power_base_partial(out: Any, x: Any, y: Any) -> Any:
 def power_exponent_partial(out: Any, x: Any, y: Any) -> Any:
     """x^y·log x; at x = 0 zero for y ≥ 0 (PyTorch's convention)."""
     return where(logical_and(eq(x, 0), ge(y, 0)), 0, out * log(x))
+
+
+def xlogy_partial(out: Any, x: Any, y: Any) -> Any:
+    """log y; 0 at x = 0 and y ≤ 0 (PyTorch's convention)."""
+    return where(logical_and(eq(x, 0), le(y, 0)), 0, log(y))
+
+
+def bessel_partial(out: Any, n: Any, x: Any) -> Any:
+    """(J_(n−1) − J_(n+1))/2, −J_1 for n = 0 [DLMF 10.6.1, 10.6.3]."""
+    order = n.constant
+    return -jv(1, x) if order == 0 else HALF * (jv(order - 1, x) - jv(order + 1, x))
+
+
+def modified_bessel_partial(out: Any, n: Any, x: Any) -> Any:
+    """(I_(n−1) + I_(n+1))/2, I_1 for n = 0 [DLMF 10.29.1, 10.29.3]."""
+    order = n.constant
+    return iv(1, x) if order == 0 else HALF * (iv(order - 1, x) + iv(order + 1, x))
+
+
+def spherical_bessel_partial(out: Any, n: Any, x: Any) -> Any:
+    """(n j_(n−1) − (n + 1) j_(n+1))/(2n + 1), which needs no division by x [DLMF 10.51.2]."""
+    order = n.constant
+    if order == 0:
+        return -spherical_jn(1, x)
+    return (order * spherical_jn(order - 1, x) - (order + 1) * spherical_jn(order + 1, x)) / (2 * order + 1)
 
 
 # --- leaves -----------------------------------------------------------------------------------------------------------
@@ -244,6 +275,41 @@ digamma: Operation = op("digamma", special.digamma, [lambda out, x: polygamma(1,
 polygamma: Operation = op("polygamma", special.polygamma, [None, lambda out, n, x: polygamma(n.constant + 1, x)],
                r"\psi^{{\left({0}\right)}}\left({1}\right)", ((1.0, 5.0), POSITIVE), sympy=sp.polygamma,
                instruction="polygamma")
+
+# --- logistic, normal, Lambert, beta and Bessel functions: lowered by the formulas of special_formulas.py -------------
+erfcx: Operation = op("erfcx", special_values.erfcx, [lambda out, x: 2 * x * out - 2 / sqrt(x.graph.lift(PI))],
+           r"\operatorname{{erfcx}} {0}", sympy=None)
+erfinv: Operation = op("erfinv", special_values.erfinv, [lambda out, x: sqrt(x.graph.lift(PI)) / 2 * exp(out * out)],
+            r"\operatorname{{erfinv}} {0}", UNIT, sympy=sp.erfinv)
+ndtr: Operation = op("ndtr", special_values.ndtr, [lambda out, x: exp(-HALF * (x * x)) / sqrt(2 * x.graph.lift(PI))],
+          r"\Phi\left({0}\right)", sympy=None)
+log_ndtr: Operation = op("log_ndtr", special_values.log_ndtr,
+              [lambda out, x: sqrt(2 / x.graph.lift(PI)) / erfcx(-x / sqrt(x.graph.lift(2)))],
+              r"\log\Phi\left({0}\right)", sympy=None)
+expit: Operation = op("expit", special_values.expit, [lambda out, x: out * expit(-x)], r"\operatorname{{expit}} {0}",
+           sympy=None)
+logit: Operation = op("logit", special_values.logit, [lambda out, x: 1 / (x * (1 - x))], r"\operatorname{{logit}} {0}",
+           (0.0, 1.0), sympy=None)
+softplus: Operation = op("softplus", special_values.softplus, [lambda out, x: expit(x)],
+              r"\operatorname{{softplus}} {0}", sympy=None)
+xlogy: Operation = op("xlogy", special_values.xlogy, [xlogy_partial, lambda out, x, y: x / y],
+           r"{0} \log {1}", (LINE, POSITIVE), sympy=None)
+sinc: Operation = op("sinc", special_values.sinc, [lambda out, x: -spherical_jn(1, x)],
+          r"\operatorname{{sinc}} {0}", sympy=sp.sinc)
+lambertw: Operation = op("lambertw", special_values.lambertw, [lambda out, x: exp(-out) / (1 + out)],
+              r"\operatorname{{W}}\left({0}\right)", (-math.exp(-1), math.inf), sympy=sp.LambertW)
+beta: Operation = op("beta", special_values.beta, [lambda out, x, y: out * (digamma(x) - digamma(x + y)),
+          lambda out, x, y: out * (digamma(y) - digamma(x + y))], r"\operatorname{{B}}\left({0}, {1}\right)",
+          (POSITIVE, POSITIVE), sympy=sp.beta)
+betaln: Operation = op("betaln", special_values.betaln, [lambda out, x, y: digamma(x) - digamma(x + y),
+            lambda out, x, y: digamma(y) - digamma(x + y)], r"\operatorname{{betaln}}\left({0}, {1}\right)",
+            (POSITIVE, POSITIVE), sympy=None)
+jv: Operation = op("jv", special_values.jv, [None, bessel_partial], r"\operatorname{{J}}_{{{0}}}\left({1}\right)", ((0.0, 5.0), LINE),
+        sympy=sp.besselj)
+iv: Operation = op("iv", special_values.iv, [None, modified_bessel_partial], r"\operatorname{{I}}_{{{0}}}\left({1}\right)",
+        ((0.0, 5.0), LINE), sympy=sp.besseli)
+spherical_jn: Operation = op("spherical_jn", special_values.spherical_jn, [None, spherical_bessel_partial],
+                  r"\operatorname{{j}}_{{{0}}}\left({1}\right)", ((0.0, 5.0), LINE), sympy=sp.jn)
 
 # --- kinks and steps: the guards say which argument decides -----------------------------------------------------------
 abs_: Operation = op("abs", np.abs, [lambda out, x: sign(x)], r"\left|{0}\right|", NONZERO, sympy=sp.Abs, instruction="abs")

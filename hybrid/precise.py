@@ -13,6 +13,7 @@ import mpmath
 
 from hybrid.graph import Graph
 from hybrid.operations import CONSTANT, VARIABLE, NamedConstant
+from hybrid.precise_special import special_meanings
 
 mp = mpmath.mp
 NAN = mpmath.nan
@@ -79,6 +80,7 @@ MEANINGS: dict[str, Callable[..., Any]] = {
     "loggamma": lambda x: mpmath.loggamma(x) if x > 0 else mpmath.log(abs(mpmath.gamma(x))),
     "digamma": mpmath.digamma,
     "polygamma": lambda n, x: mpmath.polygamma(int(n), x),
+    **special_meanings(mp),
     "abs": abs,
     "sign": sign,
     "minimum": extreme(min),

@@ -47,6 +47,9 @@ ONE_ARGUMENT: dict[Any, str] = {getattr(sp, name): name for name in SAME_IN_SYMP
     sp.Abs: "abs",
     sp.ceiling: "ceil",
     sp.Not: "not",
+    sp.erfinv: "erfinv",
+    sp.sinc: "sinc",
+    sp.LambertW: "lambertw",
     cfunctions.exp2: "exp2",
     cfunctions.expm1: "expm1",
     cfunctions.log2: "log2",
@@ -57,6 +60,7 @@ ONE_ARGUMENT: dict[Any, str] = {getattr(sp, name): name for name in SAME_IN_SYMP
 }
 TWO_ARGUMENTS: dict[Any, str] = {
     sp.atan2: "atan2",
+    sp.beta: "beta",
     sp.Mod: "mod",
     sp.Heaviside: "heaviside",
     cfunctions.hypot: "hypot",
@@ -76,6 +80,7 @@ ANY_ARGUMENTS: dict[Any, str] = {
     sp.Or: "or",
     sp.Xor: "xor",
 }
+ORDERED: dict[Any, str] = {sp.besselj: "jv", sp.besseli: "iv", sp.jn: "spherical_jn"}
 # Classes that are carried out or spelled out in SymPy first; `None` means `doit`.
 SPELLED_OUT: dict[Any, Callable[..., Any] | None] = {
     sp.sec: lambda x: 1 / sp.cos(x),
@@ -90,11 +95,9 @@ SPELLED_OUT: dict[Any, Callable[..., Any] | None] = {
     sp.asech: lambda x: sp.acosh(1 / x),
     sp.acsch: lambda x: sp.asinh(1 / x),
     sp.acoth: lambda x: sp.atanh(1 / x),
-    sp.sinc: lambda x: sp.Piecewise((1, sp.Eq(x, 0)), (sp.sin(x) / x, True)),
     sp.frac: lambda x: x - sp.floor(x),
     sp.erf2: lambda x, y: sp.erf(y) - sp.erf(x),
     sp.factorial: lambda n: sp.gamma(n + 1),
-    sp.beta: lambda x, y: sp.gamma(x) * sp.gamma(y) / sp.gamma(x + y),
     sp.Sum: None,
     sp.Product: None,
     sp.Derivative: None,
@@ -197,6 +200,8 @@ class SymPyWalk:
             if order == 0:
                 return algebra.operations["digamma"](args[1])
             return algebra.operations["polygamma"](order, args[1])
+        if kind in ORDERED:
+            return algebra.operations[ORDERED[kind]](int(node.args[0]), args[1])
         raise UnsupportedError(f"the check has no meaning for the SymPy node {kind.__name__}")
 
     def _power(self, node: Any, args: Sequence[Any]) -> Any:

@@ -24,6 +24,7 @@ from hybrid import operations as ops
 from hybrid.errors import InputTypeError, UnsupportedError
 from hybrid.graph import Graph, Term
 from hybrid.operations import MASK, NAMED_CONSTANTS, OPERATIONS, PI
+from hybrid.special_values import ORDER_LIMITS
 from hybrid.sympy_walk import contains, describe
 
 ONE = Fraction(1)
@@ -319,6 +320,32 @@ def rule_polygamma(context: Context, expression: Any) -> Plan:
     return Plan((order, x), ops.polygamma)
 
 
+def rule_order(row: ops.Operation) -> Rule:
+    """Bessel functions: of one integer order."""
+
+    def rule(context: Context, expression: Any) -> Plan:
+        order, x = expression.args
+        low, high = ORDER_LIMITS[row.name]
+        if not (order.is_Integer and low <= order <= high):
+            raise UnsupportedError(
+                f"{type(expression).__name__} needs an integer order from {low} to {high}, got {describe(order)}; "
+                "give such a number, or make its value an input"
+            )
+        return Plan((order, x), row)
+
+    return rule
+
+
+def rule_lambert(context: Context, expression: Any) -> Plan:
+    x, *branch = expression.args
+    if branch and branch[0] != 0:
+        raise UnsupportedError(
+            f"LambertW on the branch {describe(branch[0])} is not supported here, only the principal one; make its "
+            "value an input and add the equation"
+        )
+    return Plan((x,), ops.lambertw)
+
+
 def rule_binomial(context: Context, expression: Any) -> Plan:
     """n(n−1)…(n−k+1)/k! for a small integer k, else Γ(n+1)/(Γ(k+1) Γ(n−k+1))."""
     n, k = expression.args
@@ -391,18 +418,6 @@ def rule_named_constant(context: Context, expression: Any) -> Plan:
     return context.number(float(expression.evalf(20)) if constant is None else constant)
 
 
-def beta(x: Term, y: Term) -> Term:
-    """B(x, y); through logarithms where x and y are positive, because Γ overflows beyond 171."""
-    positive = ops.logical_and(ops.gt(x, 0), ops.gt(y, 0))
-    by_logarithm = ops.exp(ops.loggamma(x) + ops.loggamma(y) - ops.loggamma(x + y))
-    value: Term = ops.where(positive, by_logarithm, ops.gamma(x) * ops.gamma(y) / ops.gamma(x + y))
-    return value
-
-
-def sinc(x: Term) -> Any:
-    return ops.where(ops.eq(x, 0), 1, ops.sin(x) / x)
-
-
 def exclusive(*terms: Term) -> Term:
     return functools.reduce(ops.logical_xor, terms)
 
@@ -448,12 +463,10 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     sp.asech: lambda x: ops.acosh(1 / x),
     sp.acsch: lambda x: ops.asinh(1 / x),
     sp.acoth: lambda x: ops.atanh(1 / x),
-    sp.sinc: sinc,
     sp.frac: lambda x: x - ops.floor(x),
     sp.arg: lambda x: ops.where(ops.lt(x, 0), PI, 0),
     sp.erf2: lambda x, y: ops.erf(y) - ops.erf(x),
     sp.factorial: lambda n: ops.gamma(n + 1),
-    sp.beta: beta,
     sp.RisingFactorial: lambda x, k: ops.gamma(x + k) / ops.gamma(x),
     sp.FallingFactorial: lambda x, k: ops.gamma(x + 1) / ops.gamma(x - k + 1),
     sp.trigamma: lambda x: ops.polygamma(1, x),
@@ -495,6 +508,10 @@ RULES: dict[Any, Rule] = {
     sp.Derivative: rule_doit,
     sp.Subs: rule_doit,
     sp.polygamma: rule_polygamma,
+    sp.besselj: rule_order(ops.jv),
+    sp.besseli: rule_order(ops.iv),
+    sp.jn: rule_order(ops.spherical_jn),
+    sp.LambertW: rule_lambert,
     sp.binomial: rule_binomial,
     sp.factorial2: rule_rewrite(sp.gamma),
     sp.catalan: rule_rewrite(sp.gamma),
@@ -520,7 +537,6 @@ REFUSED: dict[Any, str] = {
     sp.DiracDelta: "the derivative of a step counts as zero here: leave the term out",
     sp.Lambda: "call it on its symbols first: fn(x)",
     sp.erfi: "it has no real row yet: use a series, or sp.erf where the argument allows",
-    sp.LambertW: "it is defined implicitly: make its value an input and add the equation",
     sp.Derivative: "it stays undone: the function inside is undefined; replace it by an expression or a symbol",
     sp.Subs: "it stays undone: the function inside is undefined; replace it by an expression or a symbol",
     AppliedUndef: "it is an undefined function: replace it by a symbol first, expr.subs(f(t), sp.Symbol('f'))",

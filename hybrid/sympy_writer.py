@@ -97,6 +97,22 @@ def polygamma(order: Any, x: Any) -> Any:
     return sp.polygamma(order, x)
 
 
+def over_root_two(x: Any) -> Any:
+    """SymPy would turn erfc(−x) into 2 − erfc(x), which cancels."""
+    return sp.erfc(-x / sp.sqrt(2), evaluate=False) / 2
+
+
+SPECIAL: dict[Operation, Callable[..., Any]] = {
+    ops.erfcx: lambda x: sp.exp(x**2) * sp.erfc(x),
+    ops.ndtr: over_root_two,
+    ops.log_ndtr: lambda x: sp.log(over_root_two(x)),
+    ops.expit: lambda x: 1 / (1 + sp.exp(-x)),
+    ops.logit: lambda x: sp.log(x / (1 - x)),
+    ops.softplus: lambda x: sp.log(1 + sp.exp(x)),
+    ops.xlogy: lambda x, y: select(relation(sp.Eq)(x, 0), sp.S.Zero, x * sp.log(y)),
+    ops.betaln: lambda x, y: sp.loggamma(x) + sp.loggamma(y) - sp.loggamma(x + y),
+}
+
 # Rows whose SymPy form is a formula rather than the class of the row. The formulas are exact for real numbers.
 FORMULAS: dict[Operation, Callable[..., Any]] = {
     ops.sub: lambda x, y: x - y,
@@ -106,6 +122,7 @@ FORMULAS: dict[Operation, Callable[..., Any]] = {
     ops.cbrt: lambda x: sp.sign(x) * sp.Abs(x) ** sp.Rational(1, 3),
     ops.hypot: lambda x, y: sp.sqrt(x**2 + y**2),
     ops.digamma: sp.digamma,
+    **SPECIAL,
     ops.polygamma: polygamma,
     ops.minimum: extreme(sp.Min),
     ops.maximum: extreme(sp.Max),
@@ -169,7 +186,41 @@ def deep_copysign(x: Any, y: Any) -> Any:
     return unevaluated(sp.Mul, unevaluated(sp.Abs, x), plain_select(below, sp.S.NegativeOne, sp.S.One))
 
 
+def plus(*terms: Any) -> Any:
+    return unevaluated(sp.Add, *terms)
+
+
+def over(x: Any, y: Any) -> Any:
+    return unevaluated(sp.Mul, x, unevaluated(sp.Pow, y, sp.S.NegativeOne))
+
+
+def deep_normal(x: Any) -> Any:
+    return over(unevaluated(sp.erfc, negative(over(x, sp.sqrt(2)))), sp.Integer(2))
+
+
+def deep_erfcx(x: Any) -> Any:
+    power = unevaluated(sp.exp, unevaluated(sp.Pow, x, sp.Integer(2)))
+    return unevaluated(sp.Mul, power, unevaluated(sp.erfc, x))
+
+
+def deep_xlogy(x: Any, y: Any) -> Any:
+    return plain_select(unevaluated(sp.Eq, x, sp.S.Zero), sp.S.Zero, unevaluated(sp.Mul, x, unevaluated(sp.log, y)))
+
+
+def deep_betaln(x: Any, y: Any) -> Any:
+    both = unevaluated(sp.loggamma, plus(x, y))
+    return plus(unevaluated(sp.loggamma, x), unevaluated(sp.loggamma, y), negative(both))
+
+
 DEEP_FORMULAS: dict[Operation, Callable[..., Any]] = {
+    ops.ndtr: deep_normal,
+    ops.log_ndtr: lambda x: unevaluated(sp.log, deep_normal(x)),
+    ops.erfcx: deep_erfcx,
+    ops.expit: lambda x: over(sp.S.One, plus(sp.S.One, unevaluated(sp.exp, negative(x)))),
+    ops.softplus: lambda x: unevaluated(sp.log, plus(sp.S.One, unevaluated(sp.exp, x))),
+    ops.logit: lambda x: unevaluated(sp.log, over(x, plus(sp.S.One, negative(x)))),
+    ops.xlogy: deep_xlogy,
+    ops.betaln: deep_betaln,
     ops.sub: lambda x, y: unevaluated(sp.Add, x, negative(y)),
     ops.div: lambda x, y: unevaluated(sp.Mul, x, unevaluated(sp.Pow, y, sp.S.NegativeOne)),
     ops.neg: negative,

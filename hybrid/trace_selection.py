@@ -88,7 +88,7 @@ def fix(graph: Graph, x: Any) -> Any:
 def sinc(graph: Graph, x: Any) -> Array:
     """sin(πx)/(πx), 1 at 0."""
     angle = lift(graph, x) * lift(graph, PI)
-    return select(angle == 0, lift(graph, 1), np.sin(angle) / angle)
+    return elementwise(ops.sinc, angle)
 
 
 @implements(np.nan_to_num)

@@ -14,7 +14,10 @@ from typing import Any
 import numpy as np
 
 from hybrid import operations as ops
+from hybrid.errors import UnsupportedError
+from hybrid.graph import Term
 from hybrid.operations import MASK, OPERATIONS, PI, Operation
+from hybrid.special_values import ORDER_LIMITS
 from hybrid.symbolic_array import (
     HINTS,
     SPECIAL_UFUNCS,
@@ -98,15 +101,6 @@ def modf(x: Any) -> tuple[Any, Any]:
     return x - whole, whole
 
 
-def softplus(x: Any) -> Any:
-    return log_add_exp(x, full(x.graph, (), 0))
-
-
-def x_log_y(x: Any, y: Any) -> Any:
-    """x·log y, zero where x = 0 and y is a number."""
-    return np.where((x == 0) & (y == y), 0, x * np.log(y))
-
-
 def x_log_1p_y(x: Any, y: Any) -> Any:
     return np.where((x == 0) & (y == y), 0, x * np.log1p(y))
 
@@ -122,11 +116,6 @@ def relative_entropy(x: Any, y: Any) -> Any:
     return np.where((x > 0) & (y > 0), x * np.log(x / y), inside)
 
 
-def logistic(x: Any) -> Any:
-    """1/(1 + e⁻ˣ); overflow of the exponential gives 0 as it should."""
-    return 1 / (1 + np.exp(-x))
-
-
 def box_cox(x: Any, power: Any) -> Any:
     return np.where(power == 0, np.log(x), np.expm1(power * np.log(x)) / power)
 
@@ -135,17 +124,22 @@ def gamma_log(x: Any) -> Any:
     return ROWS["loggamma"](x)
 
 
-def beta(x: Any, y: Any) -> Any:
-    return ROWS["gamma"](x) * ROWS["gamma"](y) / ROWS["gamma"](x + y)
+def of_order(name: str, order: int) -> Callable[[Array], Any]:
+    return lambda x: ROWS[name](constant(x, order), x)
 
 
-def beta_log(x: Any, y: Any) -> Any:
-    return gamma_log(x) + gamma_log(y) - gamma_log(x + y)
+def of_given_order(name: str) -> Callable[[Array, Array], Any]:
+    """A Bessel function whose order is one constant integer."""
 
+    def rule(order: Array, x: Array) -> Any:
+        low, high = ORDER_LIMITS[name]
+        terms = {Term(order.graph, node).constant for node in order.nodes.ravel().tolist()}
+        value = terms.pop() if len(terms) == 1 else None
+        if not isinstance(value, int | float) or value != round(value) or not low <= value <= high:
+            raise UnsupportedError(f"{name} needs one constant integer order from {low} to {high}; give a number")
+        return ROWS[name](constant(x, int(value)), x)
 
-def normal_cdf(x: Any) -> Any:
-    """½ erfc(−x/√2)."""
-    return ROWS["erfc"](-x / np.sqrt(constant(x, 2))) * HALF
+    return rule
 
 
 def degrees_per_radian(x: Array) -> Any:
@@ -196,30 +190,36 @@ SPECIAL_UFUNCS.update(
     {
         "erf": ROWS["erf"],
         "erfc": ROWS["erfc"],
+        "erfcx": ROWS["erfcx"],
+        "erfinv": ROWS["erfinv"],
+        **{f"{name[0]}{n}": of_order(name, n) for name in ("jv", "iv") for n in (0, 1)},
+        "jv": of_given_order("jv"),
+        "iv": of_given_order("iv"),
         "gamma": ROWS["gamma"],
         "gammaln": gamma_log,
         "loggamma": lambda x: np.where(x < 0, np.nan, gamma_log(x)),
         "psi": ROWS["digamma"],
         "digamma": ROWS["digamma"],
-        "beta": beta,
-        "betaln": beta_log,
+        "beta": ROWS["beta"],
+        "betaln": ROWS["betaln"],
         "cbrt": ROWS["cbrt"],
         "exp2": ROWS["exp2"],
         "exp10": lambda x: 10**x,
         "expm1": ROWS["expm1"],
         "log1p": ROWS["log1p"],
         "cosm1": lambda x: -2 * np.sin(x / 2) ** 2,
-        "expit": logistic,
-        "logit": lambda x: np.log(x / (1 - x)),
-        "log_expit": lambda x: -softplus(-x),
-        "softplus": softplus,
-        "xlogy": x_log_y,
+        "expit": ROWS["expit"],
+        "logit": ROWS["logit"],
+        "log_expit": lambda x: -ROWS["softplus"](-x),
+        "softplus": ROWS["softplus"],
+        "xlogy": ROWS["xlogy"],
         "xlog1py": x_log_1p_y,
         "entr": entropy,
         "rel_entr": relative_entropy,
         "kl_div": lambda x, y: relative_entropy(x, y) - np.where((x > 0) & (y > 0), x - y, -y),
         "boxcox": box_cox,
-        "ndtr": normal_cdf,
+        "ndtr": ROWS["ndtr"],
+        "log_ndtr": ROWS["log_ndtr"],
         "round": ROWS["rint"],
         "cosdg": lambda x: np.cos(np.deg2rad(x)),
         "sindg": lambda x: np.sin(np.deg2rad(x)),
@@ -239,7 +239,6 @@ HINTS.update(
         "right_shift": "use np.floor(x / 2**n)",
         "gcd": "it needs whole numbers",
         "lcm": "it needs whole numbers",
-        "erfinv": "it has no row yet; make its value an input",
         "ndtri": "it has no row yet; make its value an input",
         "zeta": "scipy.special.polygamma and zeta do not pass through NumPy's protocols; use hy.polygamma",
         "at": "use np.where or build the array with np.stack",

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from hybrid.definition import Formula, PythonSource, SymPySource
 from hybrid.errors import UnsupportedError
+from hybrid.operations import ORDERED
 from hybrid.replay import Algebra, replay_graph, replay_python, replay_sympy
 from hybrid.tape.autograd import grad
 from hybrid.tape.elementwise import ELEMENTWISE
@@ -39,10 +40,6 @@ def _on_tape(operation: Callable[..., Any]) -> Callable[..., Any]:
     return apply
 
 
-def _polygamma(order: Any, x: Any) -> Any:
-    return ELEMENTWISE["polygamma"](order, x)
-
-
 def _number(value: Any) -> Any:
     return value if isinstance(value, bool) else float(value)
 
@@ -55,7 +52,8 @@ def _truth(mask: Any) -> bool:
 
 
 TAPE = Algebra(
-    {name: _on_tape(operation) for name, operation in ELEMENTWISE.items()} | {"polygamma": _polygamma},
+    {name: _on_tape(operation) for name, operation in ELEMENTWISE.items()}
+    | {name: ELEMENTWISE[name] for name in ORDERED},
     _number,
     _truth,
 )

@@ -16,7 +16,7 @@ PACKAGES = ("codegen", "hybrid")
 TOP_LEVEL = {"pyproject.toml", "hybrid", "codegen", "tests", "examples", "docs", "README.md", "LICENSE", "CHANGELOG.md"}
 
 # What the numeric tape may use of the rest: nothing that knows a symbolic derivative.
-TAPE_MAY_IMPORT = ("hybrid.tape", "hybrid.errors", "hybrid.special")
+TAPE_MAY_IMPORT = ("hybrid.tape", "hybrid.errors", "hybrid.special", "hybrid.special_values")
 COMMAND_LINE_ONLY = ("click", "rich")
 COMMAND_LINE = ("hybrid.cli", "hybrid.__main__", "hybrid.tour", "hybrid.tour.screen")
 OPTIONAL = ("scipy", "torch", "jax", "numba", "casadi", "ziglang", "cyipopt", "dask")

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from hybrid.tape.elementwise import UFUNCS, masked, unary
+from hybrid import special_values
+from hybrid.tape.elementwise import UFUNCS, in_own_type, masked, unary
 from hybrid.tape.mode import quietly
 from hybrid.tape.rule import Broadcasting, Rule, make_node, note_broadcasting, record
 from hybrid.tape.tensor import Tensor, as_tensor
@@ -21,9 +22,9 @@ def _softplus(x: Any) -> Any:
     return np.logaddexp(x, x.dtype.type(0) if x.dtype.kind == "f" else 0.0)
 
 
-sigmoid = unary("sigmoid", _sigmoid, lambda g, out: g * (out * (1 - out)), ufuncs="expit")
-softplus = unary("softplus", _softplus, lambda g, x: g * _sigmoid(x))
-logit = unary("logit", lambda x: np.log(x / (1 - x)), lambda g, x: g / (x * (1 - x)))
+sigmoid = unary("sigmoid", _sigmoid, lambda g, x, out: g * (out / (1 + np.exp(x))))
+softplus = unary("softplus", in_own_type(special_values.softplus), lambda g, x: g * _sigmoid(x))
+logit = unary("logit", in_own_type(special_values.logit), lambda g, x: g / (x * (1 - x)))
 log_sigmoid = unary("log_sigmoid", lambda x: -_softplus(-x), lambda g, x: g * _sigmoid(-x), ufuncs="log_expit")
 silu = unary("silu", lambda x: x * _sigmoid(x), lambda g, x: g * (_sigmoid(x) * (1 + x * (1 - _sigmoid(x)))))
 

@@ -195,12 +195,13 @@ def _enter(name: str, operation: Operation, ufuncs: str) -> Operation:
     return operation
 
 
-def _in_own_type(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of hybrid.special, computed in float64 and given back in the type of its input."""
+def in_own_type(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of hybrid.special or special_values, computed in float64 and given back in the type of its inputs."""
 
-    def meaning(x: Any) -> Any:
-        result = function(x)
-        return result.astype(x.dtype) if x.dtype.kind == "f" and x.dtype != np.float64 else result
+    def meaning(*args: Any) -> Any:
+        result = function(*args)
+        kind = args[0].dtype if len(args) == 1 else np.result_type(*args)
+        return result.astype(kind) if kind.kind == "f" and kind != np.float64 else result
 
     return meaning
 
@@ -269,13 +270,13 @@ deg2rad = unary("deg2rad", np.deg2rad, lambda g: g * (math.pi / 180), ufuncs="ra
 rad2deg = unary("rad2deg", np.rad2deg, lambda g: g * (180 / math.pi), ufuncs="degrees")
 
 # ------------------------------------------------------------------------------------------- special functions
-erf = unary("erf", _in_own_type(special.erf), lambda g, x: g * (_TWO_OVER_SQRT_PI * np.exp(-x * x)))
-erfc = unary("erfc", _in_own_type(special.erfc), lambda g, x: -g * (_TWO_OVER_SQRT_PI * np.exp(-x * x)))
-gamma = unary("gamma", _in_own_type(special.gamma), lambda g, x, out: g * (out * digamma_of(x)))
+erf = unary("erf", in_own_type(special.erf), lambda g, x: g * (_TWO_OVER_SQRT_PI * np.exp(-x * x)))
+erfc = unary("erfc", in_own_type(special.erfc), lambda g, x: -g * (_TWO_OVER_SQRT_PI * np.exp(-x * x)))
+gamma = unary("gamma", in_own_type(special.gamma), lambda g, x, out: g * (out * digamma_of(x)))
 loggamma = unary(
-    "loggamma", _in_own_type(special.loggamma), lambda g, x: g * digamma_of(x), ufuncs="gammaln", title="Lgamma"
+    "loggamma", in_own_type(special.loggamma), lambda g, x: g * digamma_of(x), ufuncs="gammaln", title="Lgamma"
 )
-digamma = unary("digamma", _in_own_type(special.digamma), lambda g, x: g * polygamma_of(1, x), ufuncs="psi")
+digamma = unary("digamma", in_own_type(special.digamma), lambda g, x: g * polygamma_of(1, x), ufuncs="psi")
 _POLYGAMMA = Rule("Polygamma", "x", lambda g, n, x: g * polygamma_of(n + 1, x), elementwise=True)
 
 
@@ -286,7 +287,7 @@ def polygamma(n: Any, x: Any) -> Tensor:
         raise ArgumentError(f"polygamma takes one non-negative integer order, got {order!r}")
     degree = int(np.reshape(order, ()))
     x = as_tensor(x)
-    data = _in_own_type(lambda values: special.polygamma(degree, values))(x._data)
+    data = in_own_type(lambda values: special.polygamma(degree, values))(x._data)
     return Tensor(data, make_node(_POLYGAMMA, (x,), data, {"n": degree}))
 
 

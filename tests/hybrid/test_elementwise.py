@@ -18,7 +18,10 @@ from hybrid.sympy_bridge import define, symbols
 
 NAMES = {"absolute": "abs", "where": "select"}
 ARITHMETIC = {"add", "mul", "sub", "div", "neg", "pow", "variable", "constant"}  # Python's operators write these
-PUBLIC = [name for name in elementwise.__all__ if name != "polygamma"]
+OF_ORDER = {"j0": "jv", "j1": "jv", "i0": "iv", "i1": "iv"}  # rows with their first argument fixed
+PUBLIC = [
+    name for name in elementwise.__all__ if name not in OF_ORDER and not OPERATIONS[NAMES.get(name, name)].ordered
+]
 
 
 def row(name: str) -> Operation:
@@ -40,7 +43,7 @@ def arguments(name: str) -> list[Any]:
 
 def test_every_row_but_arithmetic_and_logic_has_a_function() -> None:
     rows = {op.name for op in OPERATIONS.values() if op.result != MASK}
-    assert {NAMES.get(name, name) for name in elementwise.__all__} == rows - ARITHMETIC
+    assert {NAMES.get(name, OF_ORDER.get(name, name)) for name in elementwise.__all__} == rows - ARITHMETIC
 
 
 @pytest.mark.parametrize("name", PUBLIC)
@@ -115,6 +118,29 @@ def test_polygamma() -> None:
     definition = trace.define(lambda q: elementwise.polygamma(1, q), {"q": (2,)})
     np.testing.assert_array_equal(value(definition, {"q": [0.5, 2.0]}), want)
     np.testing.assert_array_equal(elementwise.polygamma(1, tape.tensor([0.5, 2.0])).numpy(), want)
+
+
+@pytest.mark.parametrize("name", ["jv", "iv", "spherical_jn"])
+def test_bessel_functions(name: str) -> None:
+    function, a = getattr(elementwise, name), sp.Symbol("a", real=True)
+    assert function(2, a) == OPERATIONS[name].sympy(2, a)
+    want = OPERATIONS[name].numpy(2, np.array([0.5, 30.0]))
+    np.testing.assert_array_equal(function(2, [0.5, 30.0]), want)
+    definition = trace.define(lambda q: function(2, q), {"q": (2,)})
+    np.testing.assert_array_equal(value(definition, {"q": [0.5, 30.0]}), want)
+    np.testing.assert_array_equal(function(2, tape.tensor([0.5, 30.0])).numpy(), want)
+    with pytest.raises(ValueError, match=f"{name} takes one integer order from .* got .*0.5"):
+        function(0.5, 1.0)
+    with pytest.raises(ValueError, match="got 99"):
+        function(99, 1.0)
+
+
+@pytest.mark.parametrize("name", OF_ORDER)
+def test_bessel_functions_of_order_zero_and_one(name: str) -> None:
+    points = np.array([0.25, 2.0])
+    np.testing.assert_array_equal(
+        getattr(elementwise, name)(points), getattr(elementwise, OF_ORDER[name])(int(name[1]), points)
+    )
 
 
 def test_invalid_points_give_nan_without_a_warning() -> None:

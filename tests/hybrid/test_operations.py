@@ -11,6 +11,7 @@ from hybrid import operations as ops
 from hybrid.differentiate import ONE, Partials, reverse
 from hybrid.evaluate import evaluate
 from hybrid.graph import Graph, Term
+from hybrid.lower import RULES
 from hybrid.operations import CONSTANT, MASK, OPERATIONS, REAL, VARIABLE, Operation, op
 from hybrid.precise import MEANINGS, evaluate_precise
 
@@ -24,7 +25,7 @@ def inside(interval: tuple[float, float], rng: np.random.Generator) -> float:
 
 
 def arguments(row: Operation, rng: np.random.Generator) -> list[float]:
-    if row is ops.polygamma:
+    if row.ordered:
         return [float(rng.integers(1, 5)), inside((0.3, 4.0), rng)]
     domain = row.domain or ((-3.0, 3.0),) * 3
     return [inside(interval, rng) for interval in domain]
@@ -34,7 +35,7 @@ def build(row: Operation, values: list[float]) -> tuple[Graph, list[int], int]:
     """A graph of one application; the order of a polygamma is a constant."""
     graph = Graph()
     nodes = [
-        graph.constant(int(value)) if row is ops.polygamma and position == 0 else graph.variable(f"x{position}")
+        graph.constant(int(value)) if row.ordered and position == 0 else graph.variable(f"x{position}")
         for position, value in enumerate(values)
     ]
     return graph, nodes, graph.add_node(row, tuple(nodes))
@@ -49,7 +50,8 @@ def test_numpy_meaning_is_the_precise_one(row: Operation) -> None:
         [found] = evaluate(graph, [root], dict(zip(nodes, values, strict=True)))
         with mpmath.workdps(50):
             exact = evaluate_precise(graph, graph.reach([root]), dict(zip(nodes, values, strict=True)))[root]
-            assert abs(found - exact) <= 8 * np.spacing(max(abs(float(exact)), 1e-300)) * 4, (row.name, values)
+            floor = 1.0 if row is ops.betaln else 1e-300  # a difference of logarithms, zero where B is 1
+            assert abs(found - exact) <= 8 * np.spacing(max(abs(float(exact)), floor)) * 4, (row.name, values)
 
 
 @pytest.mark.parametrize("row", SMOOTH, ids=lambda row: row.name)
@@ -79,7 +81,7 @@ def test_partials_against_precise_differences(row: Operation) -> None:
 def test_row_is_complete(row: Operation) -> None:
     assert row.name in MEANINGS
     if row.instruction is None:
-        assert row is ops.heaviside, "lowering has a rule of its own only for heaviside"
+        assert row in RULES, "a row without an instruction needs a rule of lowering"
     else:
         instruction = INSTRUCTIONS[row.instruction]
         assert instruction.result == row.result

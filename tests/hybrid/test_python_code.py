@@ -44,7 +44,7 @@ def test_every_instruction_is_written() -> None:
 
 def test_every_row_of_the_table(tmp_path) -> None:
     for name, row in OPERATIONS.items():
-        if row.result != "real" or not row.arity or name == "polygamma":
+        if row.result != "real" or not row.arity or row.ordered:
             continue
         above = 1.1 if row.domain[0][0] == 1.0 else 0.2  # acosh
 

@@ -8,7 +8,7 @@ import re
 
 import numpy as np
 
-from hybrid import special
+from hybrid import special, special_values
 from hybrid.operations import NAMED_CONSTANTS
 
 TOKEN = re.compile(r"\\[A-Za-z]+|\\.|\d+(?:\.\d+)?|[^\s]")
@@ -17,12 +17,16 @@ PREFIX = {
     r"\arcsin": np.arcsin, r"\arccos": np.arccos, r"\arctan": np.arctan,
     r"\sinh": np.sinh, r"\cosh": np.cosh, r"\tanh": np.tanh, r"\log": np.log, r"\exp": np.exp, r"\Gamma": special.gamma,
     r"\min": np.minimum.reduce, r"\max": np.maximum.reduce, r"\psi": special.digamma,
+    r"\Phi": special_values.ndtr,
     r"\theta": lambda x: np.heaviside(x, 0.5),
 }  # fmt: skip
+ORDERED = {"J": special_values.jv, "I": special_values.iv, "j": special_values.spherical_jn}
 NAMED = {
     "hypot": np.hypot, "atan2": np.arctan2, "fmod": np.fmod, "copysign": np.copysign,
     "expm1": np.expm1, "log1p": np.log1p, "asinh": np.arcsinh, "acosh": np.arccosh, "atanh": np.arctanh,
-    "erf": special.erf, "erfc": special.erfc,
+    "erf": special.erf, "erfc": special.erfc, "B": special_values.beta, "W": special_values.lambertw,
+    **{name: getattr(special_values, name) for name in ("erfcx", "erfinv", "expit", "logit", "softplus", "sinc")},
+    "betaln": special_values.betaln,
     "sign": np.sign, "trunc": np.trunc, "round": np.rint,
 }  # fmt: skip
 RELATIONS = {"<": np.less, r"\leq": np.less_equal, ">": np.greater, r"\geq": np.greater_equal, "=": np.equal,
@@ -137,10 +141,13 @@ class Reader:
 
     def function(self):
         name = self.take()
-        meaning = NAMED["".join(self.raw())] if name == r"\operatorname" else PREFIX[name]
+        meaning = self.named() if name == r"\operatorname" else PREFIX[name]
         if name == r"\log" and self.token == r"\Gamma":
             self.take()
             meaning = special.loggamma
+        if name == r"\log" and self.token == r"\Phi":
+            self.take()
+            meaning = special_values.log_ndtr
         if name == r"\log" and self.accept("_"):
             meaning = {2: np.log2, 10: np.log10}[self.group()]
         exponent = None
@@ -157,6 +164,14 @@ class Reader:
         if exponent is None and not bare and self.accept("^"):
             exponent = self.group()
         return (np.power(value, exponent) if exponent is not None else value), "bare function" if bare else "function"
+
+    def named(self):
+        name = "".join(self.raw())
+        if name not in ORDERED:
+            return NAMED[name]
+        self.take("_")
+        order = int(self.group())
+        return lambda x: ORDERED[name](order, x)
 
     def arguments(self):
         self.take("(")
