@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -38,6 +39,7 @@ class Reducer:
     """
 
     program: Program
+    kinds: tuple[str, ...]
     plan: Plan
     layout: ReductionLayout
     uniform: Compiled | None
@@ -97,8 +99,9 @@ class Reducer:
         ]
         # One step more, for the factors: to the driver they are a result.
         every = (ctypes.c_int64 * (len(steps) + 1 + len(core)))(*steps, 0, *core)
-        self._function()(first, last, n, args, every, aligned, partials[first:].ctypes.data)
+        self._function(first, last, n, args, every, aligned, partials[first:].ctypes.data)
 
+    @cached_property
     def _function(self) -> Any:
         kinds = [ctypes.c_int64] * 3 + [ctypes.c_void_p] * 4
         address = self._engine.get_function_address(f"{symbol(self.program.name)}_reduce")
@@ -110,22 +113,25 @@ class Reducer:
         Per result an array of the result's shape: for "sum" two numbers on a further last axis, whose sum is the result
         to more than float64's precision. Of no points a sum is 0, a log-sum-exp and a maximum −inf.
         """
-        # Terms of all results are kept by kind, so each result is picked from its kind's.
         layout, width = self.layout, self.layout.target.width
-        ends = np.cumsum([2 * layout.sums, width * layout.maxima])
-        sums, maxima, exponentials = np.split(partials, ends, axis=1)
-        by_kind = {
-            "sum": _add_up(sums.reshape(len(partials), layout.sums, 2)),
-            "max": maxima.reshape(len(partials), layout.maxima, width).max(axis=(0, 2), initial=-np.inf),
-            "logsumexp": _log_sum(exponentials.reshape(len(partials), layout.exponentials, 3, width)),
-        }
-        places = {term.place: (kind, k) for kind in KINDS for k, term in enumerate(self.plan.terms[kind])}
-        results, place = [], 0
-        for array in self.program.results:
-            picked = [by_kind[places[number][0]][places[number][1]] for number in range(place, place + array.size)]
-            kind = places[place][0]
-            results.append(np.array(picked).reshape(array.shape + ((2,) if kind == "sum" else ())))
-            place += array.size
+        sums, maxima, exponentials = layout.sums, layout.maxima, layout.exponentials
+        cuts = [2 * sums, 2 * sums + width * maxima]
+        by_kind: dict[str, Reals] = {}
+        if sums:
+            by_kind["sum"] = _add_up(partials[:, : cuts[0]].reshape(len(partials), sums, 2))
+        if maxima:
+            lanes = partials[:, cuts[0] : cuts[1]].reshape(len(partials), maxima, width)
+            by_kind["max"] = lanes.max(axis=(0, 2), initial=-np.inf)
+        if exponentials:
+            by_kind["logsumexp"] = _log_sum(partials[:, cuts[1] :].reshape(len(partials), exponentials, 3, width))
+        # Terms of all results are kept by kind, in order: each result is a run of its kind's.
+        at = dict.fromkeys(KINDS, 0)
+        results = []
+        for array, kind in zip(self.program.results, self.kinds, strict=True):
+            start = at[kind]
+            at[kind] += array.size
+            found = by_kind[kind][start : start + array.size]
+            results.append(found.reshape(array.shape + found.shape[1:]))
         return results
 
 
@@ -153,7 +159,7 @@ def compile_reduction(
     objects = [generate(module, target, seconds) for module in modules]
     engine = link([*driver_objects(target), *objects], target)
     uniform = None if first is None else compile(first, target)
-    return Reducer(program, planned, layout, uniform, tuple(modules), seconds, engine)
+    return Reducer(program, tuple(kinds), planned, layout, uniform, tuple(modules), seconds, engine)
 
 
 def emit_reduction(planned: Plan, target: Target) -> tuple[ReductionLayout, list[str]]:
@@ -191,17 +197,17 @@ def _add_up(partials: Reals) -> Reals:
     """(chunks, k, 2) high and low parts → (k, 2), by halves, in double-double arithmetic."""
     if not len(partials):
         return np.zeros(partials.shape[1:])
+    high, low = partials[..., 0], partials[..., 1]
     with np.errstate(all="ignore"):
-        while len(partials) > 1:
-            pairs, rest = partials[: len(partials) // 2 * 2], partials[len(partials) // 2 * 2 :]
-            (a, low), (b, other) = np.moveaxis(pairs[::2], -1, 0), np.moveaxis(pairs[1::2], -1, 0)
+        while len(high) > 1:
+            even = len(high) & ~1
+            a, b = high[:even:2], high[1:even:2]
             total = a + b
             part = total - a
-            error = (a - (total - part)) + (b - part)
-            partials = np.concatenate([np.stack([total, low + other + error], axis=-1), rest])
-    high, low = np.moveaxis(partials[0], -1, 0)
+            error = (a - (total - part)) + (b - part) + (low[:even:2] + low[1:even:2])
+            high, low = np.concatenate([total, high[even:]]), np.concatenate([error, low[even:]])
     # Where the sum is infinite or NaN the error is NaN, and means nothing.
-    return np.stack([high, np.where(np.isfinite(high), low, 0.0)], axis=-1)
+    return np.stack([high[0], np.where(np.isfinite(high[0]), low[0], 0.0)], axis=-1)
 
 
 def _log_sum(partials: Reals) -> Reals:
