@@ -67,6 +67,30 @@ def loop(name: str, target: Target, dtype: str = "float64") -> str:
     return "\n".join(lines)
 
 
+def ir_of(names: list[str], target: Target, dtype: str) -> str:
+    """The functions and `loop` of each."""
+    width = lanes(target, dtype)
+    text = define(names, width=width, fma=target.fma, dtype=dtype, avx512=target.avx512)
+    return text + "".join(loop(name, target, dtype) for name in names)
+
+
+def optimised(ir: str, target: Target) -> tuple[llvm.ModuleRef, llvm.TargetMachine]:
+    """The module at LLVM's -O2, and what turns it into code."""
+    machine = target.machine(opt=3)
+    module = llvm.parse_assembly(ir)
+    module.verify()
+    module.triple, module.data_layout = target.triple, str(machine.target_data)
+    passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=2))
+    passes.getModulePassManager().run(module, passes)
+    return module, machine
+
+
+def object_code(names: Iterable[str], target: Target, dtype: str = "float64") -> bytes:
+    """A relocatable object file with the array loops of some functions, for any target."""
+    module, machine = optimised(ir_of(list(names), target, dtype), target)
+    return bytes(machine.emit_object(module))
+
+
 class Trial:
     """Compiled array loops of some vector functions; `trial(name, x, …)` gives the result array, or a tuple of them.
 
@@ -86,16 +110,7 @@ class Trial:
         self.target = replace(base, width=base.width if width is None else width, fma=base.fma if fma is None else fma)
         self.dtype = np.dtype(dtype)
         self.lanes = lanes(self.target, dtype)
-        names = list(names)
-        self.ir = define(
-            names, width=self.lanes, fma=self.target.fma, dtype=dtype, avx512=base.avx512 and self.target.avx512
-        )
-        self.ir += "".join(loop(name, self.target, dtype) for name in names)
-        module = llvm.parse_assembly(self.ir)
-        module.verify()
-        machine = self.target.machine(opt=3)
-        passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=2))
-        passes.getModulePassManager().run(module, passes)
+        module, machine = optimised(ir_of(list(names), self.target, dtype), self.target)
         self.assembly = machine.emit_assembly(module)
         self._engine = llvm.create_mcjit_compiler(module, machine)
         self._engine.finalize_object()

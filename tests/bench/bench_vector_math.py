@@ -26,7 +26,9 @@ except ImportError:
     torch = None  # type: ignore[assignment]
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "codegen"))
-from test_vector_math import MEANING, NAMES, NUMPY, error, first
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+from test_vector_math import MEANING, NUMPY, error, first
+from vector_points import NAMES
 
 SIZE, ROUNDS, REPEATS, CHECKED = 1024, 60, 10, 1000
 RANGES: dict[str, tuple[float, float]] = {
