@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import sympy as sp
 from scipy import sparse
+from scipy.sparse import csgraph, linalg
 
 import hybrid as hy
 from hybrid.definition import Derivation
@@ -228,7 +229,7 @@ def test_star_and_acyclic_colourings(seed: int) -> None:
             two = [(i, j) for i, j in edges if {acyclic[i], acyclic[j]} == {first, second}]
             vertices = {v for edge in two for v in edge}
             forest = sparse.coo_array((np.ones(len(two)), np.array(two).reshape(-1, 2).T), shape=(14, 14))
-            count, _ = sparse.csgraph.connected_components(forest, directed=False)
+            count, _ = csgraph.connected_components(forest, directed=False)
             assert len(two) == len(vertices) - (count - (14 - len(vertices))), "a cycle of two colours"
     assert star.max() <= pattern.colour_columns().max()
 
@@ -243,3 +244,47 @@ def test_colours_of_a_band() -> None:
     pattern = Pattern.dense(arrowhead)
     assert pattern.colour_columns().max() + 1 == 30
     assert pattern.colour_star().max() + 1 == 2
+
+
+# --- beside other libraries -------------------------------------------------------------------------------------------
+def test_patterns_and_values_are_those_of_casadi() -> None:
+    casadi = pytest.importorskip("casadi")
+    v = casadi.SX.sym("v", 12)
+
+    def body(v, sin, exp, stack):
+        return stack([sin(v[i] * v[i + 1]) + v[i + 2] ** 2 for i in range(10)] + [exp(v[0] * v[11]) + 3, 2.0 * v[5]])
+
+    rows = hy.function(v=(12,))(lambda v: body(v, np.sin, np.exp, np.stack))
+    theirs = body(v, casadi.sin, casadi.exp, lambda parts: casadi.vertcat(*parts))
+    total = hy.function(v=(12,))(lambda v: np.sum(body(v, np.sin, np.exp, np.stack) ** 3))
+    at = rng.uniform(0.3, 1.2, 12)
+    jacobian = casadi.jacobian(theirs, v)
+    hessian, _ = casadi.hessian(casadi.sum1(theirs**3), v)
+    for own, other in (
+        (rows.jacobian(sparse=True), jacobian),
+        (total.hessian(sparse=True), hessian),
+        (total.hessian(sparse=True, triangle="lower"), casadi.tril(hessian)),
+    ):
+        column_major = own.pattern.csc(np.arange(own.pattern.nnz))
+        assert column_major.indptr.tolist() == list(other.sparsity().colind())
+        assert column_major.indices.tolist() == list(other.sparsity().row())
+        expected = casadi.Function("f", [v], [other])(at)
+        assert np.allclose(own.pattern.array(own(at)), expected.full(), rtol=1e-12)
+
+
+def test_solving_with_a_sparse_hessian() -> None:
+    hessian, gradient = rosenbrock.hessian(sparse=True), rosenbrock.gradient()
+    v = np.full(8, 0.9)
+    matrix = hessian.pattern.csc(hessian(v))
+    for _ in range(8):
+        hessian.pattern.update(matrix, hessian(v))
+        v = v - linalg.spsolve(matrix, gradient(v))
+    assert np.allclose(v, 1.0, atol=1e-12), "Newton's method finds the minimum"
+
+
+def test_the_shared_structure_cannot_be_changed_through_a_matrix() -> None:
+    pattern = rosenbrock.hessian(sparse=True).pattern
+    matrix = pattern.csr(np.zeros(pattern.nnz))
+    with pytest.raises(ValueError, match="read-only"):
+        matrix.indices[0] = 3
+    assert matrix.copy().indices.flags.writeable, "a copy may be"
