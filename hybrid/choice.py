@@ -23,7 +23,8 @@ METHODS: dict[str, Methods] = {"gradient": GRADIENTS, "jacobian": JACOBIANS, "he
 LARGEST = 10_000  # operations of a derivative beyond which no other method is tried
 TIGHT = 1.5  # a derivative of less than this many times its function's operations leaves nothing to gain
 CLOSE = 1.4  # ways are tried in a kernel if their graphs are at most this much larger than the smallest one
-TRIED, MOST_TRIED = 3_000, 10  # operations of all ways together that are tried in a kernel; and how many
+TRIED, MOST_TRIED = 3_000, 10  # operations of all ways to a derivative together that are tried; and how many ways
+MOST_IN_ALL = 20_000  # operations of all combinations that are tried in one kernel
 
 
 def alternatives(formula: Formula) -> list[tuple[str, list[int]]]:
@@ -63,7 +64,12 @@ def is_tried(formula: Formula, derivation: Derivation) -> bool:
 def every_way(derivation: Derivation, root: int | None = None, leave_out: Sequence[str] = ()) -> list[Way]:
     """All ways to a derivative, or to that of one output."""
     of = derivation.of
-    methods = {name: builds for name, builds in METHODS[derivation.kind].items() if name not in leave_out}
+    composite = any(of.graph.ops[node].composite is not None for node in of.graph.reach(of.nodes))
+    methods = {
+        name: builds[:1] if composite else builds  # results that are found together are swept together
+        for name, builds in METHODS[derivation.kind].items()
+        if name not in leave_out and not (composite and name == "cross-country")
+    }
     variables = [node for position in derivation.wrt for node in of.arguments[position].nodes]
     return list(ways(methods, of.graph, of.nodes if root is None else [root], variables))
 
@@ -92,7 +98,7 @@ def economical(functions: Sequence[Formula], cost: Callable[[Sequence[Formula]],
     Of something large, the smallest graph is taken without trying it.
     """
     chosen = list(functions)
-    least = None
+    least, tried = None, 0
     for place, function in enumerate(functions):
         forms = function.forms()
         if forms and (size := graph_cost(function.graph, forms[0].nodes)) > TRIED:
@@ -101,6 +107,9 @@ def economical(functions: Sequence[Formula], cost: Callable[[Sequence[Formula]],
             continue
         for form in forms:
             least = cost(chosen) if least is None else least
+            tried += least
+            if tried > MOST_IN_ALL:
+                break
             trial = [*chosen[:place], form, *chosen[place + 1 :]]
             if (count := cost(trial)) < least:
                 chosen, least = trial, count

@@ -76,7 +76,7 @@ HESSIANS: Methods = {
 }
 GRADIENTS: Methods = {name: JACOBIANS[name] for name in ("forward", "reverse", "cross-country")}
 NATIVE = "edge-pushing"  # the method for what is large; small functions do not wait for native code to be made
-AT_ONCE = ("forward", "reverse", "chain")  # compared when a function is derived, in their first variant
+AT_ONCE = ("forward", "reverse")  # compared when a function is derived
 
 
 def derive(methods: Methods, method: str, guess: str, graph: Graph, roots: Sequence[int], wrt: Sequence[int]) -> Way:
