@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from codegen.external import External, groups
 from codegen.layout import Layout
 from codegen.moves import splat
 from codegen.program import INSTRUCTIONS, MASK, Program
@@ -133,6 +134,7 @@ class Body:
                 elif body[value][0] != "const":
                     self.rows.setdefault(value, []).append(operand.row + element)
         self.partners = sine_pairs(self.layout.program)
+        self.external_calls = groups(self.layout.program.calls, self.layout.program.body)
 
     def literal(self, value: str, kind: str) -> str:
         return f"splat ({kind} {value})" if self.layout.target.width > 1 else value
@@ -174,6 +176,7 @@ class Part:
         self.f = Function(f"define {part_head(index, linkage)} #1")
         self.values: dict[int, str] = {}
         self.addresses: dict[int, str] = {}
+        self.rooms: list[str] = []
         self.in_place: list[tuple[str, str]] = []
         # Addresses of shared arguments and the numbers read from them lately; `written` when these were last forgotten.
         self.bases: dict[int, str] = {}
@@ -198,6 +201,7 @@ class Part:
             for value, address in self.in_place:
                 f.store(self.body.vector, value, address)
         f.do("ret void")
+        f.lines[2:2] = self.rooms
         words = [(address, "%table", operand) for operand, address in self.addresses.items()]
         words += [(address, "%rows", self.layout.pointers + operand) for operand, address in self.bases.items()]
         for address, area, word in words:
@@ -271,7 +275,8 @@ class Part:
         return value
 
     def is_mask(self, number: int) -> bool:
-        return INSTRUCTIONS[self.program.body[number][0]].result == MASK
+        row = INSTRUCTIONS.get(self.program.body[number][0])
+        return row is not None and row.result == MASK
 
     def store(self, number: int, value: str) -> None:
         """Put a value wherever it is a result, and where later parts find it."""
@@ -299,6 +304,8 @@ class Part:
             self.values[number] = self.polygamma(number, *operands)
         elif number in self.body.partners:
             self.sine_and_cosine(number, operands[0])
+        elif number in self.body.external_calls:
+            self.call_external(number, [self.read(operand) for operand in operands])
         else:
             reads = [self.read(operand) for operand in operands]
             if name in self.body.patterns:
@@ -314,6 +321,50 @@ class Part:
         vector = self.body.vector
         arguments = ", ".join(f"{vector} {read}" for read in reads)
         return self.f.let(f"{name}.{number}", f"call {kind or vector} @hy.{name}({arguments})")
+
+    def call_external(self, number: int, reads: list[str]) -> None:
+        """Call a function of somebody else's once per lane; each part that needs a result calls it."""
+        f, body = self.f, self.body
+        external, _ = self.program.calls[self.program.body[number][0]]
+        wanted = body.external_calls[number]
+        target, vector = self.layout.target, body.vector
+        narrow = target.scalar != "double"
+        whole = dict.fromkeys(wanted, "poison")
+        for lane in range(target.width):
+            numbers = [self.lane(read, lane) for read in reads]
+            if narrow:
+                numbers = [f.let("wide", f"fpext {target.scalar} {x} to double") for x in numbers]
+            for place, result in self.results_of(external, numbers, wanted).items():
+                if narrow:
+                    result = f.let("narrow", f"fptrunc double {result} to {target.scalar}")
+                if target.width > 1:
+                    into = f"insertelement {vector} {whole[place]}, {target.scalar} {result}, i32 {lane}"
+                    result = f.let(external.name, into)
+                whole[place] = result
+        for place, other in wanted.items():
+            self.values[other] = whole[place]
+
+    def lane(self, value: str, lane: int) -> str:
+        if self.layout.target.width == 1:
+            return value
+        return self.f.let("lane", f"extractelement {self.body.vector} {value}, i32 {lane}")
+
+    def results_of(self, external: External, numbers: list[str], wanted: Iterable[int]) -> dict[int, str]:
+        f = self.f
+        if external.results == 1:
+            arguments = ", ".join(f"double {x}" for x in numbers)
+            return {0: f.let(external.name, f'call double @"{external.symbol}"({arguments})')}
+        given, made = self.scratch(external.arguments), self.scratch(external.results)
+        for place, x in enumerate(numbers):
+            f.store("double", x, f.at(given, place, "double"))
+        f.do(f'call void @"{external.symbol}"(ptr {given}, ptr {made})')
+        return {place: f.load(external.name, "double", f.at(made, place, "double")) for place in wanted}
+
+    def scratch(self, size: int) -> str:
+        """Room for `size` numbers on the stack, made once per call of the part."""
+        name = f"%{self.f.unique('scratch')}"
+        self.rooms.append(f"  {name} = alloca double, i64 {size}, align 8")
+        return name
 
     def polygamma(self, number: int, order: int, x: int) -> str:
         name, *value = self.program.body[order]

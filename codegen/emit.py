@@ -130,7 +130,7 @@ def emit_modules(layout: Layout, pieces: Cut) -> Modules:
         numbers = range(first, min(count, first + PARTS_PER_MODULE))
         parts = [str(body.part(index, "dso_local")) for index in numbers]
         functions, rare = separate(functions_called(body))
-        own.append("\n".join([triple_line(target), *parts, functions, ending(target)]))
+        own.append("\n".join([triple_line(target), *declared(body), *parts, functions, ending(target)]))
         shared |= dict.fromkeys(_shared(rare, target))
     return Modules(own, list(shared))
 
@@ -165,7 +165,13 @@ def _program_text(body: Body, name: str, linkage: str) -> list[str]:
     count = len(body.pieces.parts)
     parts = [str(body.part(index)) for index in range(count)]
     target = body.layout.target
-    return [triple_line(target), *entries(body.layout, name, count, linkage), *parts, functions_called(body)]
+    start = [triple_line(target), *declared(body), *entries(body.layout, name, count, linkage)]
+    return [*start, *parts, functions_called(body)]
+
+
+def declared(body: Body) -> list[str]:
+    """What a module with parts of a body needs to call the program's external functions."""
+    return [external.declaration() for external in body.layout.program.externals]
 
 
 def triple_line(target: Target) -> str:

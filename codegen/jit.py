@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -13,6 +13,7 @@ import llvmlite.binding as llvm
 
 from codegen import cache
 from codegen.emit import contracted, emit, emit_driver, emit_modules, emit_program, emit_threaded, lay_out, symbol
+from codegen.external import External
 from codegen.layout import Layout
 from codegen.program import Program
 from codegen.target import Target, find, host
@@ -87,7 +88,10 @@ def compile(program: Program, target: Target | str | None = None, *, tier: str =
     if tier not in TIERS:
         raise ValueError(f"tier must be one of {', '.join(TIERS)}, got {tier!r}")
     if tier == "auto":
-        tier = "threaded" if len(program.body) >= THREADED else "full"
+        long = len(program.body) >= THREADED
+        tier = "full" if not long else "quick" if program.externals else "threaded"
+    if tier == "threaded" and program.externals:
+        raise ValueError(f"{program.name} calls {program.externals[0].name}; threaded code calls no external functions")
     target = find(target)
     if target.arch != host().arch:
         raise ValueError(f"cannot run code for {target.triple} on {host().triple}; codegen.export writes it to files")
@@ -106,7 +110,7 @@ def compile(program: Program, target: Target | str | None = None, *, tier: str =
     with _timed(seconds, "driver"):
         driver = (*driver_objects(target), *(shared_object(module, target) for module in modules.shared))
     with _timed(seconds, "link"):
-        engine = link([*driver, *objects], target)
+        engine = link([*driver, *objects], target, program.externals)
     return Compiled(program, target, objects, seconds, tier, layout, engine, table)
 
 
@@ -171,8 +175,12 @@ def optimise(ir: str, machine: llvm.TargetMachine) -> llvm.ModuleRef:
     return module
 
 
-def link(objects: list[bytes], target: Target) -> llvm.ExecutionEngine:
-    """Load object files into this process."""
+def link(objects: list[bytes], target: Target, externals: Sequence[External] = ()) -> llvm.ExecutionEngine:
+    """Load object files into this process. Raises ValueError for an external function that has no address here."""
+    for external in externals:
+        if external.address is None:
+            raise ValueError(f"the external function {external.name} has no address in this process")
+        llvm.add_symbol(external.symbol, external.address)
     empty = llvm.parse_assembly(f'target triple = "{target.triple}"')
     engine = llvm.create_mcjit_compiler(empty, target.machine())
     for code in objects:

@@ -4,7 +4,7 @@ A program is plain data. Value number `i` is made by `body[i]`, which reads only
 
     ("load", argument, element)   one element (C order) of one argument, at the current point
     ("const", number)             a float64 constant
-    (name, *values)               an instruction of `INSTRUCTIONS`
+    (name, *values)               an instruction of `INSTRUCTIONS`, or of one of the program's `externals`
 
 `outputs[r][e]` is the value stored in element `e` (C order) of result `r`. The body is a template: a kernel maps it
 over the points of a batch.
@@ -14,8 +14,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import prod
 from typing import Any
+
+from codegen.external import External
 
 REAL, MASK = "real", "mask"
 
@@ -80,6 +83,7 @@ class Program:
     results: tuple[Array, ...]
     body: list[tuple[Any, ...]] = field(repr=False)
     outputs: tuple[tuple[int, ...], ...] = field(repr=False)
+    externals: tuple[External, ...] = ()
 
     def __post_init__(self) -> None:
         kinds: list[str] = []
@@ -100,7 +104,7 @@ class Program:
             if not (0 <= argument < len(self.arguments) and 0 <= element < self.arguments[argument].size):
                 raise ValueError(f"{self.name}: %{number} loads element {element} of argument {argument}")
             return REAL
-        row = INSTRUCTIONS.get(name)
+        row = self.row(name)
         if row is None:
             raise ValueError(
                 f"{self.name}: %{number} has unknown instruction {name!r}; known: {', '.join(INSTRUCTIONS)}"
@@ -112,10 +116,27 @@ class Program:
                 raise ValueError(f"{self.name}: %{number} {name} reads %{operand}, which is no earlier {kind} value")
         return row.result
 
+    def row(self, name: str) -> Instruction | None:
+        """The instruction of that name."""
+        row = INSTRUCTIONS.get(name)
+        if row is None and (entry := self.calls.get(name)) is not None:
+            return Instruction(name, (REAL,) * entry[0].arguments)
+        return row
+
+    @cached_property
+    def calls(self) -> dict[str, tuple[External, int]]:
+        """The external and the place of its result, by instruction."""
+        found: dict[str, tuple[External, int]] = {}
+        for external in self.externals:
+            for place, name in enumerate(external.instructions):
+                if found.setdefault(name, (external, place))[0] != external:
+                    raise ValueError(f"{self.name}: two external functions are called {external.name!r}; rename one")
+        return found
+
     def rewritten(self, body: list[tuple[Any, ...]], outputs: tuple[tuple[int, ...], ...]) -> Program:
         """The program with another body, as a pass makes it: not validated, which takes longer than most passes."""
         program = object.__new__(Program)
-        fields = {"name": self.name, "arguments": self.arguments, "results": self.results}
+        fields = {"name": self.name, "arguments": self.arguments, "results": self.results, "externals": self.externals}
         for name, value in (fields | {"body": body, "outputs": outputs}).items():
             object.__setattr__(program, name, value)
         return program

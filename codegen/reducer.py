@@ -17,7 +17,7 @@ from codegen.accumulate import Accumulation
 from codegen.body import Body, cut, part_head
 from codegen.contract import contract
 from codegen.driver import RUN, description, table
-from codegen.emit import PARTS_PER_MODULE, ending, functions_called, symbol, triple_line
+from codegen.emit import PARTS_PER_MODULE, declared, ending, functions_called, symbol, triple_line
 from codegen.jit import Compiled, compile, driver_objects, generate, link
 from codegen.place import HEADER
 from codegen.program import Program
@@ -157,7 +157,7 @@ def compile_reduction(
     planned = plan(rest, kinds, every_shared, fma=target.fma)
     layout, modules = emit_reduction(planned, target)
     objects = [generate(module, target, seconds) for module in modules]
-    engine = link([*driver_objects(target), *objects], target)
+    engine = link([*driver_objects(target), *objects], target, program.externals)
     uniform = None if first is None else compile(first, target)
     return Reducer(program, tuple(kinds), planned, layout, uniform, tuple(modules), seconds, engine)
 
@@ -169,7 +169,7 @@ def emit_reduction(planned: Plan, target: Target) -> tuple[ReductionLayout, list
     layout = planned.layout(target, pieces.spills)
     body = Body(layout, pieces)
     count = len(pieces.parts)
-    start = [triple_line(target), table("hy.description", _description(layout, count))]
+    start = [triple_line(target), *declared(body), table("hy.description", _description(layout, count))]
     functions = Accumulation(body, planned, layout).functions(symbol(program.name))
     texts = [*start, *map(str, functions)]
     own = range(count if count <= PARTS_PER_MODULE else 0)
@@ -181,7 +181,9 @@ def emit_reduction(planned: Plan, target: Target) -> tuple[ReductionLayout, list
         body.called.clear()
         numbers = range(part, min(count, part + PARTS_PER_MODULE))
         parts = [str(body.part(index, "dso_local")) for index in numbers]
-        modules.append("\n".join([triple_line(target), *parts, functions_called(body), ending(target)]))
+        modules.append(
+            "\n".join([triple_line(target), *declared(body), *parts, functions_called(body), ending(target)])
+        )
     return layout, modules
 
 

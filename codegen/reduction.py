@@ -154,7 +154,7 @@ def plan(program: Program, kinds: Sequence[str], shared: Iterable[int], *, fma: 
             terms[kind].append(Term(tuple(map(factor, operands if is_product else [value])), place))
             place += 1
     factors = Array("factors", (len(rows),))
-    body = Program(program.name, program.arguments, (factors,), program.body, (tuple(rows),))
+    body = Program(program.name, program.arguments, (factors,), program.body, (tuple(rows),), program.externals)
     return Plan(schedule(prune(body)), frozenset(shared), terms)
 
 
@@ -232,11 +232,11 @@ def uniform_part(program: Program, shared: Iterable[int]) -> tuple[Program | Non
     if not wanted:
         return None, program
     table = Array("uniform", (len(wanted),))
-    first = prune(Program(program.name, program.arguments, (table,), program.body, (tuple(wanted),)))
+    first = prune(Program(program.name, program.arguments, (table,), program.body, (tuple(wanted),), program.externals))
     last = len(program.arguments)
     body = [
         ("load", last, wanted[number]) if number in wanted else instruction
         for number, instruction in enumerate(program.body)
     ]
     arguments = (*program.arguments, table)
-    return first, prune(Program(program.name, arguments, program.results, body, program.outputs))
+    return first, prune(Program(program.name, arguments, program.results, body, program.outputs, program.externals))

@@ -35,7 +35,9 @@ from hybrid.sympy_bridge import symbols
 if TYPE_CHECKING:
     from hybrid import tape
     from hybrid.certificate import Certificate
+    from hybrid.opaque_functions import opaque
     from hybrid.reduced import ReducedKernel
+    from hybrid.user_functions import elementary
 
 __version__ = "0.1.0"
 
@@ -52,15 +54,23 @@ __all__ = [
     "UnsupportedError",
     "VerificationError",
     "compile",
+    "elementary",
     "function",
     "implicit",
     "lagrangian",
+    "opaque",
     "operations",
     "symbols",
     "tape",
 ]
 
-DEFERRED = {"tape": "hybrid.tape", "Certificate": "hybrid.certificate", "ReducedKernel": "hybrid.reduced"}
+DEFERRED = {
+    "tape": "hybrid.tape",
+    "elementary": "hybrid.user_functions",
+    "opaque": "hybrid.opaque_functions",
+    "Certificate": "hybrid.certificate",
+    "ReducedKernel": "hybrid.reduced",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -19,6 +19,7 @@ import sympy as sp
 from numpy.typing import NDArray
 
 from hybrid.definition import Formula, PythonSource, SymPySource
+from hybrid.operations import Operation
 from hybrid.precise_special import special_meanings
 from hybrid.replay import Algebra, replay_graph, replay_python, replay_sympy
 from hybrid.witness import Vectors, axes_of, order_of, places_of
@@ -124,9 +125,20 @@ def _functions(mp: Any) -> dict[str, Callable[..., Any]]:
     }
 
 
-@lru_cache(maxsize=32)
+USER: dict[str, Operation] = {}  # functions of the user's own, which have float64 values only
+
+
+def _rounded(mp: Any, row: Operation) -> Callable[..., Any]:
+    return lambda *args: mp.mpf(float(row.numpy(*(float(arg) for arg in args))))
+
+
 def precise(digits: int) -> tuple[Any, Algebra]:
     """A multiple-precision context of its own, and its algebra: real numbers only, NaN elsewhere."""
+    return _precise(digits, len(USER))
+
+
+@lru_cache(maxsize=32)
+def _precise(digits: int, users: int) -> tuple[Any, Algebra]:
     mp = mpmath.MPContext()
     mp.dps = digits
 
@@ -140,6 +152,7 @@ def precise(digits: int) -> tuple[Any, Algebra]:
         return mp.mpf(value)
 
     table = {name: _real(function, mp.nan) for name, function in _functions(mp).items()}
+    table |= {name: _real(_rounded(mp, row), mp.nan) for name, row in USER.items()}
     table["select"] = lambda condition, x, y: x if condition else y  # the side not taken may be anything
     return mp, Algebra(table, number, bool)
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
+from codegen.external import External
 from hybrid import operations as ops
 from hybrid.graph import Graph, Term
 from hybrid.operations import LINE, Operation
@@ -29,6 +30,7 @@ class Composite(ABC):
     """
 
     written_out = False
+    external: tuple[External, Any] | None = None  # code that kernels call for all results; it is not written out
 
     def __init__(self, name: str, results: int, arity: int) -> None:
         self.name = name
@@ -57,7 +59,9 @@ class Composite(ABC):
             partials,
             self.latex(place),
             (LINE,) * self.arity,
+            instruction=self.external[0].instructions[place] if self.external is not None else None,
             composite=(self, place),
+            external=self.external,
         )
 
     def nodes(self, graph: Graph, args: Nodes) -> Nodes:
@@ -95,7 +99,7 @@ def expand(graph: Graph, roots: Sequence[int], every: bool = True) -> list[int]:
     groups: dict[tuple[Any, Nodes], Sequence[int]] = {}
     for node in order:
         op, args = graph.ops[node], tuple(new[arg] for arg in graph.args[node])
-        if op.composite is not None and (every or op.composite[0].written_out):
+        if op.composite is not None and op.external is None and (every or op.composite[0].written_out):
             composite, place = op.composite
             group = groups.get((composite, args))
             if group is None:

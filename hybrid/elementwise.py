@@ -44,7 +44,7 @@ def apply(op: Operation, *args: Any) -> Any:
     for arg in args:
         method = getattr(type(arg), "__hybrid_elementwise__", None)
         if method is not None:
-            result = method(arg, op.name, *args)
+            result = method(arg, op.name if op.name in OPERATIONS or not hasattr(arg, "nodes") else op, *args)
             if result is NotImplemented:
                 raise UnsupportedError(f"{op.name} is not defined for {type(arg).__name__}; {op.name} takes {args!r}")
             return result

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from hybrid import operations as ops
 from hybrid.evaluate import evaluate_all
 from hybrid.graph import Graph
-from hybrid.operations import REAL
+from hybrid.operations import OPERATIONS, REAL
 from hybrid.precise import evaluate_precise
 from hybrid.rewrite import Rewriter, reduced
 
@@ -38,6 +38,8 @@ BROKEN = frozenset(
      ops.copysign, ops.heaviside, ops.where}
 )  # fmt: skip
 RATIOS = frozenset(Fraction(n, d) for n in range(1, 9) for d in (1, 2, 3, 4, 6, 8))
+
+PRECISE = frozenset(OPERATIONS.values())  # composites and functions of a user's own have no values to 50 digits
 
 Ratio = int | Fraction
 Match = tuple[int, Ratio]  # the node that stays, and what to multiply it by
@@ -70,12 +72,7 @@ def smooth_nodes(graph: Graph, order: Sequence[int]) -> list[int]:
     smooth = []
     for node in order:
         op = graph.ops[node]
-        if (
-            op in BROKEN
-            or op.composite is not None
-            or graph.kind(node) != REAL
-            or not broken.isdisjoint(graph.args[node])
-        ):
+        if op in BROKEN or op not in PRECISE or graph.kind(node) != REAL or not broken.isdisjoint(graph.args[node]):
             broken.add(node)
         else:
             smooth.append(node)

@@ -228,7 +228,7 @@ class Kernel:
         """
         program = self.program
         if name is not None:
-            program = codegen.Program(name, program.arguments, program.results, program.body, program.outputs)
+            program = replace(program, name=name)
         machine = find(self.compiled.target if target is None else target).with_element(element_of(dtype, None))
         written: list[Path] = files.export(program, folder, program.name, formats, machine)
         return written

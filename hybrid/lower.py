@@ -318,7 +318,14 @@ def lower(graph: Graph, arguments: Sequence[Argument], results: Sequence[Result]
         tuple(Array(result.name, result.shape) for result in results),
         body,
         outputs,
+        externals_of(graph, [node for result in results for node in result.nodes]),
     )
+
+
+def externals_of(graph: Graph, roots: Sequence[int]) -> tuple[Any, ...]:
+    """The functions of somebody else's that the roots need."""
+    found = (graph.ops[node].external for node in graph.reach(roots))
+    return tuple(dict.fromkeys(external[0] for external in found if external is not None))
 
 
 def count_operations(graph: Graph, roots: Sequence[int]) -> int:

@@ -64,7 +64,8 @@ class Operation:
     condition under which the argument decides the result (None: always): where it is false neither value nor derivative
     of that argument matters, however singular. `instruction` is the code generator's name for it; None means that
     lowering has a rule of its own. `composite` is set for one of several results that are found together: what they
-    belong to and their place in it (see `hybrid.composite`).
+    belong to and their place in it (see `hybrid.composite`). `external` is the function of somebody else's that the
+    instruction calls, and what must stay alive for it.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Operation:
     result: str = REAL
     variadic: bool = False
     composite: tuple[Any, int] | None = None
+    external: tuple[Any, Any] | None = None
 
     def __post_init__(self) -> None:
         if not self.operands and not self.variadic:

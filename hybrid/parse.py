@@ -114,6 +114,7 @@ def fold_left(function: Callable[..., Any], *values: Any) -> Any:
 
 
 FUNCTIONS = functions()
+RESERVED = frozenset(FUNCTIONS) | frozenset(CONSTANTS)
 
 
 # --- steps ------------------------------------------------------------------------------------------------------------

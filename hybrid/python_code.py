@@ -112,6 +112,10 @@ class Writer:
         if name == "const":
             return constant(float(operands[0]))
         texts = [self.texts[int(operand)] for operand in operands]
+        if name in self.program.calls:  # a function that the reader has
+            external, place = self.program.calls[name]
+            call = f"{external.c_name}({', '.join(text.source for text in texts)})"
+            return Text(call if external.results == 1 else f"{call}[{place}]")
         if name in INFIX:
             pattern, level, places = INFIX[name]
             return Text(pattern.format(*(t.within(p) for t, p in zip(texts, places, strict=True))), level)

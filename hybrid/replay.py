@@ -189,6 +189,8 @@ class SymPyWalk:
             return self._power(node, args)
         if kind in ONE_ARGUMENT:
             return algebra.operations[ONE_ARGUMENT[kind]](args[0])
+        if hasattr(kind, "hybrid_row"):  # a function of the user's own
+            return algebra.operations[kind.hybrid_row](*args)
         if kind in TWO_ARGUMENTS:
             return algebra.operations[TWO_ARGUMENTS[kind]](*args)
         if kind is sp.Piecewise:

@@ -190,9 +190,10 @@ class SymbolicArray(np.lib.mixins.NDArrayOperatorsMixin):
             refuse_function(function.__name__, kwargs)
         return result if out is None else store(out, result)
 
-    def __hybrid_elementwise__(self, name: str, *args: Any) -> SymbolicArray:
-        """The row `name` of the table on arrays and numbers that broadcast."""
-        return elementwise(OPERATIONS[name], *(lift(self.graph, arg) for arg in args))
+    def __hybrid_elementwise__(self, row: str | Operation, *args: Any) -> SymbolicArray:
+        """A row, or that of some name, on arrays and numbers that broadcast."""
+        op = row if isinstance(row, Operation) else OPERATIONS[row]
+        return elementwise(op, *(lift(self.graph, arg) for arg in args))
 
     def __getattr__(self, name: str) -> Any:
         # Methods that are NumPy functions of the array. NumPy's loops over arrays of objects, such as

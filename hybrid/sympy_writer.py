@@ -258,7 +258,7 @@ if missing := [op.name for op, form in SHALLOW_FORMS.items() if form is None]:
 
 def sympy_expression(op: Operation, *args: Any) -> Any:
     """One operation of the table on SymPy expressions, evaluated as SymPy does by itself."""
-    return SHALLOW_FORMS[op](*args)
+    return SHALLOW_FORMS.get(op, op.sympy)(*args)
 
 
 def is_heavy(expression: Any) -> bool:
@@ -271,11 +271,11 @@ def is_heavy(expression: Any) -> bool:
 
 
 def build(op: Operation, plain: bool, *args: Any) -> Any:
-    if op.composite is not None:
-        return sp.Function(op.name, real=True)(*args)
+    if op not in SHALLOW_FORMS:
+        return (op.sympy or sp.Function(op.name, real=True))(*args)
     if not plain:
         try:
-            return SHALLOW_FORMS[op](*args)
+            return SHALLOW_FORMS.get(op, op.sympy)(*args)
         except Exception:  # SymPy 1.14 fails with an AssertionError on floor of some Piecewise, and not only there
             return DEEP_FORMS[op](*args)
     return DEEP_FORMS[op](*args)

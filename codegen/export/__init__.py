@@ -97,7 +97,8 @@ def export(
     unknown = [fmt for fmt in wanted if fmt not in FORMATS]
     if unknown:
         raise ValueError(f"unknown export format {unknown[0]!r}; known: {', '.join(FORMATS)}")
-    build = Build(replace(program, name=name), find(target))
+    externals = tuple(external.exported() for external in program.externals)
+    build = Build(replace(program, name=name, externals=externals), find(target))
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     paths, missing = {}, None

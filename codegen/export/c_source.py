@@ -6,6 +6,7 @@ import math
 
 from codegen.contract import prune
 from codegen.export.header import Parameter, header, parameters, prototypes
+from codegen.external import groups
 from codegen.program import INSTRUCTIONS, MASK, Program
 
 # Instructions that C has no function for. The sums for digamma and polygamma are those of Abramowitz and Stegun,
@@ -121,6 +122,7 @@ def c_source(program: Program, element: str = "float64") -> str:
         header(program, element).rstrip(),
         "#include <math.h>",
         *[text for name, text in HELPERS.items() if name in used],
+        *[external.prototype() for external in program.externals if not external.is_expression],
         f"{point}\n{{\n{_body(program)}}}",
         f"{batch}\n{{\n{_batch(program)}}}",
         _loop(program, element),
@@ -141,15 +143,18 @@ def _body(program: Program) -> str:
     arrays = parameters(program)
     lines: list[str] = []
     values: list[str] = []
+    together = groups(program.calls, program.body)
     for index, (name, *operands) in enumerate(program.body):
         if name == "const":
             values.append(number(float(operands[0])))
             continue
         if name == "load":
             expression = _element(arrays[operands[0]], operands[1])
+        elif index in together:
+            expression = _external(program, index, [values[operand] for operand in operands], together[index], lines)
         else:
             expression = EXPRESSIONS[name].format(*[values[operand] for operand in operands])
-        kind = "int" if name != "load" and INSTRUCTIONS[name].result == MASK else "double"
+        kind = "int" if name in INSTRUCTIONS and INSTRUCTIONS[name].result == MASK else "double"
         values.append(f"codegen_{index}")
         lines.append(f"    const {kind} codegen_{index} = {expression};\n")
     for parameter, elements in zip(arrays[len(program.arguments) :], program.outputs, strict=True):
@@ -160,6 +165,21 @@ def _body(program: Program) -> str:
         if index not in loaded:
             lines.append(f"    (void){parameter.name};\n")
     return "".join(lines)
+
+
+def _external(program: Program, index: int, given: list[str], together: dict[int, int], lines: list[str]) -> str:
+    """A call of somebody else's function, written before the first of its results that is used."""
+    external, place = program.calls[program.body[index][0]]
+    if external.is_expression:
+        return f"({external.c})".format(*given)
+    if external.results == 1:
+        return f"{external.c_name}({', '.join(given)})"
+    first = min(together.values())
+    if index == first:
+        lines.append(f"    double codegen_r{first}[{external.results}];\n")
+        lines.append(f"    const double codegen_a{first}[] = {{{', '.join(given)}}};\n")
+        lines.append(f"    {external.c_name}(codegen_a{first}, codegen_r{first});\n")
+    return f"codegen_r{first}[{place}]"
 
 
 def _element(parameter: Parameter, element: int) -> str:
