@@ -87,7 +87,17 @@ class Program:
 
     def __post_init__(self) -> None:
         kinds: list[str] = []
-        for number, (name, *operands) in enumerate(self.body):
+        for number, instruction in enumerate(self.body):
+            row = INSTRUCTIONS.get(instruction[0])
+            # The usual case in few steps: programs may have millions of instructions.
+            if row is not None and len(instruction) == len(row.operands) + 1:
+                for operand, kind in zip(instruction[1:], row.operands, strict=True):
+                    if not 0 <= operand < number or kinds[operand] != kind:
+                        break
+                else:
+                    kinds.append(row.result)
+                    continue
+            name, *operands = instruction
             kinds.append(self._kind(number, name, operands, kinds))
         for result, values in zip(self.results, self.outputs, strict=True):
             if len(values) != result.size:

@@ -13,6 +13,7 @@ Source: J. R. Bell, Threaded code, Communications of the ACM 16 (1973) 370–372
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,7 +63,7 @@ class _Writer:
     def write(self) -> None:
         body = self.program.body
         results = self._result_rows()
-        last = self._last_uses()
+        last = self._last_uses(results)
         rows: list[int] = [0] * len(body)
         free: list[int] = []
         partners = sine_pairs(self.program)
@@ -83,10 +84,12 @@ class _Writer:
             if name == "const":
                 rows[number] = ~self.constant(operands[0])
                 continue
-            name, operands = self._step(name, operands)
+            if name == "polygamma":
+                name, operands = self._polygamma(operands)
             reads = [rows[operand] for operand in operands]
-            for operand in dict.fromkeys(operands):
-                if last[operand] == number and operand not in results and body[operand][0] not in _PLAIN:
+            for operand in operands:
+                if last[operand] == number:
+                    last[operand] = -1  # once, if it is read twice
                     free.append(rows[operand])
             if done[number]:
                 continue
@@ -114,17 +117,22 @@ class _Writer:
             for row in places[0 if self.program.body[value][0] in _PLAIN else 1 :]:
                 self.record(COPY, row, [rows[value]])
 
-    def _last_uses(self) -> list[int]:
-        last = list(range(len(self.program.body)))
-        for number, (name, *operands) in enumerate(self.program.body):
+    def _last_uses(self, results: Iterable[int]) -> list[int]:
+        """Where the row of a value is free again: never that of an argument, a constant, or a result."""
+        body = self.program.body
+        last = [0] * len(body)
+        for number, (name, *operands) in enumerate(body):
             if name not in _PLAIN:
                 for operand in operands:
                     last[operand] = number
+        for number, instruction in enumerate(body):
+            if instruction[0] in _PLAIN:
+                last[number] = -1
+        for number in results:
+            last[number] = -1
         return last
 
-    def _step(self, name: str, operands: list[int]) -> tuple[str, list[int]]:
-        if name != "polygamma":
-            return name, operands
+    def _polygamma(self, operands: list[int]) -> tuple[str, list[int]]:
         kind, *order = self.program.body[operands[0]]
         if kind != "const" or order[0] < 0 or order[0] != int(order[0]):
             raise ValueError(f"{self.program.name}: polygamma needs a constant order 0, 1, 2 …, got {kind} {order}")

@@ -117,16 +117,22 @@ def negate_factors(body: Body, outputs: Outputs) -> tuple[Body, Outputs]:
 
 def live(body: Body, outputs: Outputs) -> tuple[Body, Outputs]:
     """The program without instructions that no output needs."""
-    needed = {value for values in outputs for value in values}
+    needed = bytearray(len(body))
+    for values in outputs:
+        for value in values:
+            needed[value] = 1
     for number in range(len(body) - 1, -1, -1):
-        if number in needed and body[number][0] not in LEAVES:
-            needed.update(body[number][1:])
-    renumber: dict[int, int] = {}
+        if needed[number]:
+            instruction = body[number]
+            if instruction[0] not in LEAVES:
+                for value in instruction[1:]:
+                    needed[value] = 1
+    new = [0] * len(body)
     kept: list[tuple[Any, ...]] = []
     for number, instruction in enumerate(body):
-        if number in needed:
-            renumber[number] = len(kept)
+        if needed[number]:
+            new[number] = len(kept)
             if instruction[0] not in LEAVES:
-                instruction = (instruction[0], *[renumber[value] for value in instruction[1:]])
+                instruction = (instruction[0], *[new[value] for value in instruction[1:]])
             kept.append(instruction)
-    return kept, tuple(tuple(renumber[value] for value in values) for values in outputs)
+    return kept, tuple(tuple(new[value] for value in values) for values in outputs)
