@@ -27,7 +27,7 @@ from hybrid.rewrite import Rewriter, reduced
 DIGITS = 50
 POINTS = 24  # float64 sample points: nodes must agree at all of them where the one that goes is finite
 EXTREME = 16  # further points, from tiny to huge: a node is not replaced by one that overflows where it does not
-CONFIRMED = 3  # points at which 50 digits are compared
+CONFIRMED = 2  # points at which 50 digits are compared
 NEAR = 1e-7  # relative agreement of float64 values that makes a candidate: rounding may have cost half the digits
 LEADERS = 8  # how many nodes of one slope a node is compared with
 LARGEST = 20_000  # nodes; beyond, the search is left out
@@ -190,10 +190,10 @@ def confirm(
 
 
 def points_to_confirm(candidates: Mapping[int, Match], table: Mapping[int, NDArray[np.float64]]) -> list[int]:
-    """Few points: the first two of all-positive values, and those that let the most candidates be finite."""
+    """Few points: the first, of all-positive values, and the one that lets the most candidates be finite."""
     finite = sum(np.isfinite(table[node]).astype(int) for node in candidates)
     mixed = POINTS // 3 + np.argsort(-np.asarray(finite)[POINTS // 3 :], kind="stable")
-    return [0, 1, *(int(point) for point in mixed[: CONFIRMED - 1])]
+    return [0, *(int(point) for point in mixed[: CONFIRMED - 1])]
 
 
 def replace(

@@ -68,27 +68,31 @@ def divisible(
     inside = {factor}
     chosen: dict[int, int] = {}
     full: set[int] = set()
-    waiting = list(users.get(factor, ()))
-    heapq.heapify(waiting)
-    last = -1
+    carried: dict[int, list[int]] = {}  # users met so far -> their arguments in the region
+    waiting: list[int] = []
+
+    def enter(node: int) -> None:
+        inside.add(node)
+        for user in users.get(node, ()):
+            if user not in carried:
+                carried[user] = []
+                heapq.heappush(waiting, user)
+            carried[user].append(node)
+
+    enter(factor)
     while waiting:
         node = heapq.heappop(waiting)
-        if node == last:
-            continue
-        last = node
-        op, args = graph.ops[node], graph.args[node]
-        carriers = [arg for arg in args if arg in inside]
-        if node in kept or not (op is ops.mul or op is ops.neg or (op is ops.add and len(carriers) == len(args))):
+        op, carriers = graph.ops[node], carried[node]
+        whole = op is ops.add and len(carriers) == len(graph.args[node])
+        if node in kept or not (op is ops.mul or op is ops.neg or whole):
             full.update(carriers)
             continue
-        inside.add(node)
         if op is ops.mul:
             chosen[node] = factor if factor in carriers else carriers[0]
             full.update(arg for arg in carriers if arg != chosen[node])
+        enter(node)
         if len(inside) > LARGEST_REGION:
             return None
-        for user in users.get(node, ()):
-            heapq.heappush(waiting, user)
     full.update(node for node in inside if node in outputs)
     full.discard(factor)
     return Region(factor, sorted(inside), chosen, full)

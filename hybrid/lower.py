@@ -47,6 +47,8 @@ class Signed:
 
 def exponent_of(value: Any) -> Any:
     """A constant exponent as int or Fraction where it is an integer or a half-integer, else None."""
+    if type(value) is int:
+        return value if abs(value) <= LARGEST_CHAIN else None
     if isinstance(value, bool | NamedConstant) or value is None:
         return None
     if isinstance(value, float):

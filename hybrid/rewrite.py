@@ -130,6 +130,9 @@ class Rewriter:
         stack = list(parts)[::-1]
         while stack:
             node, exponent, may_open = stack.pop()
+            if self.graph.ops[node] not in COMPOUND:
+                self.raise_exponent(factors, node, exponent)
+                continue
             number = self.number(node)
             if number is not None and isinstance(exponent, int) and self.fits(number, exponent):
                 if exponent == 1:
@@ -175,10 +178,13 @@ class Rewriter:
 
     def cancel_shared(self, factors: Factors) -> None:
         """Open a shared product where one of its factors meets its own inverse."""
-        changed = True
+        ops_of = self.graph.ops
+        changed = len(factors) > 1
         while changed:
             changed = False
             for node, exponent in list(factors.items()):
+                if ops_of[node] not in QUOTIENTS:
+                    continue
                 opened = self.open_product(node) if isinstance(exponent, int) else None
                 if opened is None or len(opened) > WIDEST_OPENED:
                     continue
@@ -242,10 +248,10 @@ class Rewriter:
 
     def split(self, node: int) -> tuple[Coefficient, int]:
         """A node as coefficient times monomial."""
-        number = self.number(node)
-        if number is not None:
+        op = self.graph.ops[node]
+        if op is CONSTANT and (number := self.number(node)) is not None:
             return number, self.graph.constant(1)
-        if self.graph.ops[node] is ops.mul:
+        if op is ops.mul:
             args = self.graph.args[node]
             number = self.number(args[0])
             if number is not None:
@@ -288,6 +294,8 @@ class Rewriter:
     def cancel_shared_terms(self, terms: Terms) -> None:
         """Open a shared sum where that leaves fewer terms."""
         for node, coefficient in list(terms.items()):
+            if self.graph.ops[node] not in SUMS:
+                continue
             opened = self.open_sum(node)
             if opened is None or len(opened) > WIDEST_OPENED or node not in terms:
                 continue
@@ -350,5 +358,8 @@ class Rewriter:
         return self.multiply((self.graph.constant(coefficient), monomial))
 
 
+QUOTIENTS = frozenset({ops.mul, ops.div, ops.neg})  # what `open_product` opens
+SUMS = frozenset({ops.add, ops.sub})  # what `open_sum` opens
+COMPOUND = QUOTIENTS | {CONSTANT, ops.pow, ops.sqrt}  # what in a product is more than a factor
 SQUARES = frozenset({ops.mul, ops.pow})  # what a term with a squared factor can be
 TWINS: dict[Operation, tuple[Operation, int]] = {ops.cos: (ops.sin, 1), ops.cosh: (ops.sinh, -1)}

@@ -26,6 +26,7 @@ from hybrid.powers import share_powers
 from hybrid.rewrite import Rewriter, rational
 from hybrid.watch import UNWATCHED, OutOfTime, Watch
 
+MERGING = 2  # rounds that look for nodes of equal value
 LARGE = 300_000  # nodes above which one round is made instead of rounds until nothing is gained
 
 
@@ -63,7 +64,7 @@ def simplify(
     try:
         for number in range(rounds):
             watch.round(number, cost)
-            finished, current = one_round(graph, current, kept, watch)
+            finished, current = one_round(graph, current, kept, watch, merging=number < MERGING)
             old_cost, new_cost = cost, operations(graph, finished)
             if new_cost < cost:
                 best, cost = finished, new_cost
@@ -74,10 +75,12 @@ def simplify(
     return best
 
 
-def one_round(graph: Graph, roots: Sequence[int], kept: frozenset[int], watch: Watch) -> tuple[list[int], list[int]]:
+def one_round(
+    graph: Graph, roots: Sequence[int], kept: frozenset[int], watch: Watch, merging: bool
+) -> tuple[list[int], list[int]]:
     """The cheapest form that one round finds, and the form that the next round starts from."""
     normal = normalise(graph, roots, kept, watch)
-    merged = merge_equal(graph, normal, kept)
+    merged = merge_equal(graph, normal, kept) if merging else normal
     if merged != normal:
         merged = normalise(graph, merged, kept, watch)
     factored = factor_sums(graph, merged, kept, watch)
