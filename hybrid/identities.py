@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
+from typing import Any
 
 import mpmath
 import numpy as np
@@ -37,6 +38,10 @@ BROKEN = frozenset(
     {ops.abs_, ops.sign, ops.minimum, ops.maximum, ops.floor, ops.ceil, ops.trunc, ops.rint, ops.mod, ops.fmod,
      ops.copysign, ops.heaviside, ops.where}
 )  # fmt: skip
+ABSORBING = frozenset({ops.add, ops.sub, ops.hypot})
+SMALLEST_SEEN = mpmath.mpf(10) ** -20  # of the terms of a sum, relative to the largest
+SATURATED = {ops.tanh: 20, ops.erf: 6, ops.atan: 1e20, ops.log1p: 1e20, ops.expm1: 40, ops.asinh: 1e20,
+             ops.acosh: 1e20, ops.cosh: 40, ops.sinh: 40}  # fmt: skip  # arguments beyond look like their limits
 RATIOS = frozenset(Fraction(n, d) for n in range(1, 9) for d in (1, 2, 3, 4, 6, 8))
 
 PRECISE = frozenset(OPERATIONS.values())  # composites and functions of a user's own have no values to 50 digits
@@ -178,15 +183,36 @@ def confirm(
         tolerance = mpmath.mpf(10) ** (10 - DIGITS)
         for point in points_to_confirm(candidates, table):
             exact = evaluate_precise(graph, needed, {node: float(column[point]) for node, column in samples.items()})
+            doubtful = hidden(graph, needed, exact)
             for node, (leader, ratio) in candidates.items():
                 value, other = exact[node], exact[leader]
-                if not mpmath.isfinite(value):
+                if not mpmath.isfinite(value) or node in doubtful or leader in doubtful:
                     continue
                 size = max([abs(value)] + [abs(exact[arg]) for arg in graph.args[node] if mpmath.isfinite(exact[arg])])
                 target = other * ratio.numerator / ratio.denominator if isinstance(ratio, Fraction) else other * ratio
                 agrees = mpmath.isfinite(other) and abs(value - target) <= tolerance * size
                 passed[node] += 1 if agrees else -POINTS
     return {node: match for node, match in candidates.items() if passed[node] > 0}
+
+
+def hidden(graph: Graph, nodes: Sequence[int], exact: Mapping[int, Any]) -> set[int]:
+    """The nodes in which something may be too small to be seen in 50 digits: their agreement proves nothing.
+
+    1 − tanh² u is zero to 50 digits at u = 60, and 1 + e^(−u) is 1 at u = 120.
+    """
+    found: set[int] = set()
+    for node in nodes:
+        op, args = graph.ops[node], graph.args[node]
+        if not found.isdisjoint(args):
+            found.add(node)
+        elif op in SATURATED:
+            if not abs(exact[args[0]]) < SATURATED[op]:
+                found.add(node)
+        elif op in ABSORBING:
+            sizes = [abs(exact[arg]) for arg in args if exact[arg] != 0]
+            if sizes and not min(sizes) > max(sizes) * SMALLEST_SEEN:
+                found.add(node)
+    return found
 
 
 def points_to_confirm(candidates: Mapping[int, Match], table: Mapping[int, NDArray[np.float64]]) -> list[int]:

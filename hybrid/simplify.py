@@ -17,11 +17,11 @@ from typing import Any
 
 from hybrid import operations as ops
 from hybrid.factor import factor_sums, share_pairs
-from hybrid.graph import Graph
+from hybrid.graph import Graph, float_value
 from hybrid.identities import merge_equal
 from hybrid.lifting import lift_factors
 from hybrid.lower import count_operations
-from hybrid.operations import CONSTANT, VARIABLE, Operation
+from hybrid.operations import CONSTANT, MASK, VARIABLE, Operation
 from hybrid.powers import share_powers
 from hybrid.rewrite import Rewriter, rational
 from hybrid.watch import UNWATCHED, OutOfTime, Watch
@@ -129,11 +129,25 @@ def keep_bits(graph: Graph, op: Operation, args: tuple[int, ...], node: int) -> 
         return args[0]
     if op is ops.neg and graph.ops[args[0]] is ops.neg:
         return graph.args[args[0]][0]
+    if op.result == MASK:
+        return fold_mask(graph, op, args)
     if op is ops.where:
         if graph.is_constant(args[0]):
             return args[1] if graph.leaves[args[0]] else args[2]
         if args[1] == args[2]:
             return args[1]
+    return graph.add_node(op, args)
+
+
+def fold_mask(graph: Graph, op: Operation, args: tuple[int, ...]) -> int:
+    """Comparisons of constants, and `and` and `or` with a constant."""
+    if all(map(graph.is_constant, args)):
+        return graph.constant(bool(op.numpy(*(float_value(graph.leaves[arg]) for arg in args))))
+    if op is ops.logical_and or op is ops.logical_or:
+        decided = op is ops.logical_or  # the constant that decides by itself
+        for constant, other in (args, args[::-1]):
+            if graph.is_constant(constant):
+                return constant if graph.leaves[constant] is decided else other
     return graph.add_node(op, args)
 
 
@@ -161,6 +175,8 @@ Targets = tuple[int, ...]
 
 
 def rebuild(r: Rewriter, op: Operation, args: Targets, free: Sequence[bool]) -> int:
+    if op.result == MASK:
+        return fold_mask(r.graph, op, args)
     if len(args) == 1:
         return unary(r, op, args[0])
     return r.graph.add_node(op, args)

@@ -16,6 +16,8 @@ from hybrid.differentiate import hessian_forward, hessian_reverse, jacobian_forw
 from hybrid.evaluate import evaluate
 from hybrid.graph import Graph, Term
 from hybrid.identities import merge_equal
+from hybrid.lower import Result, lower
+from hybrid.parse import define
 from hybrid.precise import evaluate_precise
 from hybrid.simplify import BITWISE, REAL, operations, simplify
 from hybrid.watch import Budget
@@ -61,6 +63,10 @@ STAY = [
     ("where is not its branch", lambda x, y: ops.where(ops.gt(x, -3), x, y) - x),
     ("floor", lambda x, y: ops.floor(x) - ops.floor(x + Fraction(1, 10**9))),
     ("asin(sin x) is not x", lambda x, y: ops.asin(ops.sin(x)) - x),
+    ("tanh is nearly 1", lambda x, y: 1 - ops.tanh(x + 200) ** 2),
+    ("erf is nearly 1", lambda x, y: 1 - ops.erf(x + 40)),
+    ("e^x is nearly 0", lambda x, y: (1 + ops.exp(x - 300)) - 1),
+    ("cosh is nearly half an exp", lambda x, y: 2 * ops.cosh(x + 200) - ops.exp(x + 200)),
     ("nearly equal", lambda x, y: ops.sin(x) * (1 + Fraction(1, 10**20)) - ops.sin(x)),
 ]
 
@@ -149,6 +155,12 @@ def test_wide_and_deep_expressions_take_linear_time() -> None:
     wide = graph.apply(ops.add, *[ops.sin(x * i) for i in range(4_000)])
     new = simplify(graph, [deep.node, wide.node])
     assert operations(graph, new) <= operations(graph, [deep.node, wide.node])
+
+
+def test_conditions_that_are_known_go() -> None:
+    f = hy.Function.from_definition(define("(2 + sin(x))**(-1.5)", {"x": ()}))
+    program = lower(f.graph, f.arguments, [Result("g", (), tuple(simplify(f.graph, f.gradient().nodes)))])
+    assert not {"select", "eq", "and"} & program.counts().keys()
 
 
 def count_of(build, *names: str) -> tuple[int, int]:
