@@ -18,7 +18,7 @@ from hybrid.store import ADD, BY_CODE, CONSTANT, MUL, VARIABLE
 from hybrid.sweeps import GUARDED, LIBRARY, OUT, PASSIVE, RULE_ADD, RULE_MUL, Sweep
 from hybrid.templates import ABSENT, Template, inspected, template
 
-LARGE = 3_000  # nodes of a graph from which on its sweeps are native
+LARGE = 2_000  # nodes of a graph from which on its sweeps are native
 MOST_TEMPLATES = 1_000  # as many different constant exponents, say; more are left to Python
 
 

@@ -23,6 +23,7 @@ from hybrid.large import hessian_pushed, is_large, jacobian_reverse
 Build = Callable[[Graph, Sequence[int], Sequence[int]], Mapping[tuple[int, int], int] | None]
 Methods = Mapping[str, Sequence[Build]]
 
+WORK, SMALL = 50_000, 300  # nodes times variables, and nodes, beyond which the sweeps of second order are native
 LARGE = 4_000  # nodes of a function or a derivative beyond which the guess is taken, and nothing compared with it
 
 
@@ -84,7 +85,8 @@ def derive(methods: Methods, method: str, guess: str, graph: Graph, roots: Seque
 
     Raises ArgumentError for a method that is not there.
     """
-    if method == "auto" and NATIVE in methods and is_large(graph, roots, LARGE):
+    size = min(LARGE, max(SMALL, WORK // max(len(wrt), 1)))
+    if method == "auto" and NATIVE in methods and is_large(graph, roots, size):
         entries = methods[NATIVE][0](graph, roots, wrt)
         if entries is not None:
             return Way(NATIVE, entries)
