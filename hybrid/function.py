@@ -276,11 +276,14 @@ class Function(Formula):
     def pattern(self) -> Pattern:
         """Which entries can be non-zero, as a matrix.
 
-        A Jacobian has one row per output and one column per variable, a Hessian of a scalar is n × n.
+        A gradient or Jacobian has one row per output and one column per variable, a Hessian of a scalar is n × n. Any
+        other function is a matrix if it has two axes, else one column.
         """
         if self.derivation is not None and self.derivation.pattern is not None:
             return self.derivation.pattern
-        columns = prod(self.shape[1:]) if len(self.shape) == 2 else self._columns()
+        columns = self.shape[1] if len(self.shape) == 2 else 1
+        if self.derivation is not None and self.derivation.kind in ("gradient", "jacobian", "hessian"):
+            columns = self.derivation.columns
         zero = self.graph.constant(0)
         present = np.fromiter((node != zero for node in self.nodes), dtype=bool, count=len(self.nodes))
         return Pattern.dense(present.reshape(-1, columns))
@@ -347,9 +350,6 @@ class Function(Formula):
         if len(positions) == 1:
             return self.arguments[positions[0]].shape
         return (sum(self.arguments[position].size for position in positions),)
-
-    def _columns(self) -> int:
-        return 1 if self.derivation is None else self.derivation.columns
 
     def _dense(self, entries: Mapping[tuple[int, int], int], rows: int, columns: int) -> list[int]:
         nodes = [self.graph.constant(0)] * (rows * columns)

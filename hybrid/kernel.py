@@ -345,6 +345,10 @@ def compiled_together(
     reductions = None if reduce is None else reduced.reductions_of(functions, reduce)
     if reductions is None and shared:
         raise ArgumentError("shared= goes with reduce=: other kernels see at the call what is shared")
+    if reductions is not None and (empty := [function.name for function in functions if not function.nodes]):
+        raise ArgumentError(
+            f"{empty[0]} has no entries that can be non-zero, so there is nothing to reduce; leave it out"
+        )
     seconds: dict[str, float] = {}
     clock = time.perf_counter()
 
