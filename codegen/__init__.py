@@ -34,11 +34,12 @@ from codegen.program import INSTRUCTIONS, Array, Instruction, Program
 
 if TYPE_CHECKING:
     from codegen import export
-    from codegen.binding import make_ufunc
+    from codegen.binding import make_ufunc, shorten
     from codegen.bound import bind, overlap
     from codegen.call import make_function
     from codegen.callbacks import callback
     from codegen.jit import Compiled, compile
+    from codegen.quick import attempt
     from codegen.target import Target, host
     from codegen.threads import run
 
@@ -49,6 +50,7 @@ __all__ = [
     "Instruction",
     "Program",
     "Target",
+    "attempt",
     "bind",
     "callback",
     "compile",
@@ -58,6 +60,7 @@ __all__ = [
     "make_ufunc",
     "overlap",
     "run",
+    "shorten",
 ]
 
 # Names that bring LLVM with them, and the module each is in: loaded when first asked for, since writing a program down
@@ -65,6 +68,7 @@ __all__ = [
 DEFERRED = {
     "Compiled": "codegen.jit",
     "Target": "codegen.target",
+    "attempt": "codegen.quick",
     "bind": "codegen.bound",
     "callback": "codegen.callbacks",
     "compile": "codegen.jit",
@@ -74,6 +78,7 @@ DEFERRED = {
     "make_ufunc": "codegen.binding",
     "overlap": "codegen.bound",
     "run": "codegen.threads",
+    "shorten": "codegen.binding",
 }
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from codegen import quick
 from codegen.jit import Compiled
 from codegen.program import MAX_OPERANDS, Array
 
@@ -46,6 +47,7 @@ class _Owned:
     """What a ufunc points to and does not own itself."""
 
     loops: tuple[Compiled, ...]
+    record: quick.Record | None
     functions: Any
     data: Any
     types: Any
@@ -61,7 +63,7 @@ def signature(arguments: tuple[Array, ...], results: tuple[Array, ...]) -> str:
     return f"{inputs}->{outputs}"
 
 
-def make_ufunc(compiled: Compiled | Sequence[Compiled], doc: str = "") -> np.ufunc:
+def make_ufunc(compiled: Compiled | Sequence[Compiled], doc: str = "", *, short: bool = True) -> np.ufunc:
     """A real ufunc if every argument and result is a number per point, else a gufunc with fixed core dimensions.
 
     It takes and gives float64, or the element type `compiled` was made for. Several compilations of one program for
@@ -69,6 +71,8 @@ def make_ufunc(compiled: Compiled | Sequence[Compiled], doc: str = "") -> np.ufu
     float32 for float32, float64 once one argument is. It broadcasts, and knows all that a ufunc knows, `out=`,
     `dtype=`, `casting=` and, if every operand is a number per point, `where=`; it keeps its native code alive. It
     raises no floating-point warnings: a point outside the domain gives NaN at that point.
+    short: give it the short way for single points (quick.py) at once, whose code takes a process a few milliseconds the
+    first time; `shorten` does it later.
     Raises ValueError for more than 64 operands (a limit of NumPy), no argument, or a zero in a shape.
     """
     given = (compiled,) if isinstance(compiled, Compiled) else tuple(compiled)
@@ -83,10 +87,13 @@ def make_ufunc(compiled: Compiled | Sequence[Compiled], doc: str = "") -> np.ufu
         )
     if not program.arguments or not program.results or any(array.size == 0 for array in operands):
         raise ValueError(f"{program.name}: a ufunc needs an argument, a result, and no empty shape; got {operands}")
+    # The loop for float64 is the last.
+    record = quick.record(loops[-1])
     owned = _Owned(
         loops,
+        record,
         (ctypes.c_void_p * len(loops))(*[loop.address(f"{loop.symbol}_loop") for loop in loops]),
-        (ctypes.c_void_p * len(loops))(),
+        (ctypes.c_void_p * len(loops))(*[record.address if record else None for _ in loops]),
         (ctypes.c_byte * (len(loops) * len(operands)))(
             *[_TYPES[loop.target.element] for loop in loops for _ in operands]
         ),
@@ -109,7 +116,16 @@ def make_ufunc(compiled: Compiled | Sequence[Compiled], doc: str = "") -> np.ufu
         signature(program.arguments, program.results).encode() if core else None,
     )
     _keep_alive(ufunc, owned)
+    if short:
+        shorten(ufunc)
     return ufunc
+
+
+def shorten(ufunc: np.ufunc) -> None:
+    """Give a ufunc of `make_ufunc` the short way for single points, where it can have one."""
+    owned: Any = ctypes.cast(_UfuncObject.from_address(id(ufunc)).obj, ctypes.py_object).value
+    if isinstance(owned, _Owned) and owned.record is not None:
+        quick.install(ufunc)
 
 
 def _keep_alive(ufunc: np.ufunc, owned: _Owned) -> None:

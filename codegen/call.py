@@ -58,7 +58,7 @@ _CONTIGUOUS = 0x3C
 _DOUBLES = ord("d")
 
 
-class _MethodDef(ctypes.Structure):
+class MethodDef(ctypes.Structure):
     _fields_ = (
         ("name", ctypes.c_char_p),
         ("function", ctypes.c_void_p),
@@ -72,7 +72,7 @@ class _Owner:
     """What the builtin calls `__self__`: it keeps the code and the method's definition alive."""
 
     compiled: Compiled
-    definition: _MethodDef
+    definition: MethodDef
 
 
 def make_function(compiled: Compiled, doc: str = "") -> Any:
@@ -98,12 +98,12 @@ def define(compiled: Compiled, name: str, ir: Callable[[], str]) -> None:
         compiled.add(ir())
 
 
-def method(compiled: Compiled, name: str, flags: int, doc: str) -> _MethodDef:
+def method(compiled: Compiled, name: str, flags: int, doc: str) -> MethodDef:
     """A native function as CPython wants it described; it must outlive every builtin made of it."""
-    return _MethodDef(compiled.program.name.encode(), compiled.address(name), flags, doc.encode())
+    return MethodDef(compiled.program.name.encode(), compiled.address(name), flags, doc.encode())
 
 
-def builtin(definition: _MethodDef, owner: Any) -> Any:
+def builtin(definition: MethodDef, owner: Any) -> Any:
     """The builtin; `owner` becomes its `__self__`, and must keep the definition and the code alive."""
     create = ctypes.pythonapi.PyCFunction_NewEx
     create.restype, create.argtypes = ctypes.py_object, (ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)

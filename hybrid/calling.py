@@ -50,6 +50,8 @@ class Callee(Protocol):
     @property
     def ufunc(self) -> np.ufunc: ...
     @property
+    def loop(self) -> np.ufunc: ...
+    @property
     def gathered(self) -> Gathered | None: ...
     def __call__(self, *args: Any, **options: Any) -> Any: ...
 
@@ -248,10 +250,10 @@ def _run(
     plain = kernel.gathered is None and mask is None and all(formula.nodes for formula in kernel.formulas)
     try:
         if plain:
-            return codegen.run(kernel.ufunc, arrays, outputs, threads)
+            return codegen.run(kernel.loop, arrays, outputs, threads)
         if kernel.gathered is not None and kernel.gathered.arguments:
             arrays = [side_by_side(kernel.name, kernel.arguments, arrays)]
-        results = _apart(kernel, codegen.run(kernel.ufunc, arrays, None, threads))
+        results = _apart(kernel, codegen.run(kernel.loop, arrays, None, threads))
         if outputs is None and mask is None:
             return results
         return tuple(

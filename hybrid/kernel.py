@@ -45,6 +45,7 @@ single_precision = Deferred("hybrid.single")
 FLOATS = (calling.DOUBLE, calling.SINGLE)
 TIERS = ("auto", "full", "quick")
 LARGEST_FULL = 20_000  # nodes of a graph up to which compiling takes all the time it needs
+WARM = 3  # small calls after which a kernel is taken to be called often
 SMALL = 256  # points of a batch that goes to the ufunc at once
 
 
@@ -61,7 +62,7 @@ class Kernel:
     arguments: tuple[Argument, ...]
     program: codegen.Program
     compiled: codegen.Compiled
-    ufunc: np.ufunc
+    loop: np.ufunc = field(repr=False)
     seconds: dict[str, float]
     gathered: calling.Gathered | None = None
     single: codegen.Compiled | None = None
@@ -116,8 +117,13 @@ class Kernel:
         InputTypeError for complex or non-numeric data.
         """
         default = where is True and out is None and dtype is None and threads is None and axes is None
-        if default and not named and self.quick and len(args) == len(self.arguments) and casting == "same_kind":
-            points = 1
+        if default and not named and self.quick and casting == "same_kind":
+            short = self.__dict__.get("short")
+            if short is not None:
+                result = short(*args)
+                if result is not NotImplemented:
+                    return result
+            points = 1 if len(args) == len(self.arguments) else SMALL
             for value in args:
                 kind = type(value)
                 if kind is np.ndarray and value.dtype in FLOATS:  # type: ignore[union-attr]  # an array
@@ -127,7 +133,8 @@ class Kernel:
             else:
                 if points < SMALL:
                     try:
-                        return self.ufunc(*args)
+                        self._warm()
+                        return self.loop(*args)
                     except (ValueError, TypeError, OverflowError):  # told below, by name of the argument
                         pass
         options = calling.Options(out, dtype, threads, where, casting, axes)
@@ -136,6 +143,18 @@ class Kernel:
                 raise ArgumentError(f"{self.name}: out=, dtype= and the like do not go with tensors")
             return self.recorded(*bind_arguments(self.name, self.arguments, args, named))
         return calling.call(self, bind_arguments(self.name, self.arguments, args, named), options)
+
+    @cached_property
+    def ufunc(self) -> np.ufunc:
+        """The kernel as a NumPy ufunc, or gufunc where an argument or a result has a shape."""
+        codegen.shorten(self.loop)
+        return self.loop
+
+    def _warm(self) -> None:
+        """Called for small batches: from the third on, single points take the short way, whose code is loaded then."""
+        calls = self.__dict__["calls"] = self.__dict__.get("calls", 0) + 1
+        if calls == WARM:
+            self.__dict__["short"] = codegen.attempt(self.compiled)
 
     # --- other ways to call it ----------------------------------------------------------------------------------------
     @cached_property
@@ -391,7 +410,7 @@ def compiled_together(
     single = None
     if element == "float32":
         single = codegen.compile(program, codegen.host().with_element(element), tier=made)
-    ufunc = codegen.make_ufunc(compiled if single is None else [compiled, single])
+    ufunc = codegen.make_ufunc(compiled if single is None else [compiled, single], short=False)
     lap("native code")
     quick = gathered is None and all(function.nodes for function in functions)
     kernel = Kernel(functions, arguments, program, compiled, ufunc, seconds, gathered, single, quick, rules)
