@@ -257,7 +257,8 @@ class Kernel:
     def __reduce__(self) -> tuple[Any, ...]:
         dtype = "float64" if self.single is None else "float32"
         machine = repr(self.compiled.target)
-        return compiled_again, (self.formulas, self.name, self.rules, dtype, machine, self.certificate)
+        tier = "full" if self.compiled.tier == "full" else "quick"
+        return compiled_again, (self.formulas, self.name, self.rules, dtype, tier, machine, self.certificate)
 
     def __copy__(self) -> Kernel:
         return self
@@ -480,10 +481,16 @@ def checked(kernel: Kernel) -> Kernel:
 
 
 def compiled_again(
-    functions: Sequence[Formula], name: str, rules: str, dtype: str, machine: str, certificate: Certificate | None
+    functions: Sequence[Formula],
+    name: str,
+    rules: str,
+    dtype: str,
+    tier: str,
+    machine: str,
+    certificate: Certificate | None,
 ) -> Kernel:
     """A kernel that was pickled: compiled here, and checked again unless it was checked on such a machine."""
-    kernel = compile(*functions, name=name, rules=rules, dtype=dtype, verify=False)
+    kernel = compile(*functions, name=name, rules=rules, dtype=dtype, tier=tier, verify=False)
     if certificate is None:
         return kernel
     if repr(kernel.compiled.target) != machine:

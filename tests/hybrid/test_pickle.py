@@ -115,7 +115,7 @@ def test_kernels(dtype):
 def test_a_kernel_of_another_machine_is_checked_again():
     kernel = hy.compile(smooth)
     build, arguments = kernel.__reduce__()
-    again = build(*arguments[:4], "another machine", kernel.certificate)
+    again = build(*arguments[:5], "another machine", kernel.certificate)
     assert again.certificate is not kernel.certificate
     assert again.certificate.passed
 
