@@ -75,8 +75,17 @@ class Compiled:
         Without what all programs share: the driver, and the rare paths of vector functions.
         """
         machine = self.target.machine()
+        machine.set_asm_verbosity(True)
         modules = emit_program(self.program, self.target)
         return "".join(str(machine.emit_assembly(optimise(module, machine))) for module in modules.own)
+
+    def spills(self) -> tuple[int, int]:
+        """Registers that the native code puts on the stack for want of others, and takes from there, per vector.
+
+        Counted in the comments of `assembly`, so they take as long. A result that stays in its row is no spill.
+        """
+        lines = self.assembly().splitlines()
+        return sum("-byte Spill" in line for line in lines), sum("Reload" in line for line in lines)
 
 
 def compile(program: Program, target: Target | str | None = None, *, tier: str = "auto") -> Compiled:

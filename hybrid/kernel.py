@@ -233,6 +233,11 @@ class Kernel:
         """The native assembly of the kernel."""
         return self.compiled.assembly()
 
+    @cached_property
+    def spills(self) -> tuple[int, int]:
+        """How many registers the native code stores on the stack and loads back per vector of points, counted in it."""
+        return self.compiled.spills()
+
     def export(
         self,
         folder: str | Path,

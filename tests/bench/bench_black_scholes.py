@@ -1,9 +1,10 @@
 """Black–Scholes with 5 first and 25 second derivatives beside other tools: `python tests/bench/bench_black_scholes.py`.
 
 Outputs are arrays of shape (N,), (N, 5), (N, 5, 5) in float64, computed by one core, every output written to memory.
-One line per tool: ns per point (the least of interleaved runs), the ratio to copying the outputs and to this kernel in
-the same run, and the operation count where the tool tells one. Tools that are not installed are named and left out:
-SciPy (for NumPy's erf), Numba, JAX, CasADi, heyoka. `--points N`, `--rounds R`, `--json`.
+One line per tool: ns per point (least processor time of interleaved runs), the ratio to copying the outputs and to this
+kernel in the same run, and the operation count where the tool tells one. The last lines are the 21 distinct numbers, as
+arrays with points last. Tools that are not installed are named and left out: SciPy (for NumPy's erf), Numba, JAX,
+CasADi, heyoka, gcc. `--points N`, `--rounds R`, `--json`.
 
 Each tool differentiates as it does best: SymPy's `diff` for NumPy and Numba, `jax.grad` and `jax.hessian` under `vmap`
 and `jit`, CasADi's `hessian`, heyoka's `diff_tensors`. Tools that write 31 separate arrays have them copied into the
@@ -13,6 +14,7 @@ three arrays, as a user of those would.
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import math
 import os
@@ -30,6 +32,7 @@ os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_paralleli
 
 import numpy as np  # noqa: E402 - after the environment
 import sympy as sp  # noqa: E402
+from peers import compiled  # noqa: E402
 
 import hybrid as hy  # noqa: E402
 from hybrid.loading import examples, import_file  # noqa: E402
@@ -171,7 +174,7 @@ def casadi_map() -> Iterable[Case]:
     yield Case("CasADi, its virtual machine", run, SMALL, function.n_instructions())
 
 
-def heyoka_cfunc() -> Iterable[Case]:
+def heyoka_function(lower: bool) -> Any:
     import heyoka
 
     symbols = heyoka.make_vars(*map(str, SYMBOLS))
@@ -180,12 +183,111 @@ def heyoka_cfunc() -> Iterable[Case]:
     normal = [(1.0 + heyoka.erf(d / math.sqrt(2))) / 2.0 for d in (d1, d1 - sigma * heyoka.sqrt(T))]
     price = S * normal[0] - K * heyoka.exp(-r * T) * normal[1]
     tensors = heyoka.diff_tensors([price], diff_args=symbols, diff_order=2)
-    entries = [price, *tensors.gradient, *(entry for row in tensors.hessian(0) for entry in row)]
-    function = heyoka.cfunc(entries, symbols)
+    rows = enumerate(tensors.hessian(0))
+    second = [entry for k, row in rows for entry in (row[: k + 1] if lower else row)]
+    return heyoka.cfunc([price, *tensors.gradient, *second], symbols)
+
+
+def heyoka_cfunc() -> Iterable[Case]:
+    function = heyoka_function(lower=False)
     yield Case("heyoka, cfunc", lambda x, out: spread(function(np.stack(x)), out))
 
 
-TOOLS = (this_kernel, copying, numpy_lambdify, numba_loop, jax_vmap, casadi_map, heyoka_cfunc)
+# --- 21 distinct numbers, points last ---------------------------------------------------------------------------------
+BY_HAND = """
+#include <math.h>
+void peer(const double *const *x, double *r, long n) {
+  const double *S = x[0], *K = x[1], *T = x[2], *R = x[3], *V = x[4];
+  #pragma GCC ivdep
+  for (long i = 0; i < n; i++) {
+    double s = S[i], k = K[i], t = T[i], rate = R[i], v = V[i];
+    double root = sqrt(t), w = v * root, iw = 1 / w, is = 1 / s, ik = 1 / k, it = 1 / t, iv = 1 / v;
+    double d1 = (log(s * ik) + (rate + 0.5 * v * v) * t) * iw, d2 = d1 - w;
+    double n1 = 0.5 + 0.5 * erf(d1 * 0.70710678118654752), n2 = 0.5 + 0.5 * erf(d2 * 0.70710678118654752);
+    double e = exp(-rate * t), p = 0.39894228040143268 * exp(-0.5 * d1 * d1), ke = k * e, sp = s * p;
+    double gamma = p * is * iw, vega = sp * root, m = ke * n2;
+    double c1 = (rate + 0.5 * v * v) * iw - 0.5 * d1 * it; /* d(d1)/dT */
+    double decay = 0.5 * v * sp * root * it;
+    double dv1 = root - d1 * iv, dv2 = -d1 * iv; /* d(d1)/dv, d(d2)/dv */
+    double dr1 = root * iv, c2 = c1 - 0.5 * v * root * it;
+    r[i] = s * n1 - m;
+    r[n + i] = n1;
+    r[2 * n + i] = -e * n2;
+    r[3 * n + i] = decay + rate * m;
+    r[4 * n + i] = t * m;
+    r[5 * n + i] = vega;
+    r[6 * n + i] = gamma;
+    r[7 * n + i] = -s * gamma * ik;
+    r[8 * n + i] = s * s * gamma * ik * ik;
+    r[9 * n + i] = p * c1;
+    r[10 * n + i] = rate * e * n2 - sp * ik * c2;
+    r[11 * n + i] = -decay * (d1 * c1 + 0.5 * it) + rate * (sp * c2 - rate * m);
+    r[12 * n + i] = p * dr1;
+    r[13 * n + i] = t * e * n2 - sp * ik * dr1;
+    r[14 * n + i] = m + t * (sp * c2 - rate * m);
+    r[15 * n + i] = t * (sp * dr1 - t * m);
+    r[16 * n + i] = p * dv1;
+    r[17 * n + i] = -sp * ik * dv2;
+    r[18 * n + i] = vega * (0.5 * it - d1 * c1);
+    r[19 * n + i] = t * sp * dv2;
+    r[20 * n + i] = vega * d1 * d2 * iv;
+  }
+}
+"""
+
+
+def c_over_sympy() -> str:
+    """SymPy's common subexpressions as a C loop."""
+    entries = expressions()
+    lower = [entries[6 + 5 * i + j] for i in range(5) for j in range(i + 1)]
+    names, reduced = sp.cse([*entries[:6], *lower])
+    lines = [f"double {symbol} = given[{k}][i];" for k, symbol in enumerate(SYMBOLS)]
+    lines += [f"double {name} = {sp.ccode(e)};" for name, e in names]
+    lines += [f"results[{k} * n + i] = {sp.ccode(e)};" for k, e in enumerate(reduced)]
+    body = "\n".join(lines)
+    return (
+        "#include <math.h>\nvoid peer(const double *const *given, double *results, long n) {\n"
+        f"#pragma GCC ivdep\nfor (long i = 0; i < n; i++) {{\n{body}\n}} }}\n"
+    )
+
+
+def points_last() -> Iterable[Case]:
+    """The distinct numbers alone, points last: this kernel, and C by gcc -O3 -ffast-math with libmvec."""
+    call = EXAMPLE.call
+    kernel = hy.compile(call, call.gradient(), call.hessian(sparse=True, triangle="lower"))
+    kept: list[np.ndarray] = []
+
+    def results(n: int) -> np.ndarray:
+        if not kept or kept[0].shape[1] != n:
+            kept[:] = [np.ones((21, n)), np.ones((21, n))]
+        return kept[0]
+
+    def this(x: Sequence[np.ndarray], out: Outputs) -> None:
+        r = results(len(x[0]))
+        kernel(*x, out=[r[0], r[1:6].T, r[6:].T], threads=1)
+        kept[1] = kept[1] if kept[1][0, 0] != 1 else r.copy()
+
+    def peer(source: str) -> Run:
+        library = compiled(source)
+
+        def run(x: Sequence[np.ndarray], out: Outputs) -> None:
+            r = results(len(x[0]))
+            pointers = (ctypes.c_void_p * 5)(*[array.ctypes.data for array in x])
+            library.peer(pointers, ctypes.c_void_p(r.ctypes.data), ctypes.c_long(len(x[0])))
+            apart = np.abs(r[:, :99] - kept[1][:, :99]).max(axis=1) / np.abs(kept[1][:, :99]).max(axis=1)
+            assert apart.max() < 1e-9, f"rows {np.flatnonzero(apart >= 1e-9)} of C are wrong: {apart.max():.1e}"
+
+        return run
+
+    yield Case("21 alone: this kernel", this, None, kernel.operations)
+    yield Case("21 alone: np.copyto", lambda x, out: np.copyto(kept[0], kept[1]))
+    function = heyoka_function(lower=True)
+    yield Case("21 alone: heyoka, cfunc", lambda x, out: function(np.stack(x), outputs=results(len(x[0]))))
+    yield Case("21 alone: C by hand, libmvec", peer(BY_HAND))
+    yield Case("21 alone: gcc over SymPy's cse", peer(c_over_sympy()))
+
+
+TOOLS = (this_kernel, copying, numpy_lambdify, numba_loop, jax_vmap, casadi_map, heyoka_cfunc, points_last)
 
 
 # --- measuring --------------------------------------------------------------------------------------------------------
@@ -212,10 +314,10 @@ def measure(cases: Sequence[Case], points: int, rounds: int) -> list[Line]:
             if number == 0:
                 case.run(x, out)  # compiles what is compiled on first use
                 exact = exact or [array.copy() for array in out]
-                differences[case.name] = difference(out, exact)
-            start = time.perf_counter()
+                differences[case.name] = 0.0 if case.name.startswith("21") else difference(out, exact)
+            start = time.process_time()
             case.run(x, out)
-            best[case.name] = min(best[case.name], (time.perf_counter() - start) / count)
+            best[case.name] = min(best[case.name], (time.process_time() - start) / count)
     copy, kernel = best["np.copyto"], best["this kernel"]
     return [
         Line(

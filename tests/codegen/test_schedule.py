@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from codegen import Array, Program, schedule
+from codegen import Array, Program, compile, schedule
 from codegen.contract import prune
 
 
@@ -55,3 +55,18 @@ def test_long_programs_stay_as_they_are(programs, monkeypatch):
     program = programs(100, 1)
     monkeypatch.setattr(schedule, "LONGEST", 99)
     assert schedule.schedule(program) is program
+
+
+def test_spills_are_counted():
+    """A short program has registers enough; one that keeps a hundred values to the end has not."""
+    few = Program("few", (Array("x"),), (Array("r"),), [("load", 0, 0), ("mul", 0, 0)], ((1,),))
+    body = [("load", 0, 0), ("sqrt", 0)]
+    body += [("add", k, 1) for k in range(1, 100)]
+    start = len(body) - 1
+    for k in range(2, 100):
+        body.append(("mul", len(body) - 1 if k > 2 else start, k))
+    many = Program("many", (Array("x"),), (Array("r"),), body, ((len(body) - 1,),))
+    assert compile(few).spills() == (0, 0)
+    stored, loaded = compile(many).spills()
+    assert stored > 30
+    assert loaded > 30
