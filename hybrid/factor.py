@@ -15,7 +15,7 @@ from typing import Any
 
 from hybrid import operations as ops
 from hybrid.graph import Graph
-from hybrid.operations import Operation
+from hybrid.operations import VARIABLE, Operation
 from hybrid.rewrite import Coefficient, Rewriter, rational, reduced
 from hybrid.watch import UNWATCHED, Watch
 
@@ -24,8 +24,14 @@ WIDEST_FACTORED = 512
 LARGEST_OPENED = 64  # a power beyond counts as one factor
 
 
-def factor_sums(graph: Graph, roots: Sequence[int], kept: frozenset[int], watch: Watch = UNWATCHED) -> list[int]:
-    """Every sum with the factors its terms share pulled out, bottom up."""
+def factor_sums(
+    graph: Graph, roots: Sequence[int], kept: frozenset[int], watch: Watch = UNWATCHED, variables_last: bool = False
+) -> list[int]:
+    """Every sum with the factors its terms share pulled out, bottom up.
+
+    Powers of variables may wait until no other factor is left: p²·(x + y) + q²·(x + 1) keeps what the chain rule made,
+    where x first would take p² and q² apart.
+    """
     order = graph.reach(roots)
     rewriter = Rewriter(graph, kept, graph.uses(order, roots))
     new: dict[int, int] = {}
@@ -44,7 +50,7 @@ def factor_sums(graph: Graph, roots: Sequence[int], kept: frozenset[int], watch:
                 for arg, target in zip(args, targets, strict=True)
                 if not (rewriter.shared(arg) or target in kept)
             ]
-            new[node] = Factoring(rewriter).run(loose, fixed)
+            new[node] = Factoring(rewriter, variables_last).run(loose, fixed)
         else:
             new[node] = graph.add_node(op, targets)
         rewriter.stands_for(new[node], node)
@@ -57,8 +63,9 @@ Atoms = Counter[int]  # the factors of a term: a power x**3 counts as x three ti
 class Factoring:
     """Pulls common factors out of one sum. Terms that are needed elsewhere anyway cost nothing here and are left."""
 
-    def __init__(self, rewriter: Rewriter) -> None:
+    def __init__(self, rewriter: Rewriter, variables_last: bool = False) -> None:
         self.r = rewriter
+        self.variables_last = variables_last
         self.graph = rewriter.graph
 
     def run(self, loose: Sequence[int], fixed: Sequence[int]) -> int:
@@ -113,9 +120,15 @@ class Factoring:
         candidates = [(number, atom) for atom, number in count.items() if number > 1]
         if not candidates:
             return None
+        if self.variables_last:
+            candidates = [pair for pair in candidates if not self.of_variable(pair[1])] or candidates
         most = max(number for number, _ in candidates)
         finalists = sorted(atom for number, atom in candidates if number == most)
         return max(finalists[:8], key=lambda atom: (self.common_size(terms, atom), -atom))
+
+    def of_variable(self, atom: int) -> bool:
+        base = self.graph.args[atom][0] if self.graph.ops[atom] is ops.pow else atom
+        return self.graph.ops[base] is VARIABLE
 
     @staticmethod
     def common_size(terms: Sequence[tuple[Coefficient, Atoms]], atom: int) -> int:

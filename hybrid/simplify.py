@@ -27,6 +27,7 @@ from hybrid.rewrite import Rewriter, rational
 from hybrid.watch import UNWATCHED, OutOfTime, Watch
 
 MERGING = 2  # rounds that look for nodes of equal value
+SMALL = 10_000  # nodes up to which sums are factored in two orders and the cheaper form is kept
 LARGE = 300_000  # nodes above which one round is made instead of rounds until nothing is gained
 
 
@@ -68,7 +69,8 @@ def simplify(
             old_cost, new_cost = cost, operations(graph, finished)
             if new_cost < cost:
                 best, cost = finished, new_cost
-            if new_cost > old_cost * watch.worthwhile:
+            stalled = new_cost > old_cost * watch.worthwhile
+            if stalled and (number > 0 or new_cost <= old_cost):  # the first round may open more than it closes
                 break
     except OutOfTime:
         pass
@@ -83,12 +85,11 @@ def one_round(
     merged = merge_equal(graph, normal, kept) if merging else normal
     if merged != normal:
         merged = normalise(graph, merged, kept, watch)
-    factored = factor_sums(graph, merged, kept, watch)
-    forms = [factored]
-    lifted = lift_factors(graph, factored, kept)
-    if lifted != factored:
-        forms.append(lifted)
-    shared = [share_pairs(graph, form, kept, watch) for form in forms]
+    forms = [factor_sums(graph, merged, kept, watch)]
+    if len(graph.reach(merged)) <= SMALL:
+        forms.append(factor_sums(graph, merged, kept, watch, variables_last=True))
+    forms += [lift_factors(graph, form, kept) for form in forms]
+    shared = [share_pairs(graph, list(form), kept, watch) for form in dict.fromkeys(map(tuple, forms))]
     finished = [share_powers(graph, form, kept) for form in shared]
     costs = [operations(graph, form) for form in finished]
     cheapest = costs.index(min(costs))
