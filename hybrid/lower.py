@@ -7,6 +7,7 @@ share one reciprocal. Equal instructions are emitted once.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -37,7 +38,7 @@ class Result:
     nodes: tuple[int, ...]
 
 
-@dataclass
+@dataclass(slots=True)
 class Signed:
     """A value number and whether it must be negated."""
 
@@ -75,7 +76,7 @@ class Lowering:
 
     def emit(self, *instruction: Any) -> int:
         """The value number of an instruction, emitted if it is new."""
-        key = (*instruction, np.signbit(instruction[1])) if instruction[0] == "const" else instruction
+        key = (*instruction, math.copysign(1, instruction[1])) if instruction[0] == "const" else instruction
         number = self.emitted.get(key)
         if number is None:
             number = self.emitted[key] = len(self.body)
@@ -90,12 +91,16 @@ class Lowering:
     def run(self, results: Sequence[Result]) -> None:
         roots = [node for result in results for node in result.nodes]
         places = {n: (a, e) for a, argument in enumerate(self.arguments) for e, n in enumerate(argument.nodes)}
+        graph_ops, leaves = self.graph.ops, self.graph.leaves
         needed = self.graph.reach(roots)
         self.fold(needed)
-        needed = self.graph.reach_below(roots, self.folded)
+        if self.folded.keys() <= leaves.keys():  # nothing but constants: nothing is needed by them only
+            needed = [node for node in needed if node not in self.folded]
+        else:
+            needed = self.graph.reach_below(roots, self.folded)
         self.uses = self.graph.uses(needed, roots)
         for node in needed:
-            op = self.graph.ops[node]
+            op = graph_ops[node]
             if op is VARIABLE:
                 if node not in places:
                     raise ArgumentError(f"variable {self.graph.leaves[node]} is no argument of the compiled functions")
@@ -105,24 +110,29 @@ class Lowering:
 
     def fold(self, nodes: Sequence[int]) -> None:
         """Values of the subexpressions without variables, by the rows' own NumPy meaning."""
+        folded, graph_ops, graph_args = self.folded, self.graph.ops, self.graph.args
         with np.errstate(all="ignore"):
             for node in nodes:
-                op, args = self.graph.ops[node], self.graph.args[node]
+                op, args = graph_ops[node], graph_args[node]
                 if op is CONSTANT:
-                    self.folded[node] = float_value(self.graph.leaves[node])
-                elif op is not VARIABLE and all(arg in self.folded for arg in args):
-                    self.folded[node] = op.numpy(*[self.folded[arg] for arg in args])
-                elif op is ops.where and args[0] in self.folded:
-                    chosen = args[1] if self.folded[args[0]] else args[2]
-                    if chosen in self.folded:
-                        self.folded[node] = self.folded[chosen]
+                    folded[node] = float_value(self.graph.leaves[node])
+                elif op is VARIABLE or (args and args[0] not in folded):
+                    continue
+                elif all(arg in folded for arg in args):
+                    folded[node] = op.numpy(*[folded[arg] for arg in args])
+                elif op is ops.where:
+                    chosen = args[1] if folded[args[0]] else args[2]
+                    if chosen in folded:
+                        folded[node] = folded[chosen]
 
     def signed(self, node: int) -> Signed:
+        known = self.values.get(node)
+        if known is not None:
+            return known
         if node in self.folded:
             value = self.folded[node]
-            if not isinstance(value, bool | np.bool_) and np.signbit(value) and not np.isnan(value):
-                return Signed(self.const(-value), True)
-            return Signed(self.const(value))
+            negative = not isinstance(value, bool | np.bool_) and np.signbit(value) and not np.isnan(value)
+            self.values[node] = Signed(self.const(-value), True) if negative else Signed(self.const(value))
         return self.values[node]
 
     def plain(self, node: int) -> int:
@@ -212,7 +222,7 @@ class Lowering:
 
     def divisor(self, node: int) -> Signed | None:
         """What to divide by for a factor that is a reciprocal used only here."""
-        if self.graph.ops[node] is not ops.pow or node in self.folded or self.uses.get(node, 0) > 1:
+        if self.graph.ops[node] is not ops.pow or self.uses.get(node, 0) > 1 or node in self.folded:
             return None
         base, power = self.graph.args[node]
         exponent = exponent_of(self.folded.get(power))
