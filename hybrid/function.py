@@ -308,6 +308,13 @@ class Function(Formula):
         Called on symbolic arrays, inside a function that is being traced, it becomes part of that function. Called on
         tensors of the numeric tape it is recorded there, by its original source.
         """
+        kernel = self.__dict__.get("kernel")
+        if kernel is not None and not named:
+            short = kernel.__dict__.get("short")
+            if short is not None:
+                result = short(*args)
+                if result is not NotImplemented:
+                    return result
         if any(map(composable, args)) or any(map(composable, named.values())):
             return compose(self, bind_arguments(self.name, self.arguments, args, named))
         return self.kernel(*args, **named)
