@@ -26,6 +26,7 @@ from hybrid.operations import CONSTANT, VARIABLE, NamedConstant
 from hybrid.signs import Body, Outputs, absorb_signs, live, negate_factors
 
 LARGEST_CHAIN = 32  # x**n by products up to here: at most 8 multiplications; beyond, `pow` is more accurate and as fast
+COMMUTATIVE = frozenset({"add", "mul"})  # x∘y and y∘x have the same bits and are computed once
 LONGEST_RUN = 8  # longer sums are added in runs of so many, and those in pairs: error grows with log n, as does latency
 
 
@@ -76,7 +77,11 @@ class Lowering:
 
     def emit(self, *instruction: Any) -> int:
         """The value number of an instruction, emitted if it is new."""
-        key = (*instruction, math.copysign(1, instruction[1])) if instruction[0] == "const" else instruction
+        key: object = instruction
+        if instruction[0] == "const":
+            key = (*instruction, math.copysign(1, instruction[1]))
+        elif instruction[0] in COMMUTATIVE and instruction[2] < instruction[1]:
+            key = (instruction[0], instruction[2], instruction[1])
         number = self.emitted.get(key)
         if number is None:
             number = self.emitted[key] = len(self.body)

@@ -219,3 +219,9 @@ def test_very_wide_and_very_deep_functions() -> None:
     assert values(deep, 3.0) == 2.0
     assert values(deep.gradient(), 3.0) == 0.5**30_000
     assert len(deep.latex()) < 100_000
+
+
+def test_both_orders_of_a_product_or_sum_are_computed_once() -> None:
+    f = hy.function(a=(), b=())(lambda a, b: np.stack([a * b, b * a, a + b, b + a, a - b, b - a]))
+    assert f.operations() == 4
+    assert f(2.0, 3.0).tolist() == [6.0, 6.0, 5.0, 5.0, -1.0, 1.0]
