@@ -29,6 +29,7 @@ verification = Deferred("hybrid.verify")
 
 # What may be asked for, and what native code does for it.
 REDUCTIONS = {"sum": "sum", "mean": "sum", "max": "max", "logsumexp": "logsumexp"}
+ALLOWED = ", ".join(map(repr, REDUCTIONS))
 OF_VALUES = ("max", "logsumexp")  # not of derivatives: the derivative of a maximum is no maximum of derivatives
 GATHERED = 32 * CHUNK  # rows that are copied together where the batches of the arguments do not lie in one line
 REPEATED = 2  # vectors of equal rows by which the check runs the body as well as the tail
@@ -209,13 +210,14 @@ def _finished(kind: str, array: Reals, n: int) -> Any:
 
 def reductions_of(functions: Sequence[Formula], reduce: str | Sequence[str]) -> tuple[str, ...]:
     """One reduction per function. Raises ArgumentError for one that is unknown, or has no meaning for its function."""
+    if not isinstance(reduce, str | list | tuple):
+        raise ArgumentError(f"reduce must be one of {ALLOWED}, or a list with one per function, got {reduce!r}")
     kinds = [reduce] * len(functions) if isinstance(reduce, str) else list(reduce)
     if len(kinds) != len(functions):
         raise ArgumentError(f"reduce= names {len(kinds)} reductions for {len(functions)} functions")
     for kind, function in zip(kinds, functions, strict=True):
-        if kind not in REDUCTIONS:
-            allowed = ", ".join(map(repr, REDUCTIONS))
-            raise ArgumentError(f"reduce must be one of {allowed}, or a list with one per function, got {kind!r}")
+        if not isinstance(kind, str) or kind not in REDUCTIONS:
+            raise ArgumentError(f"reduce must be one of {ALLOWED}, or a list with one per function, got {kind!r}")
         if kind in OF_VALUES and function.derivation is not None:
             raise ArgumentError(
                 f"reduce={kind!r} of {function.name} has no meaning: the {function.derivation.kind} of a {kind} is not "
@@ -227,6 +229,8 @@ def reductions_of(functions: Sequence[Formula], reduce: str | Sequence[str]) -> 
 def shared_of(arguments: Sequence[Argument], shared: Sequence[str] | str) -> Pattern:
     """Numbers of the arguments named. Raises ArgumentError for an unknown one, and if none is left that varies."""
     names = [argument.name for argument in arguments]
+    if not isinstance(shared, str | list | tuple):
+        raise ArgumentError(f"shared must be a list of argument names, got {shared!r}")
     wanted = [shared] if isinstance(shared, str) else list(shared)
     unknown = [name for name in wanted if name not in names]
     if unknown:

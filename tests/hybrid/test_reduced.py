@@ -1,6 +1,7 @@
 """`compile(..., reduce=)`: like rows and an exact sum, for every batch; checked; refused where senseless."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -92,6 +93,32 @@ def test_every_reduction_of_one_function():
     assert kernel(0.0, 0.0) == (0.0, 0.0, 0.0, 0.0)
 
 
+def test_any_array_of_numbers_will_do(summed):
+    X, Y, w, v = data(700)
+    value, gradient = summed(X, Y, w, v)
+    table = np.zeros(700, dtype=np.dtype([("odd", np.int8), ("x", np.float64, 3), ("y", np.float64)]))
+    table["x"], table["y"] = X, Y
+    swapped = X.astype(X.dtype.newbyteorder())
+    asked = [
+        summed(X.tolist(), Y.tolist(), w.tolist(), v.tolist()),
+        summed(table["x"], table["y"], w, v),
+        summed(swapped, Y, w, v),
+        summed(X[None, :, None], Y[:, None], w, v),
+    ]
+    for other, slopes in asked:
+        assert (other, slopes.tobytes()) == (value, gradient.tobytes())
+    assert summed(np.ones((4, 3), int), np.ones(4, bool), w, v)[0] == summed(np.ones((4, 3)), np.ones(4), w, v)[0]
+
+
+def test_threads_of_the_caller_may_share_a_kernel():
+    kernel = hy.compile(loss, reduce="sum", shared=PARAMETERS)
+    X, Y, w, v = data(2 * CHUNK)
+    varying = np.repeat(w[None], len(X), axis=0)  # compiled by whoever comes first
+    with ThreadPoolExecutor(4) as pool:
+        found = [call.result() for call in [pool.submit(kernel, X, Y, varying, v) for _ in range(4)]]
+    assert set(found) == {kernel(X, Y, w, v)}
+
+
 def test_no_rows():
     kernel = hy.compile(f, f, f, reduce=["sum", "mean", "logsumexp"])
     total, mean, exponential = kernel(np.zeros(0), 1.0)
@@ -137,6 +164,10 @@ def test_many_arguments():
     ("functions", "options", "message"),
     [
         ([f], {"reduce": "median"}, "one of 'sum', 'mean', 'max', 'logsumexp'"),
+        ([f], {"reduce": 5}, "one of 'sum', 'mean', 'max', 'logsumexp'"),
+        ([f], {"reduce": [["sum"]]}, "one of 'sum', 'mean', 'max', 'logsumexp'"),
+        ([f], {"reduce": {"f": "sum"}}, "list with one per function"),
+        ([f], {"reduce": "sum", "shared": 3}, "list of argument names, got 3"),
         ([f, f], {"reduce": ["sum"]}, "1 reductions for 2 functions"),
         ([f.gradient()], {"reduce": "max"}, "has no meaning"),
         ([f.hessian()], {"reduce": "logsumexp"}, "has no meaning"),
