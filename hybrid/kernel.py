@@ -28,6 +28,7 @@ from hybrid.definition import Argument, Formula
 from hybrid.errors import ArgumentError, InputTypeError
 from hybrid.graph import Graph
 from hybrid.lower import Result, lower
+from hybrid.progress import Stages
 from hybrid.simplify import RULE_SETS, operations, simplify
 
 if TYPE_CHECKING:
@@ -374,54 +375,63 @@ def compiled_together(
         raise ArgumentError(
             f"{empty[0]} has no entries that can be non-zero, so there is nothing to reduce; leave it out"
         )
-    seconds: dict[str, float] = {}
-    clock = time.perf_counter()
+    with Stages(f"hybrid.compile {name or functions[0].name}", "simplify", {}) as stages:
+        tier, functions, simplified = simplified_together(functions, tier, rules)
+        stages.finished("simplify", "lower")
+        gathered = None if reductions is not None else gathering(functions, simplified[1])
+        program = written(functions, simplified, gathered, name or functions[0].name)
+        stages.finished("lower", "native code")
+        arguments, made = simplified[1], tier if tier == "full" else "threaded"
+        if reductions is not None:
+            same = reduced.shared_of(arguments, shared)
+            kernel = reduced.ReducedKernel(functions, arguments, program, reductions, same, stages.seconds, verify)
+            kernel.reducer(same)  # compiled and checked
+            return cast("ReducedKernel", kernel)
+        compiled = codegen.compile(program, tier=made)
+        single = None
+        if element == "float32":
+            single = codegen.compile(program, codegen.host().with_element(element), tier=made)
+        ufunc = codegen.make_ufunc(compiled if single is None else [compiled, single], short=False)
+        stages.finished("native code", "verify")
+        quick = gathered is None and all(function.nodes for function in functions)
+        kernel = Kernel(functions, arguments, program, compiled, ufunc, stages.seconds, gathered, single, quick, rules)
+        log.debug("%s\n%s", program, compiled.seconds)
+        return checked(kernel) if verify else kernel
 
-    def lap(stage: str) -> None:
-        nonlocal clock
-        seconds[stage], clock = time.perf_counter() - clock, time.perf_counter()
 
-    graph, arguments, roots, _ = merge(functions)
+Parts = tuple[Graph, tuple[Argument, ...], list[int]]  # of functions on one graph: it, their arguments, all outputs
+
+
+def simplified_together(
+    functions: tuple[Formula, ...], tier: str, rules: str
+) -> tuple[str, tuple[Formula, ...], Parts]:
+    """The tier to compile in, the functions in their cheapest forms, and these on one graph, simplified."""
+    graph, _, roots, _ = merge(functions)
     if tier == "auto":
         tier = "quick" if len(graph.reach(roots)) > LARGEST_FULL else "full"
-    lap("merge")
     together = Together(rules if tier == "full" else "bitwise")
     if tier == "full":
         functions = economical(functions, lambda trial: together(trial).operations)
-    lap("choose")
-    graph, arguments, roots = together(functions).parts
-    lap("simplify")
-    gathered = None if reductions is not None else gathering(functions, arguments)
+    return tier, functions, together(functions).parts
+
+
+def written(
+    functions: Sequence[Formula], parts: Parts, gathered: calling.Gathered | None, name: str
+) -> codegen.Program:
+    """The program of simplified functions; where NumPy allows fewer operands, they are gathered into arrays."""
+    graph, arguments, roots = parts
     results, at = [], 0
     for function, unique in zip(functions, unique_names(functions), strict=True):
         own = tuple(roots[at : at + len(function.nodes)])
         # C has no empty arrays: one zero stands for a result without entries, such as the Hessian of a plane
         results.append(Result(unique, function.shape, own) if own else Result(unique, (1,), (graph.constant(0),)))
         at += len(function.nodes)
-    taken = arguments
     if gathered is not None and gathered.arguments:
         nodes = sum((a.nodes for a in arguments), ()) or (graph.variable("nothing"),)
-        taken = (Argument("arguments", (len(nodes),), nodes),)
+        arguments = (Argument("arguments", (len(nodes),), nodes),)
     if gathered is not None and gathered.results:
         results = [Result("results", (len(roots),), tuple(roots))]
-    program = lower(graph, taken, results, name or functions[0].name)
-    lap("lower")
-    if reductions is not None:
-        same = reduced.shared_of(arguments, shared)
-        kernel = reduced.ReducedKernel(functions, arguments, program, reductions, same, seconds, verify)
-        kernel.reducer(same)  # compiled and checked
-        return cast("ReducedKernel", kernel)
-    made = tier if tier == "full" else "threaded"
-    compiled = codegen.compile(program, tier=made)
-    single = None
-    if element == "float32":
-        single = codegen.compile(program, codegen.host().with_element(element), tier=made)
-    ufunc = codegen.make_ufunc(compiled if single is None else [compiled, single], short=False)
-    lap("native code")
-    quick = gathered is None and all(function.nodes for function in functions)
-    kernel = Kernel(functions, arguments, program, compiled, ufunc, seconds, gathered, single, quick, rules)
-    log.debug("%s\n%s", program, compiled.seconds)
-    return checked(kernel) if verify else kernel
+    return lower(graph, arguments, results, name)
 
 
 def operations_shared(functions: Sequence[Formula]) -> int:
@@ -434,7 +444,7 @@ def operations_shared(functions: Sequence[Formula]) -> int:
 class Simplified:
     """Several functions on one graph: it, their arguments, the simplified nodes of all outputs; and what they cost."""
 
-    parts: tuple[Graph, tuple[Argument, ...], list[int]]
+    parts: Parts
 
     @cached_property
     def operations(self) -> int:
