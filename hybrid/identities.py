@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid import operations as ops
-from hybrid.evaluate import evaluate_all
+from hybrid.evaluate import evaluate, evaluate_all
 from hybrid.graph import Graph
 from hybrid.operations import OPERATIONS, REAL
 from hybrid.precise import evaluate_precise
@@ -69,6 +69,14 @@ def merge_equal(graph: Graph, roots: Sequence[int], kept: frozenset[int]) -> lis
         return list(roots)
     confirmed = confirm(graph, candidates, dict(zip(variables, samples, strict=True)), table)
     return replace(graph, order, roots, kept, confirmed) if confirmed else list(roots)
+
+
+def overflows(graph: Graph, before: Sequence[int], after: Sequence[int]) -> bool:
+    """Whether a form is infinite or NaN at a sampled point, tame or extreme, where the form it replaces is finite."""
+    variables = graph.variables([*before, *after])
+    samples = dict(zip(variables, sample(len(variables)), strict=True))
+    old, new = evaluate(graph, before, samples), evaluate(graph, after, samples)
+    return any(bool(np.any(np.isfinite(x) & ~np.isfinite(y))) for x, y in zip(old, new, strict=True))
 
 
 def smooth_nodes(graph: Graph, order: Sequence[int]) -> list[int]:

@@ -18,7 +18,7 @@ from typing import Any
 from hybrid import operations as ops
 from hybrid.factor import factor_sums, share_pairs
 from hybrid.graph import Graph, float_value
-from hybrid.identities import merge_equal
+from hybrid.identities import LARGEST, merge_equal, overflows
 from hybrid.lifting import lift_factors
 from hybrid.lower import count_operations
 from hybrid.operations import CONSTANT, MASK, VARIABLE, Operation
@@ -68,6 +68,8 @@ def simplify(
             finished, current = one_round(graph, current, kept, watch, merging=number < MERGING)
             old_cost, new_cost = cost, operations(graph, finished)
             if new_cost < cost:
+                if size <= LARGEST and overflows(graph, best, finished):
+                    break
                 best, cost = finished, new_cost
             stalled = new_cost > old_cost * watch.worthwhile
             if stalled and (number > 0 or new_cost <= old_cost):  # the first round may open more than it closes

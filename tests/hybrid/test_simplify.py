@@ -15,7 +15,7 @@ from hybrid import operations as ops
 from hybrid.differentiate import hessian_forward, hessian_reverse, jacobian_forward, jacobian_reverse
 from hybrid.evaluate import evaluate
 from hybrid.graph import Graph, Term
-from hybrid.identities import merge_equal
+from hybrid.identities import merge_equal, overflows
 from hybrid.lower import Result, lower
 from hybrid.parse import define
 from hybrid.precise import evaluate_precise
@@ -216,3 +216,12 @@ def test_an_interrupt_keeps_what_was_reached() -> None:
     assert f.simplify(budget=5).operations() == 5 < f.operations()
     with pytest.raises(hy.ArgumentError, match="positive number of seconds"):
         f.simplify(budget=0)
+
+
+def test_no_form_is_taken_that_overflows() -> None:
+    graph, [x, y] = graph_of("x", "y")
+    safe = [(ops.exp(x) / (1 + ops.exp(x))).node]
+    risky = [(ops.exp(x * 2) / (ops.exp(x) * (1 + ops.exp(x)))).node]
+    assert overflows(graph, safe, risky)
+    assert not overflows(graph, risky, safe)
+    assert not overflows(graph, [ops.log(x).node], [(ops.log(x * 2) - ops.log(y.graph.lift(2))).node])
