@@ -22,6 +22,7 @@ from sympy.matrices.expressions.matexpr import MatrixElement
 from hybrid.composite import expand
 from hybrid.definition import PythonSource, SymPySource
 from hybrid.errors import UnsupportedError
+from hybrid.replay_matrices import Matrices
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,7 @@ class SymPyWalk:
         # Keyed by identity, because comparing deep SymPy trees recurses; `alive` keeps identities from being reused.
         self.known: dict[int, Any] = {}
         self.alive: list[Any] = []
+        self.matrices = Matrices(algebra.operations, self.value)
 
     def value(self, root: Any) -> Any:
         known, stack, written = self.known, [root], dict[int, Any]()
@@ -148,7 +150,7 @@ class SymPyWalk:
                 else:
                     known[key] = known[id(written[key])]
                 continue
-            is_leaf = not node.args or isinstance(node, MatrixElement | sp.Indexed)
+            is_leaf = not node.args or isinstance(node, MatrixElement | sp.Indexed | sp.Trace | sp.Determinant)
             missing = [] if is_leaf else [arg for arg in node.args if id(arg) not in known]
             if missing:
                 stack.extend(missing)
@@ -168,6 +170,13 @@ class SymPyWalk:
         number = self.algebra.number
         if node in self.leaves:
             return self.leaves[node]
+        if isinstance(node, MatrixElement) and not isinstance(node.parent, sp.MatrixSymbol):
+            return self.matrices.rows(node.parent)[int(node.i)][int(node.j)]
+        if isinstance(node, sp.Determinant):
+            return self.matrices.determinant(self.matrices.rows(node.arg))
+        if isinstance(node, sp.Trace):
+            rows = self.matrices.rows(node.arg)
+            return self.algebra.fold("add", [row[i] for i, row in enumerate(rows)])
         if node in (sp.true, sp.false):
             return number(bool(node))
         if node.is_Rational:

@@ -238,6 +238,10 @@ def flatten(value: Any, place: str) -> tuple[Shape, list[Any]]:
     if isinstance(value, sp.MatrixExpr) and not isinstance(value, sp.MatrixBase):
         if not all(length.is_Integer for length in value.shape):
             raise ShapeError(f"a matrix among the {place} has the shape {value.shape}; substitute numbers for it first")
+        if value.has(sp.Inverse, sp.MatPow, sp.Determinant):  # as_explicit would expand these
+            rows, columns = map(int, value.shape)
+            items = [MatrixElement(value, sp.Integer(i), sp.Integer(j)) for i in range(rows) for j in range(columns)]
+            return ((rows,) if columns == 1 else (rows, columns)), items
         value = value.as_explicit()
     if isinstance(value, sp.MatrixBase):
         rows, columns = value.shape

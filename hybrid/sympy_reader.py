@@ -14,6 +14,7 @@ from typing import Any
 
 import sympy as sp
 
+from hybrid import sympy_matrices  # noqa: F401  # its rules enter the table of sympy_rules
 from hybrid.errors import UnsupportedError
 from hybrid.graph import Graph, Term
 from hybrid.sympy_rules import (

@@ -18,7 +18,6 @@ import sympy as sp
 from sympy.codegen import cfunctions
 from sympy.core.function import AppliedUndef
 from sympy.functions.elementary.piecewise import ExprCondPair
-from sympy.matrices.expressions.matexpr import MatrixElement
 
 from hybrid import operations as ops
 from hybrid.errors import InputTypeError, UnsupportedError
@@ -56,6 +55,7 @@ class Context:
     unknown: dict[Any, None] = field(default_factory=dict)
     substituted: frozenset[int] = frozenset()
     imaginary: bool = False
+    entries: dict[Any, Any] = field(default_factory=dict)  # of matrix expressions, see sympy_matrices
 
     def leaf(self, expression: Any) -> Plan:
         """An input; anything else that looks like one is collected as unknown."""
@@ -388,20 +388,6 @@ def rule_imaginary(context: Context, expression: Any) -> Plan:
     raise SurvivingImaginary
 
 
-def rule_matrix_element(context: Context, expression: Any) -> Plan:
-    if expression in context.leaves or isinstance(expression.parent, sp.MatrixSymbol):
-        return context.leaf(expression)
-    return instead(expression.parent.as_explicit()[expression.i, expression.j])
-
-
-def rule_trace(context: Context, expression: Any) -> Plan:
-    return instead(expression.arg.as_explicit().trace())
-
-
-def rule_determinant(context: Context, expression: Any) -> Plan:
-    return instead(expression.arg.as_explicit().det())
-
-
 def rule_float(context: Context, expression: Any) -> Plan:
     try:
         return context.number(float(expression))
@@ -477,7 +463,6 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
 RULES: dict[Any, Rule] = {
     sp.Symbol: Context.leaf,
     sp.Indexed: Context.leaf,
-    MatrixElement: rule_matrix_element,
     sp.Integer: lambda context, e: context.number(int(e)),
     sp.Rational: lambda context, e: context.number(Fraction(int(e.p), int(e.q))),
     sp.Float: rule_float,
@@ -523,8 +508,6 @@ RULES: dict[Any, Rule] = {
     sp.adjoint: rule_same,
     sp.transpose: rule_same,
     sp.UnevaluatedExpr: rule_same,
-    sp.Trace: rule_trace,
-    sp.Determinant: rule_determinant,
 }
 
 STRUCTURE: dict[type, Rule | None] = {}  # what `structure_rule` found
