@@ -178,7 +178,22 @@ class Graph:
             self._late += 1
             if not self.behind or self._late * LATE > len(self) - self._indexed:
                 return None
-            return int(self.add_many(op, [np.array([arg]) for arg in args])[0])
+            listed = self._listed()
+            node = int(self.add_many(op, [np.array([arg]) for arg in args])[0])
+            self._follow(listed, op, args)
+            return node
+
+    def _listed(self) -> bool:
+        """Whether the lists have all nodes."""
+        return len(self._ops) == len(self)
+
+    def _follow(self, listed: bool, op: Operation, args: tuple[int, ...]) -> None:
+        """After the store got at most one node: a loop that holds the lists finds it there, if it found all before."""
+        if listed and self.behind:
+            if not self._listed():
+                self._ops.append(op)
+                self._args.append(args)
+            self.ops, self.args = self._ops, self._args
 
     def _append(self, key: object, op: Operation, args: tuple[int, ...]) -> int:
         with self.lock:
@@ -205,16 +220,19 @@ class Graph:
         if node is not None:
             return node
         with self.lock:
-            node = self.leaf_index.setdefault((op, key), len(self))
-            if node == len(self):
+            node = self.leaf_index.get((op, key))
+            if node is None:
+                node = len(self)
                 self.leaves[node] = data
                 if self.behind:
-                    value = payload(data) if op is CONSTANT else ()
+                    value, listed = payload(data) if op is CONSTANT else (), self._listed()
                     self.store().append(np.array([code_of(op)]), np.array([len(value)]), np.array(value, np.int64))
                     self._retire(node)
+                    self._follow(listed, op, ())
                 else:
                     self.args.append(())
                     self.ops.append(op)
+                self.leaf_index[op, key] = node  # last: others look here without the lock
             return node
 
     def constant(self, value: Number | bool) -> int:

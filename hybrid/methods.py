@@ -90,6 +90,7 @@ def derive(methods: Methods, method: str, guess: str, graph: Graph, roots: Seque
         entries = methods[NATIVE][0](graph, roots, wrt)
         if entries is not None:
             return Way(NATIVE, entries)
+        guess = "forward"  # over what depends on each variable, which is little where the Hessian is sparse
     if method == "auto":
         first = Way(guess, methods[guess][0](graph, roots, wrt) or {})
         if len(graph.reach(first.entries.values())) > LARGE:

@@ -282,6 +282,18 @@ def test_a_large_function_with_selections() -> None:
     expected[1:] += (x[1:] > 0.5) * np.sin(x[:-1]) + 2 * x[1:]
     expected[:-1] += np.maximum(x[1:], 0.5) * np.cos(x[:-1])
     np.testing.assert_allclose(evaluate(f.graph, f.gradient().nodes, known), expected, rtol=1e-12)
+    hessian = f.hessian(sparse=True, triangle="lower")
+    assert hessian.pattern.nnz == 2 * n - 1
+    bends = dict(
+        zip(
+            zip(hessian.pattern.rows, hessian.pattern.columns, strict=True),
+            evaluate(f.graph, hessian.nodes, known),
+            strict=True,
+        )
+    )
+    assert bends[7, 7] == pytest.approx(2 - np.maximum(x[8], 0.5) * np.sin(x[7]))
+    assert bends[n - 1, n - 2] == pytest.approx(np.cos(x[n - 2]))
+    assert bends[8, 7] == 0
 
 
 # --- the two forms of a graph -----------------------------------------------------------------------------------------
@@ -306,6 +318,20 @@ def test_lists_and_arrays_follow_each_other() -> None:
     fresh.extend(python.ops, python.args, python.leaves)
     assert np.array_equal(fresh.ops[: fresh.size], graph.store().ops[: fresh.size])
     assert np.array_equal(fresh.flat[: fresh.start[fresh.size]], graph.store().flat[: fresh.start[fresh.size]])
+
+
+def test_lists_that_a_loop_holds_follow() -> None:
+    """A pass may hold the lists while it adds nodes and leaves one by one, also right after a native sweep."""
+    graph = Graph()
+    x = np.array([graph.variable("x", (i,)) for i in range(1_000)])
+    graph.add_many(ops.mul, [x, x[::-1]])
+    held_ops, held_args = graph.ops, graph.args
+    for i in range(200):  # natively at first, by the dictionary once it pays
+        node = graph.add_node(ops.sub, (int(x[i]), graph.constant(i + 0.5)))
+        assert held_ops[node] is ops.sub
+        assert held_args[node][0] == x[i]
+        assert held_ops[held_args[node][1]] is ops.CONSTANT
+    assert not graph.behind
 
 
 def test_equal_sums_of_arguments_are_still_found() -> None:
