@@ -111,8 +111,8 @@ def _batch(item: Array, whole: tuple[int, ...]) -> tuple[int, ...]:
 
 def _check(compiled: Compiled, item: Array, array: Any) -> None:
     name, element = compiled.program.name, np.dtype(compiled.target.element)
-    if not isinstance(array, np.ndarray) or array.dtype != element:
-        found = f"an array of {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
+    if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray) or array.dtype != element:
+        found = f"{type(array).__name__} of {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
         raise TypeError(
             f"{name}: {item.name} is bound to a {element} array, which is shared and not copied; got {found}"
         )

@@ -82,9 +82,18 @@ def install(ufunc: np.ufunc) -> None:
 @cache
 def _known() -> bool:
     """Whether everything is where it is looked for."""
+    probe = np.zeros((2, 3))
+
+    def member(kind: Any, offset: int) -> int:
+        return kind.from_address(id(probe) + offset).value or 0
+
     try:
         return (
-            _offset() > 0
+            member(ctypes.c_void_p, _DATA) == probe.ctypes.data
+            and member(ctypes.c_int, _RANK) == 2
+            and member(ctypes.c_void_p, _DESCR) == id(probe.dtype)
+            and member(ctypes.c_int, _FLAGS) & _WRITEABLE == _WRITEABLE
+            and _offset() > 0
             and _vectorcall(np.add) == _vectorcall(np.exp) != 0
             and _array_interface(_ARRAY_TYPE) == id(np.ndarray)
             and float.__basicsize__ == _HEAD + 8

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from math import prod
 from typing import Any, Literal, Protocol
 
@@ -68,6 +68,19 @@ class Options:
     axes: Any = None
 
 
+OPTIONS = frozenset(field.name for field in fields(Options))
+
+
+def own_names(arguments: Sequence[Argument], options: Options, named: dict[str, Any]) -> tuple[Options, dict[str, Any]]:
+    """Options and arguments by name; what is called like an option but is an argument of the function is that."""
+    for argument in arguments:
+        if argument.name in OPTIONS and argument.name not in named:
+            value, default = getattr(options, argument.name), getattr(Options(), argument.name)
+            if value is not default:
+                options, named = replace(options, **{argument.name: default}), named | {argument.name: value}
+    return options, named
+
+
 def call(kernel: Callee, values: Sequence[Any], options: Options) -> Any:
     """The results for one value per argument: one array, or a tuple of them."""
     name = kernel.name
@@ -105,7 +118,10 @@ def call(kernel: Callee, values: Sequence[Any], options: Options) -> Any:
 def _result_type(name: str, dtype: DTypeLike | None) -> np.dtype[Any] | None:
     if dtype is None:
         return None
-    result: np.dtype[Any] = np.dtype(dtype)
+    try:
+        result: np.dtype[Any] = np.dtype(dtype)
+    except TypeError as error:
+        raise InputTypeError(f"{name}: dtype={dtype!r} is no type of NumPy: {error}") from error
     if result.kind != "f":
         raise InputTypeError(
             f"{name}: dtype must be a real floating-point type such as float64 or float32, got {result}; "
@@ -347,24 +363,28 @@ def bind(kernel: Callee, inputs: Any, outputs: Any) -> Callable[[], Any]:
     separate(kernel, "bind")
     if isinstance(inputs, Mapping):
         arrays = bind_arguments(kernel.name, kernel.arguments, (), inputs)
+    elif not isinstance(inputs, Sequence | np.ndarray) or isinstance(inputs, str):
+        raise ArgumentError(f"{kernel.name}: bind takes a list or a dict of arrays, got {type(inputs).__name__}")
     else:
         given = [inputs] if isinstance(inputs, np.ndarray) else list(inputs)
         arrays = bind_arguments(kernel.name, kernel.arguments, given, {})
     single = kernel.single is not None and all(getattr(array, "dtype", None) == SINGLE for array in arrays)
     compiled = kernel.single if single and kernel.single is not None else kernel.compiled
     ranks = [len(argument.shape) for argument in kernel.arguments]
+    wanted = _outputs(kernel, outputs) or [None] * len(kernel.formulas)
     try:
-        if outputs is None:
-            batch = np.broadcast_shapes(
-                *(np.shape(array)[: np.ndim(array) - rank] for array, rank in zip(arrays, ranks, strict=True))
-            )
-            outputs = [np.zeros((*batch, *formula.shape), SINGLE if single else DOUBLE) for formula in kernel.formulas]
-        places = [outputs] if isinstance(outputs, np.ndarray) else list(outputs)
+        batch = np.broadcast_shapes(
+            *(np.shape(array)[: max(0, np.ndim(array) - rank)] for array, rank in zip(arrays, ranks, strict=True))
+        )
+        places: list[Any] = [
+            np.zeros((*batch, *formula.shape), SINGLE if single else DOUBLE) if place is None else place
+            for place, formula in zip(wanted, kernel.formulas, strict=True)
+        ]
         function: Callable[[], Any] = codegen.bind(compiled, arrays, places, f"{kernel.name} on fixed arrays")
     except TypeError as error:
         raise InputTypeError(str(error)) from error
     except ValueError as error:
-        wrong = "read-only" in str(error) or "overlaps" in str(error) or "binds" in str(error)
+        wrong = "read-only" in str(error) or "overlaps" in str(error)
         raise (ArgumentError if wrong else ShapeError)(str(error)) from error
     return function
 
@@ -376,7 +396,10 @@ def low_level_callable(kernel: Callee, signature: str | None, parameters: Any) -
     except ImportError as error:
         raise ImportError("low_level_callable needs SciPy: pip install 'hybrid[scipy]'") from error
     separate(kernel, "low_level_callable")
-    fixed = np.array([] if parameters is None else parameters, np.float64).ravel()
+    try:
+        fixed = np.array([] if parameters is None else parameters, np.float64).ravel()
+    except (TypeError, ValueError) as error:
+        raise InputTypeError(f"{kernel.name}: parameters are real numbers: {error}") from error
     numbers = sum(argument.size for argument in kernel.arguments) - len(fixed)
     if signature is None:
         first = "double (double" if numbers == 1 else "double (int, double *"

@@ -139,6 +139,8 @@ class Kernel:
                     except (ValueError, TypeError, OverflowError):  # told below, by name of the argument
                         pass
         options = calling.Options(out, dtype, threads, where, casting, axes)
+        if not default or casting != "same_kind":
+            options, named = calling.own_names(self.arguments, options, named)
         if any(map(composable, args)) or any(map(composable, named.values())):
             if options != calling.Options(threads=threads):
                 raise ArgumentError(f"{self.name}: out=, dtype= and the like do not go with tensors")

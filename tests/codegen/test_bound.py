@@ -63,7 +63,7 @@ def test_what_is_refused(program, sample):
     cases = [
         ((x, q), (r, J), ValueError, "binds 3 inputs and 2 outputs, got 2 and 2"),
         (([1.0], q, A), (r, J), TypeError, "x is bound to a float64 array, which is shared and not copied; got list"),
-        ((x.astype(np.float32), q, A), (r, J), TypeError, "got an array of float32"),
+        ((x.astype(np.float32), q, A), (r, J), TypeError, "got ndarray of float32"),
         ((x, q.astype(">f8"), A), (r, J), TypeError, "q is bound to a float64 array"),
         ((x, q[:, :2], A), (r, J), ValueError, r"q is bound to an array of shape \(..., 3\), got \(6, 2\)"),
         ((x[:5], q, A), (r, J), ValueError, "broadcast"),

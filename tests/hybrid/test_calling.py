@@ -65,6 +65,8 @@ def test_dtype_and_casting(plain, kernel):
     for dtype in (complex, int, bool, object, "U3"):
         with pytest.raises(hy.InputTypeError, match="dtype must be a real floating-point type"):
             plain(a, a, a, dtype=dtype)
+    with pytest.raises(hy.InputTypeError, match="'float33' is no type of NumPy"):
+        plain(a, a, a, dtype="float33")
     out = np.zeros(5, np.float32)
     assert plain(a, a, a, out=out) is out
     assert np.array_equal(out, plain(a, a, a).astype(np.float32))
@@ -222,6 +224,8 @@ def test_bind(kernel, arrays):
     out = np.zeros((6, 3))
     step = arrays.bind({"t": np.array(2.0), "q": np.ones((6, 3))}, out)
     assert step() is out
+    assert kernel.bind([a, b, c], (None, out))()[1] is out
+    step()
     assert np.array_equal(out, arrays(np.ones((6, 3)), 2.0))
     refused = [
         (lambda: kernel.bind([a, b]), hy.ArgumentError, "missing: z"),
@@ -229,7 +233,9 @@ def test_bind(kernel, arrays):
         (lambda: kernel.bind([a, b, c[:4]]), hy.ShapeError, "broadcast"),
         (lambda: arrays.bind([a, b]), hy.ShapeError, r"array of shape \(..., 3\), got \(6,\)"),
         (lambda: kernel.bind([a, b, c], (a, out)), hy.ArgumentError, "overlaps"),
-        (lambda: kernel.bind([a, b, c], out), hy.ArgumentError, "2 outputs, got 3 and 1"),
+        (lambda: kernel.bind([a, b, c], out), hy.ArgumentError, "2 results, but out= holds 1"),
+        (lambda: kernel.bind(None), hy.ArgumentError, "bind takes a list or a dict of arrays, got NoneType"),
+        (lambda: kernel.bind([a, b, np.ma.array(c, mask=c > 0)]), hy.InputTypeError, "got MaskedArray of float64"),
     ]
     for call, kind, words in refused:
         with pytest.raises(kind, match=words):
@@ -280,3 +286,12 @@ def test_low_level_callables():
             plane.low_level_callable(**arguments)
     with pytest.raises(hy.ArgumentError, match=r"one float64 result of shape \(\)"):
         hy.compile(f.gradient()).low_level_callable()
+
+
+def test_arguments_called_like_options():
+    names = sp.symbols("where axes dtype out")
+    odd = hy.Function(list(names), names[0] + 2 * names[1] + 3 * names[2] + 4 * names[3], name="odd")
+    assert odd(1.0, 2.0, 3.0, 4.0) == 30.0
+    assert odd(where=1.0, axes=2.0, dtype=3.0, out=4.0) == 30.0
+    assert odd(1.0, 2.0, 3.0, out=np.array([4.0, 5.0])).tolist() == [30.0, 34.0]
+    assert odd(where=np.array([True, False]), axes=1.0, dtype=1.0, out=1.0).tolist() == [10.0, 9.0]
