@@ -190,6 +190,7 @@ def main() -> None:
         recipe = steps(length)
         value = measure("hybrid", length, ours(recipe), stages)
         measure("hybrid, checked", length, ours(recipe, verify=True), stages)
+        measure("hybrid, quick", length, ours(recipe, tier="quick"), stages)
         for label, prepare in PEERS.items() if peers else ():
             if length > LONGEST[label]:
                 continue
