@@ -27,7 +27,7 @@ __all__ = [  # noqa: RUF022  # grouped as in the table
     "sqrt", "cbrt", "hypot", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p",
     "sin", "cos", "tan", "asin", "acos", "atan", "atan2", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh",
     "erf", "erfc", "erfcx", "erfinv", "ndtr", "log_ndtr", "gamma", "loggamma", "digamma", "polygamma", "beta", "betaln",
-    "expit", "logit", "softplus", "xlogy", "sinc", "lambertw",
+    "expit", "logit", "softplus", "logaddexp", "xlogy", "sinc", "lambertw",
     "jv", "j0", "j1", "iv", "i0", "i1", "spherical_jn",
     "absolute", "sign", "minimum", "maximum", "floor", "ceil", "trunc", "rint", "mod", "fmod", "copysign", "heaviside",
     "where",
@@ -131,6 +131,7 @@ beta = function("beta", "Γ(x) Γ(y)/Γ(x + y).")
 betaln = function("betaln", "log |B(x, y)|, without cancellation for large arguments.")
 expit = function("expit", "1/(1 + exp(−x)).")
 logit = function("logit", "log(x/(1 − x)); ∓∞ at 0 and 1, NaN outside.")
+logaddexp = function("logaddexp", "log(exp(x) + exp(y)) without overflow.")
 softplus = function("softplus", "log(1 + exp(x)) without overflow.")
 xlogy = function("xlogy", "x log(y), 0 where x = 0.")
 sinc = function("sinc", "sin(x)/x, 1 at 0: SymPy's; np.sinc(x) is sinc(πx).")

@@ -15,6 +15,7 @@ FORMULAS: dict[ops.Operation, Callable[..., Any]] = {
     ops.expit: formulas.expit,
     ops.softplus: formulas.softplus,
     ops.logit: formulas.logit,
+    ops.logaddexp: formulas.logaddexp,
     ops.xlogy: formulas.xlogy,
     ops.ndtr: formulas.ndtr,
     ops.log_ndtr: formulas.log_ndtr,

@@ -179,6 +179,12 @@ def power_exponent_partial(out: Any, x: Any, y: Any) -> Any:
     return where(logical_and(eq(x, 0), ge(y, 0)), 0, out * log(x))
 
 
+def over_square(part: Any, x: Any, y: Any) -> Any:
+    """part/(x² + y²), 0 where x² + y² is 0 (PyTorch's convention)."""
+    square = x * x + y * y
+    return where(eq(square, 0), 0, part / square)
+
+
 def xlogy_partial(out: Any, x: Any, y: Any) -> Any:
     """log y; 0 at x = 0 and y ≤ 0 (PyTorch's convention)."""
     return where(logical_and(eq(x, 0), le(y, 0)), 0, log(y))
@@ -224,7 +230,7 @@ sqrt: Operation = op("sqrt", np.sqrt, [lambda out, x: HALF / out], r"\sqrt{{{0}}
           instruction="sqrt")
 cbrt: Operation = op("cbrt", np.cbrt, [lambda out, x: 1 / (3 * (out * out))], r"\sqrt[3]{{{0}}}", NONZERO, sympy=cfunctions.Cbrt,
           instruction="cbrt")
-hypot: Operation = op("hypot", np.hypot, [lambda out, x, y: x / out, lambda out, x, y: y / out],
+hypot: Operation = op("hypot", np.hypot, [lambda out, x, y: where(eq(out, 0), 0, x / out), lambda out, x, y: where(eq(out, 0), 0, y / out)],
            r"\operatorname{{hypot}}\left({0}, {1}\right)", (LINE, NONZERO), sympy=cfunctions.hypot, instruction="hypot")
 
 # --- exponentials and logarithms --------------------------------------------------------------------------------------
@@ -251,7 +257,7 @@ asin: Operation = op("asin", np.arcsin, [lambda out, x: 1 / sqrt(1 - x * x)], r"
 acos: Operation = op("acos", np.arccos, [lambda out, x: -(1 / sqrt(1 - x * x))], r"\arccos {0}", UNIT, sympy=sp.acos,
           instruction="acos")
 atan: Operation = op("atan", np.arctan, [lambda out, x: 1 / (1 + x * x)], r"\arctan {0}", sympy=sp.atan, instruction="atan")
-atan2: Operation = op("atan2", np.arctan2, [lambda out, y, x: x / (x * x + y * y), lambda out, y, x: -(y / (x * x + y * y))],
+atan2: Operation = op("atan2", np.arctan2, [lambda out, y, x: over_square(x, x, y), lambda out, y, x: -over_square(y, x, y)],
            r"\operatorname{{atan2}}\left({0}, {1}\right)", (LINE, NONZERO), sympy=sp.atan2, instruction="atan2")
 sinh: Operation = op("sinh", np.sinh, [lambda out, x: cosh(x)], r"\sinh {0}", sympy=sp.sinh, instruction="sinh")
 cosh: Operation = op("cosh", np.cosh, [lambda out, x: sinh(x)], r"\cosh {0}", sympy=sp.cosh, instruction="cosh")
@@ -288,6 +294,8 @@ ndtr: Operation = op("ndtr", special_values.ndtr, [lambda out, x: exp(-HALF * (x
 log_ndtr: Operation = op("log_ndtr", special_values.log_ndtr,
               [lambda out, x: sqrt(2 / x.graph.lift(PI)) / erfcx(-x / sqrt(x.graph.lift(2)))],
               r"\log\Phi\left({0}\right)", sympy=None)
+logaddexp: Operation = op("logaddexp", np.logaddexp, [lambda out, x, y: expit(x - y), lambda out, x, y: expit(y - x)],
+               r"\operatorname{{logaddexp}}\left({0}, {1}\right)", (LINE, LINE), sympy=None)
 expit: Operation = op("expit", special_values.expit, [lambda out, x: out * expit(-x)], r"\operatorname{{expit}} {0}",
            sympy=None)
 logit: Operation = op("logit", special_values.logit, [lambda out, x: 1 / (x * (1 - x))], r"\operatorname{{logit}} {0}",

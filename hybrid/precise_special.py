@@ -38,9 +38,8 @@ def special_meanings(mp: Any) -> dict[str, Callable[..., Any]]:
     return {
         "expit": lambda x: 1 / (1 + mp.exp(-x)),
         "softplus": lambda x: mp.log1p(mp.exp(x)) if x < 0 else x + mp.log1p(mp.exp(-x)),
-        "logit": lambda x: (
-            mp.log(x / (1 - x)) if 0 < x < 1 else mp.mpf("nan" if x < 0 or x > 1 else "inf" if x else "-inf")
-        ),
+        "logit": logit,
+        "logaddexp": lambda x, y: max(x, y) + (mp.log1p(mp.exp(-abs(x - y))) if x != y else mp.log(2)),
         "xlogy": xlogy,
         "ndtr": lambda x: normal_tail(-x),
         "log_ndtr": lambda x: mp.log(normal_tail(-x)) if x < 0 else mp.log1p(-normal_tail(x)),

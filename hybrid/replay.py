@@ -229,8 +229,12 @@ class SymPyWalk:
 
     def _piecewise(self, node: Any) -> Any:
         """Branches from the last to the first; NaN where no condition holds."""
+        pairs = [pair.args for pair in node.args]
         result = self.algebra.number(float("nan"))
-        for expression, condition in reversed([pair.args for pair in node.args]):
+        if pairs[-1][1] is not sp.true:  # no default: outside, the derivatives of all pieces are NaN too
+            pieces = [self.known[id(expression)] for expression, _ in pairs]
+            result = self.algebra.operations["mul"](self.algebra.fold("add", pieces), result)
+        for expression, condition in reversed(pairs):
             taken = self.known[id(expression)]
             if condition is sp.true:
                 result = taken
@@ -260,7 +264,7 @@ def replay_graph(graph: Any, roots: Sequence[int], values: Mapping[int, Any], al
 # --- Python functions -------------------------------------------------------------------------------------------------
 SAME_IN_NUMPY = (
     "sqrt cbrt hypot exp exp2 expm1 log log2 log10 log1p sin cos tan sinh cosh tanh maximum minimum sign floor ceil "
-    "trunc rint fmod copysign heaviside"
+    "trunc rint fmod copysign heaviside logaddexp"
 )
 # NumPy's name of a ufunc -> the table's name of the operation.
 UFUNCS: dict[str, str] = {name: name for name in SAME_IN_NUMPY.split()} | {

@@ -68,6 +68,12 @@ def softplus(v: Vocabulary, x: Any) -> Any:
     return v.maximum(x, 0.0) + v.log1p(v.exp(-v.abs(x)))
 
 
+def logaddexp(v: Vocabulary, x: Any, y: Any) -> Any:
+    """log(e^x + e^y) without overflow; two infinities of one sign are themselves."""
+    apart = v.select(v.equal(x, y), 0.0, x - y)
+    return v.maximum(x, y) + v.log1p(v.exp(-v.abs(apart)))
+
+
 def logit(v: Vocabulary, x: Any) -> Any:
     """log(x/(1 − x)); around ½, where it is 0, by way of log1p; NaN outside [0, 1]."""
     rest = 1.0 - x
@@ -195,10 +201,13 @@ def betaln(v: Vocabulary, x: Any, y: Any) -> Any:
 
 
 def beta(v: Vocabulary, x: Any, y: Any) -> Any:
-    """B(x, y) = Γ(x) Γ(y)/Γ(x + y); by its logarithm from 10 on, where Γ(x + y) feels the rounding of x + y."""
+    """B(x, y) = Γ(x) Γ(y)/Γ(x + y); by its logarithm where Γ(x + y) would overflow."""
     small, large = v.minimum(x, y), v.maximum(x, y)
-    direct = v.gamma(small) * (v.gamma(large) / v.gamma(small + large))
-    return v.select((small > 0.0) & (large >= LARGE), v.exp(betaln(v, x, y)), direct)
+    total = small + large
+    lost = (large - total) + small  # Γ(total + lost) is Γ(total) (1 + ψ(total) lost), and ψ(z) is log z, nearly
+    direct = v.gamma(small) * (v.gamma(large) / v.gamma(total)) * (1.0 - lost * v.log(v.maximum(total, 1.0)))
+    direct = v.select(v.abs(lost) < INFINITY, direct, v.gamma(small) * (v.gamma(large) / v.gamma(total)))
+    return v.select((small > 0.0) & (total > 170.0), v.exp(betaln(v, x, y)), direct)
 
 
 # --- Bessel functions of integer order --------------------------------------------------------------------------------

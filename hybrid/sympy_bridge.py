@@ -289,6 +289,10 @@ def convert_real(reader: Reader, expression: Any) -> int:
     except SurvivingImaginary:
         pass
     try:
+        return reader.convert(expression.expand())  # (x + i y)(x − i y) has no imaginary unit any more
+    except SurvivingImaginary:
+        pass
+    try:
         return reader.convert(real_form(expression))
     except SurvivingImaginary:
         raise UnsupportedError(

@@ -24,10 +24,11 @@ from hybrid.errors import InputTypeError, UnsupportedError
 from hybrid.graph import Graph, Term
 from hybrid.operations import MASK, NAMED_CONSTANTS, OPERATIONS, PI
 from hybrid.special_values import ORDER_LIMITS
-from hybrid.sympy_walk import contains, describe
+from hybrid.sympy_walk import contains, describe, postorder
 
 ONE = Fraction(1)
 NAN, INFINITY = float("nan"), float("inf")
+LARGEST_GAMMA = 160  # Γ overflows beyond 171.6
 FALLING_FACTORIAL_LIMIT = 64  # binomial(n, k) is a polynomial in n up to this k
 
 
@@ -256,11 +257,13 @@ def rule_pairwise(op: ops.Operation) -> Rule:
 
 # --- selections and truth values --------------------------------------------------------------------------------------
 def rule_piecewise(context: Context, expression: Any) -> Plan:
-    """The first piece whose condition holds; NaN where none does."""
+    """The first piece whose condition holds; NaN where none does, as are the derivatives by what the pieces need."""
     children = [part for pair in expression.args for part in pair.args]
 
     def combine(*terms: Term) -> Term:
         result = context.graph.lift(NAN)
+        if terms[-1].constant is not True and all(context.graph.kind(term.node) != MASK for term in terms[::2]):
+            result = total(terms[::2]) * NAN  # depends on what the pieces do: its derivatives are NaN too
         for i in reversed(range(0, len(terms), 2)):
             value, condition = terms[i], terms[i + 1]
             if condition.constant is True:
@@ -347,7 +350,7 @@ def rule_lambert(context: Context, expression: Any) -> Plan:
 
 
 def rule_binomial(context: Context, expression: Any) -> Plan:
-    """n(n−1)…(n−k+1)/k! for a small integer k, else Γ(n+1)/(Γ(k+1) Γ(n−k+1))."""
+    """n(n−1)…(n−k+1)/k! for a small integer k, else by gamma functions."""
     n, k = expression.args
     if k.is_Integer and 0 <= k <= FALLING_FACTORIAL_LIMIT:
         count = int(k)
@@ -358,17 +361,29 @@ def rule_binomial(context: Context, expression: Any) -> Plan:
             return product([x, *(x - i for i in range(1, count))]) / int(sp.factorial(count))
 
         return Plan((n,), falling)
-    return Plan((n, k), lambda a, b: ops.gamma(a + 1) / (ops.gamma(b + 1) * ops.gamma(a - b + 1)))
+    return Plan((n, k), binomial)
+
+
+def instead_of_part(expression: Any, part: Any) -> Plan:
+    """Convert the real or imaginary part that SymPy found, unless that is the question again."""
+    if any(isinstance(node, sp.re | sp.im) for node in postorder(part)):
+        raise UnsupportedError(
+            f"SymPy cannot split {describe(expression.args[0])} into real and imaginary part; write the "
+            f"{type(expression).__name__} of it out in real numbers"
+        )
+    return instead(part)
 
 
 def rule_real_part(context: Context, expression: Any) -> Plan:
     (x,) = expression.args
-    return instead(parts(x)[0]) if context.imaginary and contains(x, sp.I) else instead(x)
+    return instead_of_part(expression, parts(x)[0]) if context.imaginary and contains(x, sp.I) else instead(x)
 
 
 def rule_imaginary_part(context: Context, expression: Any) -> Plan:
     (x,) = expression.args
-    return instead(parts(x)[1]) if context.imaginary and contains(x, sp.I) else context.number(0)
+    if context.imaginary and contains(x, sp.I):
+        return instead_of_part(expression, parts(x)[1])
+    return context.number(0)
 
 
 def rule_abs(context: Context, expression: Any) -> Plan:
@@ -377,6 +392,14 @@ def rule_abs(context: Context, expression: Any) -> Plan:
         return Plan((x,), ops.abs_)
     real, imaginary = parts(x)
     return Plan((real, imaginary), ops.hypot)
+
+
+def rule_argument(context: Context, expression: Any) -> Plan:
+    (x,) = expression.args
+    if not (context.imaginary and contains(x, sp.I)):
+        return Plan((x,), lambda term: ops.where(ops.lt(term, 0), PI, 0))
+    real, imaginary = parts(x)
+    return Plan((imaginary, real), ops.atan2)
 
 
 def rule_same(context: Context, expression: Any) -> Plan:
@@ -402,6 +425,25 @@ def rule_infinite(value: float) -> Rule:
 def rule_named_constant(context: Context, expression: Any) -> Plan:
     constant = next((c for c in NAMED_CONSTANTS if c.sympy is expression), None)
     return context.number(float(expression.evalf(20)) if constant is None else constant)
+
+
+def rising(x: Term, k: Term) -> Any:
+    """Γ(x + k)/Γ(x); through logarithms where Γ(x + k) of positive numbers would overflow."""
+    by_logarithm = ops.exp(ops.loggamma(k) - ops.betaln(x, k))
+    return ops.where(overflowing(x, k, x + k), by_logarithm, ops.gamma(x + k) / ops.gamma(x))
+
+
+def overflowing(x: Term, y: Term, total: Term) -> Any:
+    """Whether x and y are positive and Γ(total) of their sum is near the largest float."""
+    return ops.logical_and(ops.logical_and(ops.gt(x, 0), ops.gt(y, 0)), ops.gt(total, LARGEST_GAMMA))
+
+
+def binomial(n: Term, k: Term) -> Any:
+    """Γ(n+1)/(Γ(k+1) Γ(n−k+1)); through logarithms, 1/((n + 1) B(n−k+1, k+1)), where Γ(n+1) would overflow."""
+    rest, chosen = n - k + 1, k + 1
+    by_logarithm = ops.exp(-ops.betaln(rest, chosen)) / (n + 1)
+    plain = ops.gamma(n + 1) / (ops.gamma(chosen) * ops.gamma(rest))
+    return ops.where(overflowing(rest, chosen, n + 1), by_logarithm, plain)
 
 
 def exclusive(*terms: Term) -> Term:
@@ -450,11 +492,10 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     sp.acsch: lambda x: ops.asinh(1 / x),
     sp.acoth: lambda x: ops.atanh(1 / x),
     sp.frac: lambda x: x - ops.floor(x),
-    sp.arg: lambda x: ops.where(ops.lt(x, 0), PI, 0),
     sp.erf2: lambda x, y: ops.erf(y) - ops.erf(x),
     sp.factorial: lambda n: ops.gamma(n + 1),
-    sp.RisingFactorial: lambda x, k: ops.gamma(x + k) / ops.gamma(x),
-    sp.FallingFactorial: lambda x, k: ops.gamma(x + 1) / ops.gamma(x - k + 1),
+    sp.RisingFactorial: rising,
+    sp.FallingFactorial: lambda x, k: rising(x - k + 1, k),
     sp.trigamma: lambda x: ops.polygamma(1, x),
     sp.KroneckerDelta: lambda i, j: ops.where(ops.eq(i, j), 1, 0),
     cfunctions.fma: lambda x, y, z: x * y + z,
@@ -504,6 +545,7 @@ RULES: dict[Any, Rule] = {
     sp.re: rule_real_part,
     sp.im: rule_imaginary_part,
     sp.Abs: rule_abs,
+    sp.arg: rule_argument,
     sp.conjugate: rule_same,
     sp.adjoint: rule_same,
     sp.transpose: rule_same,

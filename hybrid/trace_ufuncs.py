@@ -15,7 +15,7 @@ import numpy as np
 
 from hybrid import operations as ops
 from hybrid.errors import UnsupportedError
-from hybrid.graph import Term
+from hybrid.graph import Term, float_value
 from hybrid.operations import MASK, OPERATIONS, PI, Operation
 from hybrid.special_values import ORDER_LIMITS
 from hybrid.symbolic_array import (
@@ -70,17 +70,22 @@ def bitwise(op: Operation) -> Callable[..., Array]:
 def floor_divide(x: Any, y: Any) -> Any:
     """⌊x/y⌋ as NumPy rounds it: (x − x mod y)/y is a whole number up to rounding; x/y where y = 0."""
     quotient = np.rint((x - x % y) / y)
+    if not finite(y):  # −1 or 0 of a finite number
+        below = np.where((x < 0) == (y < 0), 0.0, np.where(x == 0, 0.0, -1.0))
+        quotient = np.where(np.abs(y) == INFINITY, np.where(np.abs(x) < INFINITY, below, np.nan), quotient)
     return np.where(y == 0, x / y, quotient)
 
 
-def log_add_exp(x: Any, y: Any) -> Any:
-    """log(eˣ + eʸ) without overflow; either branch is smooth across x = y, so every derivative is right there."""
-    return np.where(x >= y, x + np.log1p(np.exp(y - x)), y + np.log1p(np.exp(x - y)))
+def finite(x: Array) -> bool:
+    """Whether all elements are constants, none infinite."""
+    values = (Term(x.graph, node).constant for node in x.nodes.ravel().tolist())
+    return all(value is not None and abs(float_value(value)) < INFINITY for value in values)
 
 
 def log_add_exp2(x: Any, y: Any) -> Any:
-    two = full(x.graph, (), 2)
-    return np.where(x >= y, x + np.log1p(np.exp2(y - x)) / np.log(two), y + np.log1p(np.exp2(x - y)) / np.log(two))
+    """log₂(2ˣ + 2ʸ) without overflow, through the natural logarithm."""
+    scale = np.log(full(x.graph, (), 2))
+    return np.logaddexp(x * scale, y * scale) / scale
 
 
 def fmax(x: Any, y: Any) -> Any:
@@ -169,7 +174,6 @@ UFUNCS.update(
         np.reciprocal: lambda x: 1 / x,
         np.floor_divide: floor_divide,
         np.divmod: lambda x, y: (x // y, x % y),
-        np.logaddexp: log_add_exp,
         np.logaddexp2: log_add_exp2,
         np.fmax: fmax,
         np.fmin: fmin,

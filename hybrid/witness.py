@@ -8,6 +8,7 @@ symbolic side is used. [jvp by reverse over reverse: Townsend, A new trick for c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
@@ -41,7 +42,12 @@ def _on_tape(operation: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _number(value: Any) -> Any:
-    return value if isinstance(value, bool) else float(value)
+    if isinstance(value, bool):
+        return value
+    try:
+        return float(value)
+    except OverflowError:  # an integer beyond the range
+        return math.inf if value > 0 else -math.inf
 
 
 def _truth(mask: Any) -> bool:

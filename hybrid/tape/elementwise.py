@@ -208,6 +208,12 @@ def in_own_type(function: Callable[..., Any]) -> Callable[..., Any]:
 
 _LN2, _LN10, _TWO_OVER_SQRT_PI = math.log(2), math.log(10), 2 / math.sqrt(math.pi)
 
+
+def _ratio(above: Any, below: Any) -> Any:
+    """above/below, 0 where below is 0."""
+    return np.where(below == 0, 0.0, above / below)
+
+
 # --------------------------------------------------------------------------------------------------- arithmetic
 add = binary("add", operator.add, lambda g: g, lambda g: g)
 sub = binary("sub", operator.sub, lambda g: g, lambda g: -g, ufuncs="subtract")
@@ -229,7 +235,7 @@ rint = unary("rint", np.rint, lambda g: np.zeros_like(g))
 mod = binary("mod", np.mod, lambda g: g, lambda g, x, y: -g * np.floor_divide(x, y), ufuncs="remainder")
 fmod = binary("fmod", np.fmod, lambda g: g, lambda g, x, y: -g * np.trunc(x / y))
 floor_divide = binary("floor_divide", np.floor_divide, lambda g: np.zeros_like(g), lambda g: np.zeros_like(g))
-hypot = binary("hypot", np.hypot, lambda g, x, out: g * (x / out), lambda g, y, out: g * (y / out))
+hypot = binary("hypot", np.hypot, lambda g, x, out: g * _ratio(x, out), lambda g, y, out: g * _ratio(y, out))
 copysign = binary(
     "copysign", np.copysign, lambda g, x, out: g * (np.sign(x) * np.sign(out)), lambda g: np.zeros_like(g)
 )
@@ -263,7 +269,7 @@ asinh = unary("asinh", np.arcsinh, lambda g, x: g / np.sqrt(x * x + 1), ufuncs="
 acosh = unary("acosh", np.arccosh, lambda g, x: g / (np.sqrt(x - 1) * np.sqrt(x + 1)), ufuncs="arccosh")
 atanh = unary("atanh", np.arctanh, lambda g, x: g / ((1 - x) * (1 + x)), ufuncs="arctanh")
 atan2 = binary(
-    "atan2", np.arctan2, lambda g, x, y: g * (y / (x * x + y * y)), lambda g, x, y: -g * (x / (x * x + y * y)),
+    "atan2", np.arctan2, lambda g, x, y: g * _ratio(y, x * x + y * y), lambda g, x, y: -g * _ratio(x, x * x + y * y),
     ufuncs="arctan2",
 )  # fmt: skip
 deg2rad = unary("deg2rad", np.deg2rad, lambda g: g * (math.pi / 180), ufuncs="radians")

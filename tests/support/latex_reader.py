@@ -22,7 +22,7 @@ PREFIX = {
 }  # fmt: skip
 ORDERED = {"J": special_values.jv, "I": special_values.iv, "j": special_values.spherical_jn}
 NAMED = {
-    "hypot": np.hypot, "atan2": np.arctan2, "fmod": np.fmod, "copysign": np.copysign,
+    "hypot": np.hypot, "logaddexp": np.logaddexp, "atan2": np.arctan2, "fmod": np.fmod, "copysign": np.copysign,
     "expm1": np.expm1, "log1p": np.log1p, "asinh": np.arcsinh, "acosh": np.arccosh, "atanh": np.arctanh,
     "erf": special.erf, "erfc": special.erfc, "B": special_values.beta, "W": special_values.lambertw,
     **{name: getattr(special_values, name) for name in ("erfcx", "erfinv", "expit", "logit", "softplus", "sinc")},
