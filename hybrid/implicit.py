@@ -11,6 +11,7 @@ one has not become small, the result is NaN: at that point, and nowhere else. Th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -193,14 +194,22 @@ def as_function(solution: Composite, parameters: Sequence[Argument], shape: tupl
     graph = Graph()
     arguments = tuple(copied(graph, parameter) for parameter in parameters)
     nodes = solution.nodes(graph, tuple(node for argument in arguments for node in argument.nodes))
-    holder: list[Function] = []
+    again = PythonSource(Replayed(graph, arguments, nodes, shape))
+    return Function.from_definition(Definition(graph, arguments, nodes, shape, again, name))
 
-    def again(*values: Any) -> Any:
-        return replay(holder[0], values)
 
-    again.__name__ = name
-    holder.append(Function.from_definition(Definition(graph, arguments, nodes, shape, PythonSource(again), name)))
-    return holder[0]
+@dataclass(frozen=True)
+class Replayed:
+    """What stands for the source of such a function: its graph, run on whatever it is called with."""
+
+    graph: Graph
+    arguments: tuple[Argument, ...]
+    nodes: Nodes
+    shape: tuple[int, ...]
+
+    def __call__(self, *values: Any) -> Any:
+        whole: Any = self
+        return replay(whole, values)
 
 
 def copied(graph: Graph, argument: Argument) -> Argument:

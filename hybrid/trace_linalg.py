@@ -71,6 +71,8 @@ def solve_system(matrix: Array, right: Array) -> Array:
     given = tuple(matrix.nodes.reshape(-1).tolist())
     columns = right.nodes.reshape(len(matrix), -1).T.tolist()
     found = [system.nodes(matrix.graph, (*given, *column)) for column in columns]
+    if not found or not given:
+        return right.copy()
     return matrix.like(np.array(found, dtype=np.int64).reshape(-1, len(matrix)).T.reshape(right.shape))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import mpmath
@@ -151,6 +152,12 @@ def test_inside_other_functions() -> None:
     assert str(anomaly.sympy()) == "anomaly(M, e)"
     twice = hy.function(m=())(lambda m: anomaly(m, 0.3) * anomaly(2 * m, 0.3))
     np.testing.assert_allclose(twice(0.4), anomaly(0.4, 0.3) * anomaly(0.8, 0.3), rtol=1e-15)
+
+
+def test_it_travels_between_processes() -> None:
+    again = pickle.loads(pickle.dumps(anomaly))
+    assert again(1.0, 0.3) == anomaly(1.0, 0.3)
+    np.testing.assert_array_equal(again.gradient()(1.0, 0.3), anomaly.gradient()(1.0, 0.3))
 
 
 def test_the_equations_are_solved_once() -> None:
