@@ -10,6 +10,7 @@ from codegen.vector_math.double_double import (
     Pair,
     fast_two_sum,
     multiply,
+    multiply_add,
     product_terms,
     quotient,
     scale,
@@ -154,13 +155,15 @@ def loggamma_positive(x: Vector) -> Pair:
         t = select(above, t - 1.0, t)
     logarithm = log_sum(select(asymptotic, x, product))
     sign = select(below, -1.0, 1.0)
-    near = fma(fma(t, t, t), careful(t, c.LOGGAMMA), logarithm.hi * sign)
+    factor_of_near, ratio = multiply_add(t, t, t), careful(t, c.LOGGAMMA)
+    near = fma(factor_of_near.hi, ratio, logarithm.hi * sign)
     inverse = 1.0 / x
     correction = fma(inverse, horner(inverse * inverse, c.STIRLING), c.HALF_LOG_TWO_PI[0] - 0.5)
     factor = x - 0.5
     far = factor * (logarithm.hi - 1.0)
     hi = select(x > 0.0, select(asymptotic, far, near), inf)
-    lo = select(asymptotic, fma(factor, logarithm.lo, correction), logarithm.lo * sign)
+    near_rest = fma(factor_of_near.lo, ratio, logarithm.lo * sign)
+    lo = select(asymptotic, fma(factor, logarithm.lo, correction), near_rest)
     return Pair(select(x < inf, hi, x), select((x > 0.0) & (x < inf), lo, 0.0))
 
 
