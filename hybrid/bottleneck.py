@@ -26,18 +26,21 @@ from hybrid.differentiate import (
 from hybrid.graph import Graph
 from hybrid.operations import CONSTANT
 
+MOST_CUTS = 20  # of the narrowest sets, how many are looked at for one whose nodes do not depend on each other
+
 
 def bottleneck(graph: Graph, root: int, wrt: Sequence[int]) -> list[int]:
     """The narrowest set of nodes through which `root` depends on `wrt`, the lowest of equally narrow ones.
 
     Sets are those that come up when the newest node is replaced by its arguments, over and over. Empty where none is
-    narrower than half of `wrt`, or where a selection stands above it (its guards belong to one sweep).
+    narrower than half of `wrt`, or where a selection stands above it (its guards belong to one sweep). No node of the
+    set depends on another: the chain rule takes them for variables that move on their own.
     """
     variables = frozenset(wrt)
     active = dependents(graph, graph.reach([root]), variables)
-    best: list[int] = []
+    narrow: list[list[int]] = []  # ever narrower, or as narrow and lower
     if root not in active:
-        return best
+        return []
     limit = max(1, len(variables) // 2)
     heap, present = [-root], {root}
     while heap:
@@ -49,9 +52,15 @@ def bottleneck(graph: Graph, root: int, wrt: Sequence[int]) -> list[int]:
             if arg in active and arg not in present:
                 present.add(arg)
                 heapq.heappush(heap, -arg)
-        if len(present) <= min(limit, len(best) or limit) and present.isdisjoint(variables):
-            best = sorted(present)
-    return best
+        if len(present) <= (len(narrow[-1]) if narrow else limit) and present.isdisjoint(variables):
+            narrow.append(sorted(present))
+    return next((cut for cut in narrow[: -MOST_CUTS - 1 : -1] if independent(graph, cut)), [])
+
+
+def independent(graph: Graph, cut: Sequence[int]) -> bool:
+    """Whether no node of a set depends on another one."""
+    below = graph.reach(arg for node in cut for arg in graph.args[node])
+    return set(cut).isdisjoint(below)
 
 
 def selects(graph: Graph, node: int) -> bool:

@@ -178,3 +178,38 @@ def test_large_functions_are_not_tried_in_other_ways() -> None:
     told = hessian.explain()
     assert [candidate.method for candidate in told.candidates] == ["edge-pushing"]
     assert "a guess" in str(told)
+
+
+def test_a_bottleneck_whose_nodes_depend_on_each_other_is_none() -> None:
+    @hy.function(q=(4,))
+    def nested(q):
+        first = np.sin(q[0] * q[1]) + q[2] * q[3]
+        second = np.exp(first) * np.sin(first) * q[0]
+        return second**2 * first + np.cos(first * second)
+
+    at = np.array([0.3, 0.7, -0.4, 1.1])
+    expected = values(nested.hessian(method="reverse"), at)
+    for method in HESSIANS:
+        assert np.allclose(values(nested.hessian(method=method), at), expected, rtol=1e-12, atol=1e-14), method
+
+
+@pytest.mark.parametrize("seed", [5673, *range(20)])
+def test_hessians_of_random_functions(seed: int) -> None:
+    maker = Maker(seed, 4)
+    graph, root = maker.graph, maker.grow(12).node
+    wrt = [variable.node for variable in maker.variables]
+    point = dict(zip(wrt, np.random.default_rng(seed).uniform(0.2, 1.8, 4), strict=True))
+
+    def matrix(entries) -> np.ndarray:
+        found = np.zeros((4, 4))
+        for place, value in zip(entries, evaluate(graph, list(entries.values()), point), strict=True):
+            found[place] = value
+        return found
+
+    expected = matrix(HESSIANS["reverse"][0](graph, [root], wrt))
+    good = np.isfinite(expected)
+    for method, builds in HESSIANS.items():
+        for build in builds:
+            entries = build(graph, [root], wrt)
+            if entries is not None:
+                assert np.allclose(matrix(dict(entries.items()))[good], expected[good], rtol=1e-7, atol=1e-9), method
