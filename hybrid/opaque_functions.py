@@ -23,7 +23,7 @@ from hybrid.function import Function, check_name
 from hybrid.graph import Graph
 from hybrid.implicit import as_function
 from hybrid.tape.autograd import grad
-from hybrid.tape.elementwise import ELEMENTWISE
+from hybrid.tape.elementwise import USER
 from hybrid.tape.function import Function as TapeFunction
 from hybrid.tape.mode import enable_grad, no_grad
 from hybrid.tape.tensor import Tensor, tensor
@@ -54,7 +54,7 @@ class Opaque(Composite):
         for place, member in enumerate(self.members):
             rule = on_tape(self, place)
             operations: Any = witness.TAPE.operations
-            operations[member.name] = ELEMENTWISE[member.name] = rule
+            operations[member.name] = USER[member.name] = rule
             arbiter.USER[member.name] = member
 
     def split(self, flat: Any) -> list[Any]:
@@ -120,7 +120,7 @@ class ByJacobian(Slopes):
 
     def on_tape(self, of: Opaque, args: Sequence[Any], place: int, adjoint: Any) -> Sequence[Any]:
         names = [member.name for member in self.jacobian.members[place * of.arity : (place + 1) * of.arity]]
-        return [adjoint * ELEMENTWISE[name](*args) for name in names]
+        return [adjoint * USER[name](*args) for name in names]
 
 
 class ByProduct(Slopes):
@@ -141,7 +141,7 @@ class ByProduct(Slopes):
 
     def on_tape(self, of: Opaque, args: Sequence[Any], place: int, adjoint: Any) -> Sequence[Any]:
         adjoints = [adjoint if k == place else adjoint * 0.0 for k in range(of.results)]
-        return [ELEMENTWISE[member.name](*args, *adjoints) for member in self.product(of).members]
+        return [USER[member.name](*args, *adjoints) for member in self.product(of).members]
 
 
 def opaque(

@@ -29,7 +29,7 @@ from hybrid.function import check_name
 from hybrid.graph import Graph, Term
 from hybrid.operations import LINE, OPERATIONS, REAL, Operation
 from hybrid.symbolic_array import SymbolicArray, as_kind, lift
-from hybrid.tape.elementwise import ELEMENTWISE
+from hybrid.tape.elementwise import USER
 from hybrid.tape.function import Function as TapeFunction
 from hybrid.tape.tensor import Tensor, tensor
 
@@ -385,7 +385,7 @@ def enter(name: str, row: Operation, cls: Any, public: Elementary, partials: Der
     """Make a row known to SymPy's translation, the parser, the tape and the check."""
     sympy_rules.FUNCTIONS[cls] = row
     parse.FUNCTIONS[name] = parse.Call(public, row.arity, row.arity)
-    on_tape = ELEMENTWISE[row.name] = tape_rule(name, row, partials)
+    on_tape = USER[row.name] = tape_rule(name, row, partials)
     operations: Any = witness.TAPE.operations
     operations[row.name] = on_tape
     arbiter.USER[row.name] = row

@@ -37,6 +37,8 @@ from hybrid.tape.tensor import Tensor, as_tensor, current_edge
 
 Operation = Callable[..., Tensor]
 ELEMENTWISE: dict[str, Operation] = {}
+# Operations that users define, by the name of their row: a user may call one `sigmoid`, and the tape keeps its own.
+USER: dict[str, Any] = {}
 UFUNCS: dict[str, Callable[..., Any]] = {}  # by the __name__ of the NumPy or SciPy ufunc that means the same
 
 _NUMBERS = (int, float)

@@ -14,7 +14,7 @@ import numpy as np
 from hybrid.errors import UnsupportedError
 from hybrid.tape import activation, creation, elementwise, indexing, linalg, products, reductions, shape
 from hybrid.tape import numpy_functions as composed
-from hybrid.tape.elementwise import ELEMENTWISE, UFUNCS
+from hybrid.tape.elementwise import ELEMENTWISE, UFUNCS, USER
 from hybrid.tape.inplace import check_writable, replace
 from hybrid.tape.tensor import Tensor, as_tensor
 
@@ -155,8 +155,10 @@ def array_function(self: Tensor, function: Any, types: Any, args: Any, kwargs: A
 
 def hybrid_elementwise(self: Tensor, name: str, *args: Any) -> Tensor:
     """The hook other modules use to run an elementary operation by its name on whatever its arguments are."""
-    if name not in ELEMENTWISE:
+    operation = USER.get(name, ELEMENTWISE.get(name))
+    if operation is None:
         raise UnsupportedError(
             f"{name!r} is no elementwise operation of the tape; known: {', '.join(sorted(ELEMENTWISE))}"
         )
-    return ELEMENTWISE[name](*args)
+    result: Tensor = operation(*args)
+    return result

@@ -206,3 +206,13 @@ def test_opaque_refusals_and_failures_inside_kernels() -> None:
     f = hy.opaque(lambda q: [math.log(q[0]), 1.0], {"q": (1,)}, name="o4")
     value = hy.compile(f, verify=False)(np.array([[1.0], [-1.0], [2.0]]))
     np.testing.assert_allclose(value, [[0, 1], [np.nan, np.nan], [math.log(2), 1]])
+
+
+def test_a_name_that_the_tape_has_too_leaves_the_tape_alone() -> None:
+    silu = hy.elementary("silu", numpy=lambda x: 3 * x, derivative=lambda x: 3)
+    (x,) = hy.symbols("x,")
+    assert hy.Function([x], silu(x)).gradient()(2.0) == 3
+    assert hy.Function([x], silu(x))(hy.tape.tensor(2.0)).item() == 6
+    t = hy.tape.tensor(np.float32(2.0))
+    assert hy.tape.silu(t).item() == pytest.approx(2 / (1 + np.exp(-2)), rel=1e-6)
+    assert hy.tape.ELEMENTWISE["silu"] is hy.tape.silu
