@@ -165,6 +165,8 @@ def power_base_partial(out: Any, x: Any, y: Any) -> Any:
     exponent = y.constant
     if exponent is None:
         return where(logical_and(eq(x, 0), eq(y, 0)), 0, y * x ** (y - 1))
+    if isinstance(exponent, NamedConstant):  # not 0, so nothing to select
+        return y * x ** (y - 1)
     if exponent == 0:
         return 0
     if exponent == 1:

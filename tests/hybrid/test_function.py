@@ -225,3 +225,12 @@ def test_both_orders_of_a_product_or_sum_are_computed_once() -> None:
     f = hy.function(a=(), b=())(lambda a, b: np.stack([a * b, b * a, a + b, b + a, a - b, b - a]))
     assert f.operations() == 4
     assert f(2.0, 3.0).tolist() == [6.0, 6.0, 5.0, 5.0, -1.0, 1.0]
+
+
+@pytest.mark.parametrize("exponent", [sp.pi, sp.EulerGamma, sp.GoldenRatio, sp.Catalan])
+def test_a_power_to_a_named_constant_differentiates(exponent) -> None:
+    x = sp.Symbol("x", positive=True)
+    f = hy.Function([x], x**exponent)
+    for order, derivative in ((1, f.gradient()), (2, f.hessian())):
+        expected = float(sp.diff(x**exponent, x, order).subs(x, 2))
+        assert np.ravel(derivative(2.0))[0] == pytest.approx(expected, rel=1e-14)
