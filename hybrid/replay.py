@@ -23,6 +23,7 @@ from hybrid.composite import expand
 from hybrid.definition import PythonSource, SymPySource
 from hybrid.errors import UnsupportedError
 from hybrid.replay_matrices import Matrices
+from hybrid.sympy_functions import CLASSES
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,10 @@ ONE_ARGUMENT: dict[Any, str] = {getattr(sp, name): name for name in SAME_IN_SYMP
     cfunctions.log1p: "log1p",
     cfunctions.Sqrt: "sqrt",
     cfunctions.Cbrt: "cbrt",
+    **{cls: row.name for row, cls in CLASSES.items() if row.arity == 1},
 }
 TWO_ARGUMENTS: dict[Any, str] = {
+    **{cls: row.name for row, cls in CLASSES.items() if row.arity == 2},
     sp.atan2: "atan2",
     sp.beta: "beta",
     sp.Mod: "mod",

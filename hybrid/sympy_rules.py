@@ -24,6 +24,7 @@ from hybrid.errors import InputTypeError, UnsupportedError
 from hybrid.graph import Graph, Term
 from hybrid.operations import MASK, NAMED_CONSTANTS, OPERATIONS, PI
 from hybrid.special_values import ORDER_LIMITS
+from hybrid.sympy_functions import CLASSES
 from hybrid.sympy_walk import contains, describe, postorder
 
 ONE = Fraction(1)
@@ -479,6 +480,7 @@ def logic(formula: Callable[..., Any]) -> Rule:
 
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
     **{row.sympy: row for row in OPERATIONS.values() if row.sympy is not None and not row.variadic},
+    **{cls: row for row, cls in CLASSES.items()},
     sp.sec: lambda x: 1 / ops.cos(x),
     sp.csc: lambda x: 1 / ops.sin(x),
     sp.cot: lambda x: 1 / ops.tan(x),

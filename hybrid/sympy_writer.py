@@ -19,6 +19,7 @@ from hybrid import operations as ops
 from hybrid.composite import expand
 from hybrid.graph import Graph, Number, Variable
 from hybrid.operations import CONSTANT, OPERATIONS, VARIABLE, NamedConstant, Operation
+from hybrid.sympy_functions import CLASSES
 
 # Beyond any of these SymPy's constructors, which walk expressions as trees again and again, are avoided.
 DEEP = 30  # levels
@@ -260,7 +261,7 @@ if missing := [op.name for op, form in SHALLOW_FORMS.items() if form is None]:
 
 def sympy_expression(op: Operation, *args: Any) -> Any:
     """One operation of the table on SymPy expressions, evaluated as SymPy does by itself."""
-    return SHALLOW_FORMS.get(op, op.sympy)(*args)
+    return (CLASSES.get(op) or SHALLOW_FORMS.get(op, op.sympy))(*args)
 
 
 def is_heavy(expression: Any) -> bool:
