@@ -25,7 +25,7 @@ from hybrid.compose import composable
 from hybrid.composite import expand
 from hybrid.deferred import Deferred
 from hybrid.definition import Argument, Formula
-from hybrid.errors import ArgumentError, InputTypeError
+from hybrid.errors import ArgumentError, InputTypeError, UnsupportedError
 from hybrid.graph import Graph
 from hybrid.lower import Result, lower
 from hybrid.progress import Stages
@@ -256,6 +256,12 @@ class Kernel:
         codegen.export.LinkerNotFound, after writing what needs no linker, where no linker is found for "so".
         """
         program = self.program
+        python = [external.name for external in program.externals if external.c is None]
+        if python:
+            raise UnsupportedError(
+                f"{self.name} calls {python[0]}, Python code of this process, which no file can hold; "
+                f"hybrid.elementary(..., c=...) makes a function that exported code can call"
+            )
         if name is not None:
             program = replace(program, name=name)
         machine = find(self.compiled.target if target is None else target).with_element(element_of(dtype, None))
@@ -383,7 +389,13 @@ def compiled_together(
         gathered = None if reductions is not None else gathering(functions, simplified[1])
         program = written(functions, simplified, gathered, name or functions[0].name)
         stages.finished("lower", "native code")
-        arguments, made = simplified[1], tier if tier == "full" else "threaded"
+        arguments = simplified[1]
+        made = "full" if tier == "full" else "quick" if program.externals else "threaded"
+        if reductions is not None and program.externals:
+            raise UnsupportedError(
+                f"{program.name} calls {program.externals[0].name}, your code, which a kernel that reduces cannot; "
+                f"compile it without reduce= and reduce its results with NumPy"
+            )
         if reductions is not None:
             same = reduced.shared_of(arguments, shared)
             kernel = reduced.ReducedKernel(functions, arguments, program, reductions, same, stages.seconds, verify)

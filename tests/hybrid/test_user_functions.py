@@ -216,3 +216,21 @@ def test_a_name_that_the_tape_has_too_leaves_the_tape_alone() -> None:
     t = hy.tape.tensor(np.float32(2.0))
     assert hy.tape.silu(t).item() == pytest.approx(2 / (1 + np.exp(-2)), rel=1e-6)
     assert hy.tape.ELEMENTWISE["silu"] is hy.tape.silu
+
+
+def test_python_code_stays_in_this_process_and_out_of_reductions(tmp_path) -> None:
+    second = hy.opaque(
+        lambda q: float(np.sort(q)[-2]),
+        {"q": (4,)},
+        vjp=lambda q, w: w * (q == np.sort(q)[-2]),
+        sample=[np.arange(4.0)],
+        name="second",
+    )
+    value, gradient = hy.compile(second, second.gradient(), tier="quick")(np.arange(4.0))
+    assert value == 2
+    assert gradient.tolist() == [0, 0, 1, 0]
+    with pytest.raises(hy.UnsupportedError, match="Python code of this process, which no file can hold"):
+        hy.compile(second).export(tmp_path, formats=["c", "h"])
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(hy.UnsupportedError, match="a kernel that reduces cannot"):
+        hy.compile(second, reduce="sum")
