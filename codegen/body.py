@@ -18,8 +18,9 @@ from codegen.program import INSTRUCTIONS, MASK, Program
 from codegen.text import Function, real
 
 # Instructions up to which a body stays whole (cutting one of 1,500 made it 15 % slower), and those of a part beyond.
+# The inverse dynamics of a robot arm, 5,000 operations, take 190 ns in parts of 1,500, 170 of 2,500 and 158 of 3,600.
 WHOLE = 4000
-PART = 1500
+PART = 3600
 # Instructions after which a shared number is read again instead of kept: it is an operand in memory either way, and a
 # register held for long is one that is spilled.
 KEPT = 48
