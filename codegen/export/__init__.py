@@ -1,73 +1,41 @@
 """Native code → files: objects, libraries, headers, IR, C source.
 
-`export(program, "build", "f", ["so", "h"])` writes `build/f.so` and `build/f.h`. The functions in the files, their
-arguments and layouts are described in the header (header.py); linking is left to the system (linker.py). The same
-program, name, formats and target give the same bytes on any machine that has the same versions.
+`export(program, "build", "f", ["so", "h"])` writes `build/f.so`, `build/f.h` and `build/f.manifest.json`. The functions
+in the files, their arguments and layouts are described in the header (header.py) and the manifest (manifest.py);
+linking is left to the system (linker.py). What there is to write is a table, formats.py; how files reach a folder as
+one set, bundle.py. The same program, name, formats and target give the same bytes on any machine that has the same
+versions.
 """
 
 from __future__ import annotations
 
 import os
-import secrets
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
-import llvmlite.binding as llvm
-
-from codegen.emit import emit, symbol
-from codegen.export.archive import archive
-from codegen.export.c_source import c_source
-from codegen.export.header import header
-from codegen.export.linker import LinkerNotFound, link_shared, link_wasm, shared_suffix
-from codegen.jit import optimise
+from codegen.emit import symbol
+from codegen.export.bundle import OPTIMISE, Build, Details, Files, Format, Pattern, write_set, write_whole
+from codegen.export.formats import FORMATS
+from codegen.export.linker import LinkerNotFound
+from codegen.export.manifest import manifest, manifest_file
 from codegen.program import Program
-from codegen.target import NAMED, Target, find
+from codegen.target import Target, find
 
-__all__ = ["FORMATS", "LinkerNotFound", "export"]
+__all__ = [
+    "FORMATS",
+    "Build",
+    "Details",
+    "Files",
+    "Format",
+    "LinkerNotFound",
+    "Pattern",
+    "export",
+    "write_whole",
+]
 
-
-@dataclass(frozen=True)
-class Build:
-    """What the formats are made from: each step is made once, when a format first asks for it."""
-
-    program: Program
-    target: Target
-
-    def ir(self) -> str:
-        return emit(self.program, self.target)
-
-    def module(self) -> tuple[llvm.ModuleRef, llvm.TargetMachine]:
-        machine = self.target.machine()
-        return optimise(self.ir(), machine), machine
-
-    def object_code(self) -> bytes:
-        module, machine = self.module()
-        return bytes(machine.emit_object(module))
-
-    def assembly(self) -> bytes:
-        module, machine = self.module()
-        return str(machine.emit_assembly(module)).encode()
-
-    def bitcode(self) -> bytes:
-        return bytes(self.module()[0].as_bitcode())
-
-
-# Format: what makes the content of the file. The suffix is the format, but for shared libraries, whose name the
-# system of the target decides.
-FORMATS: dict[str, Callable[[Build], bytes]] = {
-    "o": Build.object_code,
-    "h": lambda build: header(build.program, build.target.element).encode(),
-    "ll": lambda build: build.ir().encode(),
-    "bc": Build.bitcode,
-    "s": Build.assembly,
-    "a": lambda build: archive(build.object_code(), build.program.name, build.target),
-    "c": lambda build: c_source(build.program, build.target.element).encode(),
-    "wasm": lambda build: link_wasm(
-        replace(build, target=NAMED["wasm32"].with_element(build.target.element)).object_code(), build.program.name
-    ),
-    "so": lambda build: link_shared(build.object_code(), build.program.name, build.target),
-}
+# What is written where a format that needs a linker finds none.
+WITHOUT_LINKER = ("o", "h")
 
 
 def export(
@@ -76,16 +44,19 @@ def export(
     name: str | None = None,
     formats: Iterable[str] = ("o", "h"),
     target: Target | str | None = None,
+    *,
+    optimise: str = "speed",
+    details: Details | None = None,
 ) -> list[Path]:
-    """Write `folder/name.<format>` for each format; returns the paths, in the order of `formats`.
+    """Write the files of each format into `folder`; returns their paths, in the order of `formats`.
 
-    formats: "o" relocatable object, "so" shared library (.dylib, .dll by target), "a" static archive, "h" C header,
-    "c" C99 source, "ll" LLVM IR before optimisation, "bc" bitcode and "s" assembly after it, "wasm" WebAssembly module.
-    target: as for `compile`; of "c", "h" and "wasm" only its element type matters. name: a C identifier, by
-    default that of the program.
+    formats: names from `FORMATS`, whose rows say what each is. The manifest, `NAME.manifest.json`, is written in any
+    case and not among the paths. target: as for `compile`; of text formats only its element type matters. name: a C
+    identifier, by default that of the program. details: for the manifest.
 
-    Files appear whole, by rename. Raises ValueError for a name that C cannot use or a format not known, and
-    LinkerNotFound if "so" or "wasm" is asked for and nothing here can link it; the other files are written first.
+    Either all files appear, by rename, or on any error the folder is as it was. Raises ValueError for a name that C
+    cannot use or a format not known. Where nothing here can link what is asked for, the other files and those of
+    `WITHOUT_LINKER` are written and LinkerNotFound raised.
     """
     name = program.name if name is None else name
     if symbol(name) != name:
@@ -97,38 +68,31 @@ def export(
     unknown = [fmt for fmt in wanted if fmt not in FORMATS]
     if unknown:
         raise ValueError(f"unknown export format {unknown[0]!r}; known: {', '.join(FORMATS)}")
+    if optimise not in OPTIMISE:
+        raise ValueError(f"optimise must be one of {', '.join(OPTIMISE)}, got {optimise!r}")
     externals = tuple(external.exported() for external in program.externals)
-    build = Build(replace(program, name=name, externals=externals), find(target))
+    build = Build(replace(program, name=name, externals=externals), find(target), optimise, details or Details())
+    files, missing = made(build, wanted)
+    every = {path: content for group in files.values() for path, content in group.items()}
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    paths, missing = {}, None
+    write_set(folder, every | {manifest_file(build): manifest(build, files)})
+    if missing is not None:
+        written = ", ".join(str(folder / path) for path in every)
+        raise LinkerNotFound(f"{missing} Written without it: {written}")
+    return [folder / path for fmt in wanted for path in files[fmt]]
+
+
+def made(build: Build, wanted: Iterable[str]) -> tuple[dict[str, Files], LinkerNotFound | None]:
+    """The files of each format; without a linker those that need none, and why."""
+    files: dict[str, Files] = {}
+    missing: LinkerNotFound | None = None
     for fmt in wanted:
-        suffix = shared_suffix(build.target) if fmt == "so" else f".{fmt}"
         try:
-            content = FORMATS[fmt](build)
+            files[fmt] = FORMATS[fmt].make(build)
         except LinkerNotFound as error:
             missing = error
-            continue
-        paths[fmt] = folder / f"{name}{suffix}"
-        write_whole(paths[fmt], content, executable=fmt == "so")
     if missing is not None:
-        for fmt in ("o", "h"):
-            if fmt not in paths:
-                write_whole(folder / f"{name}.{fmt}", FORMATS[fmt](build))
-        raise LinkerNotFound(f"{missing} Written without it: {folder / name}.o and {folder / name}.h")
-    return [paths[fmt] for fmt in wanted]
-
-
-def write_whole(path: Path, content: bytes, *, executable: bool = False) -> None:
-    """Write a file aside and rename it into place."""
-    temporary = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
-    # Not by tempfile, whose files only the owner may read: these get what the umask allows.
-    mode = 0o777 if executable else 0o666
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+        for fmt in WITHOUT_LINKER:
+            if fmt not in files:
+                files[fmt] = FORMATS[fmt].make(build)
+    return files, missing

@@ -126,7 +126,11 @@ def test_export_writes_files_and_names_them(folder) -> None:
     assert text.split() == ["build/energy.o", "build/energy.h"]
     header = Path("build/energy.h").read_text()
     assert "energy_gradient" in header
-    assert sorted(path.name for path in Path("build").iterdir()) == ["energy.h", "energy.o"]
+    assert sorted(path.name for path in Path("build").iterdir()) == [
+        "energy.h",
+        "energy.manifest.json",
+        "energy.o",
+    ]
 
 
 def test_export_for_another_machine(folder) -> None:

@@ -1,0 +1,30 @@
+"""The table of formats: one row each."""
+
+from __future__ import annotations
+
+from codegen.export.archive import archive
+from codegen.export.bundle import Build, Files, Format, one
+from codegen.export.c_source import c_source
+from codegen.export.linker import link_wasm
+from codegen.target import NAMED
+
+
+def _shared_library(build: Build) -> Files:
+    return {build.library_file: build.shared_library}
+
+
+def _wasm(build: Build) -> bytes:
+    return link_wasm(build.on(NAMED["wasm32"]).object_code, build.name)
+
+
+FORMATS: dict[str, Format] = {
+    "o": one("relocatable object", ".o", lambda build: build.object_code),
+    "h": one("C header", ".h", lambda build: build.header),
+    "ll": one("LLVM IR before optimisation", ".ll", lambda build: build.ir),
+    "bc": one("LLVM bitcode after optimisation", ".bc", lambda build: bytes(build.module.as_bitcode())),
+    "s": one("assembly", ".s", lambda build: build.assembly),
+    "a": one("static archive", ".a", lambda build: archive(build.object_code, build.name, build.target)),
+    "c": one("C99 source, which is C++ too", ".c", lambda build: c_source(build.program, build.element)),
+    "wasm": one("WebAssembly module, whatever the target", ".wasm", _wasm),
+    "so": Format("shared library (.dylib, .dll by target)", _shared_library),
+}
