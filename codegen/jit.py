@@ -21,8 +21,9 @@ from codegen.threaded import Thread, thread
 
 # How code is made. "full": LLVM's optimising code generator. "quick": its fast instruction selection, whose code is
 # about 1.4 times slower and is made about 3 times faster. "threaded": a table of compiled steps (threaded.py), ready at
-# once. "auto" is full below `THREADED` instructions, where the full tier takes some two seconds; from there, threaded.
-TIERS = ("auto", "full", "quick", "threaded")
+# once. "soonest" is threaded, but quick for programs with external functions, which threaded code calls none of. "auto"
+# is full below `THREADED` instructions, where the full tier takes some two seconds; from there, soonest.
+TIERS = ("auto", "full", "quick", "threaded", "soonest")
 THREADED = 30_000
 # Part of the name of cached objects: to be raised when `optimise` changes.
 PIPELINE = 2
@@ -33,8 +34,8 @@ class Compiled:
     """A program as native code. Addresses stay valid as long as this object lives.
 
     seconds: time by phase ("emit", "look up", "optimise", "generate", "driver", "link"). objects: the program's
-    relocatable object files, several for a long one; they need those of the driver and of rare paths. tier: one of
-    `TIERS`, but "auto". layout: where its data lives during a call.
+    relocatable object files, several for a long one; they need those of the driver and of rare paths. tier: "full",
+    "quick" or "threaded". layout: where its data lives during a call.
     """
 
     program: Program
@@ -91,14 +92,15 @@ class Compiled:
 def compile(program: Program, target: Target | str | None = None, *, tier: str = "auto") -> Compiled:
     """Native code of `program`, callable in this process. Every tier gives the same bits.
 
-    tier: "full", "quick", "threaded", or "auto": by the length of the program; see `TIERS`.
+    tier: "full", "quick", "threaded", "soonest", or "auto": by the length of the program; see `TIERS`.
     Raises ValueError for another tier, or a target this machine cannot run; `codegen.export` writes files for those.
     """
     if tier not in TIERS:
         raise ValueError(f"tier must be one of {', '.join(TIERS)}, got {tier!r}")
     if tier == "auto":
-        long = len(program.body) >= THREADED
-        tier = "full" if not long else "quick" if program.externals else "threaded"
+        tier = "full" if len(program.body) < THREADED else "soonest"
+    if tier == "soonest":
+        tier = "quick" if program.externals else "threaded"
     if tier == "threaded" and program.externals:
         raise ValueError(f"{program.name} calls {program.externals[0].name}; threaded code calls no external functions")
     target = find(target)

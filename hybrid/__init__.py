@@ -6,7 +6,7 @@ The stages, in order:
     operations.py                what is known about each elementary operation, one row each
     differentiate.py             gradient, Jacobian, Hessian and their products with vectors, on the graph
     simplify.py                  fewer operations for the same values
-    lower.py, kernel.py          graph → program → (package codegen) → vectorised native kernel
+    lower.py, compiling.py       graph → program → (package codegen) → vectorised native kernel, kernel.py
     reduced.py                   kernels that add up, or otherwise reduce, their results over the batch
     verify.py                    kernel against the independent numeric tape (tape/): the certificate
     latex.py                     LaTeX of functions and derivative matrices
@@ -23,11 +23,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from hybrid import operations
+from hybrid.compiling import compile
 from hybrid.elementwise import *  # noqa: F403 - the elementwise functions are listed once, in elementwise.__all__
 from hybrid.errors import ArgumentError, HybridError, InputTypeError, ShapeError, UnsupportedError, VerificationError
 from hybrid.function import Function, function
 from hybrid.implicit import implicit
-from hybrid.kernel import Kernel, compile
+from hybrid.kernel import Kernel
 from hybrid.lagrangian import lagrangian
 from hybrid.sparsity import Pattern
 from hybrid.sympy_bridge import symbols

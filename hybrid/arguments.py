@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from hybrid.definition import Argument
 from hybrid.errors import ArgumentError, InputTypeError, ShapeError
@@ -56,3 +56,24 @@ def as_array(kernel: str, argument: Argument, value: Any) -> NDArray[Any]:
         shape = ", ".join(["...", *map(str, argument.shape)])
         raise ShapeError(f"{kernel} expects {argument.name} of shape ({shape}), got {array.shape}")
     return array
+
+
+def check_threads(kernel: str, threads: Any) -> None:
+    """Raise ArgumentError unless `threads` is None or a positive whole number."""
+    if threads is not None and (not isinstance(threads, int | np.integer) or threads is True or threads < 1):
+        raise ArgumentError(
+            f"{kernel}: threads must be at least 1, a whole number, or None for the default, got {threads!r}"
+        )
+
+
+def element_of(dtype: DTypeLike) -> str:
+    """The name of a type that kernels compute in. Raises InputTypeError for any other than float32 and float64."""
+    try:
+        found: np.dtype[Any] = np.dtype(dtype)
+    except TypeError as error:
+        raise InputTypeError(f"dtype must be float64 or float32, got {dtype!r}: {error}") from error
+    if found not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise InputTypeError(
+            f"dtype must be float64 or float32, got {found}; kernels compute with real numbers in these"
+        )
+    return str(found)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 import codegen
-from hybrid.arguments import as_array, bind_arguments
+from hybrid.arguments import as_array, bind_arguments, check_threads
 from hybrid.definition import Argument, Formula
 from hybrid.errors import ArgumentError, InputTypeError, ShapeError
 
@@ -84,8 +84,7 @@ def own_names(arguments: Sequence[Argument], options: Options, named: dict[str, 
 def call(kernel: Callee, values: Sequence[Any], options: Options) -> Any:
     """The results for one value per argument: one array, or a tuple of them."""
     name = kernel.name
-    if options.threads is not None and options.threads < 1:
-        raise ArgumentError(f"{name}: threads must be at least 1, got {options.threads}")
+    check_threads(name, options.threads)
     if options.casting not in CASTINGS:
         raise ArgumentError(f"{name}: casting must be one of {', '.join(map(repr, CASTINGS))}, got {options.casting!r}")
     dtype = _result_type(name, options.dtype)

@@ -18,9 +18,9 @@ from rich.console import Console
 from codegen.export import FORMATS, LinkerNotFound
 from codegen.target import NAMED
 from hybrid import __version__
+from hybrid.compiling import compile
 from hybrid.errors import HybridError
 from hybrid.function import Function, check_name
-from hybrid.kernel import compile
 from hybrid.loading import is_reference, load
 from hybrid.machine import machine
 from hybrid.parse import define

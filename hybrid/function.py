@@ -14,12 +14,13 @@ from codegen.program import Program
 from hybrid import sympy_bridge
 from hybrid.arguments import bind_arguments
 from hybrid.choice import Explanation, alternatives, explain
+from hybrid.compiling import compile
 from hybrid.compose import composable, compose
 from hybrid.deferred import Deferred
 from hybrid.definition import Argument, Definition, Derivation, Formula, SymPySource
 from hybrid.differentiate import ONE, forward
 from hybrid.errors import ArgumentError, ShapeError
-from hybrid.kernel import Kernel, compile
+from hybrid.kernel import Kernel
 from hybrid.large import reverse
 from hybrid.lower import Result, lower
 from hybrid.methods import GRADIENTS, HESSIANS, JACOBIANS, derive

@@ -1,57 +1,39 @@
-"""`compile`: functions → one graph → one program → one native kernel, checked before it is returned."""
+"""What `compile` returns: functions as native code, called like a NumPy ufunc."""
 
 from __future__ import annotations
 
-import gc
-import logging
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast, overload
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 import codegen
-from codegen.program import MAX_OPERANDS
-from codegen.target import find
 from hybrid import calling
 from hybrid.arguments import bind_arguments
-from hybrid.choice import economical
+from hybrid.compiled import CompiledFunctions
 from hybrid.compose import composable
-from hybrid.composite import expand
 from hybrid.deferred import Deferred
-from hybrid.definition import Argument, Formula
-from hybrid.errors import ArgumentError, InputTypeError, UnsupportedError
-from hybrid.graph import Graph
-from hybrid.lower import Result, lower
-from hybrid.progress import Stages
-from hybrid.simplify import RULE_SETS, operations, simplify
+from hybrid.errors import ArgumentError
 
 if TYPE_CHECKING:
     from hybrid.certificate import Certificate
     from hybrid.recorded import Recorded
-    from hybrid.reduced import ReducedKernel
 
-log = logging.getLogger(__name__)
-verification = Deferred("hybrid.verify")
 recorded = Deferred("hybrid.recorded")
-files = Deferred("codegen.export")
-reduced = Deferred("hybrid.reduced")
-single_precision = Deferred("hybrid.single")
+compiling = Deferred("hybrid.compiling")
+exporting = Deferred("hybrid.exporting")
 
 FLOATS = (calling.DOUBLE, calling.SINGLE)
-TIERS = ("auto", "full", "quick")
-LARGEST_FULL = 20_000  # nodes of a graph up to which compiling takes all the time it needs
 WARM = 3  # small calls after which a kernel is taken to be called often
 SMALL = 256  # points of a batch that goes to the ufunc at once
 
 
-@dataclass(frozen=True, eq=False)
-class Kernel:
+@dataclass(frozen=True, eq=False, repr=False)
+class Kernel(CompiledFunctions):
     """Compiled functions, called together: arrays in, one array per function out.
 
     Each argument is one array (or number) of shape `batch + argument shape`; batches broadcast as in NumPy, and each
@@ -59,31 +41,13 @@ class Kernel:
     NaN at that point only.
     """
 
-    formulas: tuple[Formula, ...]
-    arguments: tuple[Argument, ...]
-    program: codegen.Program
     compiled: codegen.Compiled
-    loop: np.ufunc = field(repr=False)
-    seconds: dict[str, float]
+    loop: np.ufunc
     gathered: calling.Gathered | None = None
     single: codegen.Compiled | None = None
     quick: bool = False
     rules: str = "real"
-    certificate: Certificate | None = field(default=None)
-
-    @property
-    def name(self) -> str:
-        return self.program.name
-
-    @property
-    def operations(self) -> int:
-        """Operations per point for all results together; `operations_before` counts them before simplification."""
-        return self.program.operations
-
-    @cached_property
-    def operations_before(self) -> int:
-        """Operations per point of the functions as they stand, common subexpressions shared."""
-        return operations_shared(self.formulas)
+    certificate: Certificate | None = None
 
     def __call__(
         self,
@@ -225,7 +189,9 @@ class Kernel:
     def recorded(self) -> Recorded:
         """The kernel as an operation of the numeric tape, whose derivatives are compiled on first use."""
         places = [(argument.name,) for argument in self.arguments]
-        operation: Recorded = recorded.Recorded(self.name, places, [(formula,) for formula in self.formulas], compile)
+        operation: Recorded = recorded.Recorded(
+            self.name, places, [(formula,) for formula in self.formulas], compiling.compile
+        )
         return operation
 
     def ir(self) -> str:
@@ -255,346 +221,11 @@ class Kernel:
         which only a kernel compiled with it has been checked for. Files are written aside and then renamed. Raises
         codegen.export.LinkerNotFound, after writing what needs no linker, where no linker is found for "so".
         """
-        program = self.program
-        python = [external.name for external in program.externals if external.c is None]
-        if python:
-            raise UnsupportedError(
-                f"{self.name} calls {python[0]}, Python code of this process, which no file can hold; "
-                f"hybrid.elementary(..., c=...) makes a function that exported code can call"
-            )
-        if name is not None:
-            program = replace(program, name=name)
-        machine = find(self.compiled.target if target is None else target).with_element(element_of(dtype, None))
-        written: list[Path] = files.export(program, folder, program.name, formats, machine)
+        written: list[Path] = exporting.export(self, folder, name, formats, target, dtype)
         return written
 
     def __reduce__(self) -> tuple[Any, ...]:
         dtype = "float64" if self.single is None else "float32"
         machine = repr(self.compiled.target)
         tier = "full" if self.compiled.tier == "full" else "quick"
-        return compiled_again, (self.formulas, self.name, self.rules, dtype, tier, machine, self.certificate)
-
-    def __copy__(self) -> Kernel:
-        return self
-
-    def __deepcopy__(self, memo: Any) -> Kernel:
-        return self
-
-    def __repr__(self) -> str:
-        arguments = ", ".join(f"{a.name}{list(a.shape)}" if a.shape else a.name for a in self.arguments)
-        results = ", ".join(f"{r.name}{list(r.shape)}" if r.shape else r.name for r in self.program.results)
-        checked = "unchecked" if self.certificate is None else "verified"
-        return f"<Kernel {self.name}({arguments}) -> {results}: {self.operations} operations, {checked}>"
-
-
-@overload
-def compile(
-    *functions: Formula,
-    name: str | None = ...,
-    verify: bool = ...,
-    rules: str = ...,
-    dtype: DTypeLike = ...,
-    tier: str = ...,
-    reduce: None = ...,
-) -> Kernel: ...
-
-
-@overload
-def compile(
-    *functions: Formula,
-    name: str | None = ...,
-    verify: bool = ...,
-    rules: str = ...,
-    tier: str = ...,
-    reduce: str | Sequence[str],
-    shared: Sequence[str] = ...,
-) -> ReducedKernel: ...
-
-
-def compile(
-    *functions: Formula,
-    name: str | None = None,
-    verify: bool = True,
-    rules: str = "real",
-    dtype: DTypeLike = np.float64,
-    tier: str = "auto",
-    reduce: str | Sequence[str] | None = None,
-    shared: Sequence[str] = (),
-) -> Kernel | ReducedKernel:
-    """One verified native kernel for several functions; their common subexpressions are computed once.
-
-    Parameters
-    ----------
-    functions : Functions (a function and its derivatives, say). Arguments are matched by name.
-    name : the kernel's name, also its symbol in exported files; default the first function's.
-    verify : check the kernel against the numeric tape on sampled points before returning it.
-    rules : how derivatives are simplified: "real" (equal for finite reals wherever defined) or "bitwise" (every float64
-        result keeps its bits). The values of user functions are computed as written in either case; call
-        `Function.simplify` first to rewrite those too.
-    dtype : float64, or float32 for a kernel that computes in float32 too, in twice as many lanes: its ufunc has a loop
-        for each, and NumPy's rules choose. float32 arguments, with small integers and Python's numbers, give float32;
-        one float64 argument makes it float64.
-    tier : "full" for the fastest kernel: all simplification, LLVM's optimising code generator. "quick" for the first
-        result soon: the rules "bitwise" alone, and threaded code, some 10 µs per node of the graph in all. "auto" is
-        full for graphs of up to 20,000 nodes, and quick beyond.
-    reduce : "sum", "mean", "max" or "logsumexp" over all axes of the batch, inside the kernel; or a list with one for
-        each function. The result is a `ReducedKernel`, whose results have the functions' shapes, without a batch.
-    shared : names of arguments that will be the same for every row, for a kernel that reduces: it is compiled and
-        checked for this at once. Arguments without a batch are shared in any case.
-
-    Raises VerificationError, with the certificate, when kernel and tape disagree; ArgumentError when two functions have
-    an argument of the same name and different shapes.
-    """
-    with uncollected():
-        return compiled_together(functions, name, verify, rules, dtype, tier, reduce, shared)
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Without garbage collection: the data of passes has no cycles, and walking over it takes a sixth of their time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
-def compiled_together(
-    functions: tuple[Formula, ...],
-    name: str | None,
-    verify: bool,
-    rules: str,
-    dtype: DTypeLike,
-    tier: str,
-    reduce: str | Sequence[str] | None,
-    shared: Sequence[str],
-) -> Kernel | ReducedKernel:
-    """The stages of `compile`, in order."""
-    check_functions(functions, rules)
-    element = element_of(dtype, reduce)
-    if tier not in TIERS:
-        raise ArgumentError(f"tier must be one of {', '.join(map(repr, TIERS))}, got {tier!r}")
-    reductions = None if reduce is None else reduced.reductions_of(functions, reduce)
-    if reductions is None and shared:
-        raise ArgumentError("shared= goes with reduce=: other kernels see at the call what is shared")
-    if reductions is not None and (empty := [function.name for function in functions if not function.nodes]):
-        raise ArgumentError(
-            f"{empty[0]} has no entries that can be non-zero, so there is nothing to reduce; leave it out"
-        )
-    with Stages(f"hybrid.compile {name or functions[0].name}", "simplify", {}) as stages:
-        tier, functions, simplified = simplified_together(functions, tier, rules)
-        stages.finished("simplify", "lower")
-        gathered = None if reductions is not None else gathering(functions, simplified[1])
-        program = written(functions, simplified, gathered, name or functions[0].name)
-        stages.finished("lower", "native code")
-        arguments = simplified[1]
-        made = "full" if tier == "full" else "quick" if program.externals else "threaded"
-        if reductions is not None and program.externals:
-            raise UnsupportedError(
-                f"{program.name} calls {program.externals[0].name}, your code, which a kernel that reduces cannot; "
-                f"compile it without reduce= and reduce its results with NumPy"
-            )
-        if reductions is not None:
-            same = reduced.shared_of(arguments, shared)
-            kernel = reduced.ReducedKernel(functions, arguments, program, reductions, same, stages.seconds, verify)
-            kernel.reducer(same)  # compiled and checked
-            return cast("ReducedKernel", kernel)
-        compiled = codegen.compile(program, tier=made)
-        single = None
-        if element == "float32":
-            single = codegen.compile(program, codegen.host().with_element(element), tier=made)
-        ufunc = codegen.make_ufunc(compiled if single is None else [compiled, single], short=False)
-        stages.finished("native code", "verify")
-        quick = gathered is None and all(function.nodes for function in functions)
-        kernel = Kernel(functions, arguments, program, compiled, ufunc, stages.seconds, gathered, single, quick, rules)
-        log.debug("%s\n%s", program, compiled.seconds)
-        return checked(kernel) if verify else kernel
-
-
-Parts = tuple[Graph, tuple[Argument, ...], list[int]]  # of functions on one graph: it, their arguments, all outputs
-
-
-def simplified_together(
-    functions: tuple[Formula, ...], tier: str, rules: str
-) -> tuple[str, tuple[Formula, ...], Parts]:
-    """The tier to compile in, the functions in their cheapest forms, and these on one graph, simplified."""
-    graph, _, roots, _ = merge(functions)
-    if tier == "auto":
-        tier = "quick" if len(graph.reach(roots)) > LARGEST_FULL else "full"
-    together = Together(rules if tier == "full" else "bitwise")
-    if tier == "full":
-        functions = economical(functions, lambda trial: together(trial).operations)
-    return tier, functions, together(functions).parts
-
-
-def written(
-    functions: Sequence[Formula], parts: Parts, gathered: calling.Gathered | None, name: str
-) -> codegen.Program:
-    """The program of simplified functions; where NumPy allows fewer operands, they are gathered into arrays."""
-    graph, arguments, roots = parts
-    results, at = [], 0
-    for function, unique in zip(functions, unique_names(functions), strict=True):
-        own = tuple(roots[at : at + len(function.nodes)])
-        # C has no empty arrays: one zero stands for a result without entries, such as the Hessian of a plane
-        results.append(Result(unique, function.shape, own) if own else Result(unique, (1,), (graph.constant(0),)))
-        at += len(function.nodes)
-    if gathered is not None and gathered.arguments:
-        nodes = sum((a.nodes for a in arguments), ()) or (graph.variable("nothing"),)
-        arguments = (Argument("arguments", (len(nodes),), nodes),)
-    if gathered is not None and gathered.results:
-        results = [Result("results", (len(roots),), tuple(roots))]
-    return lower(graph, arguments, results, name)
-
-
-def operations_shared(functions: Sequence[Formula]) -> int:
-    """Operations of one joint evaluation of functions as they stand."""
-    graph, _, roots, _ = merge(functions)
-    return operations(graph, roots)
-
-
-@dataclass(frozen=True)
-class Simplified:
-    """Several functions on one graph: it, their arguments, the simplified nodes of all outputs; and what they cost."""
-
-    parts: Parts
-
-    @cached_property
-    def operations(self) -> int:
-        graph, _, roots = self.parts
-        return operations(graph, roots)
-
-
-class Together:
-    """Functions simplified together, each combination of forms once."""
-
-    def __init__(self, rules: str) -> None:
-        self.rules = RULE_SETS[rules]
-        self.known: dict[tuple[tuple[int, ...], ...], Simplified] = {}
-
-    def __call__(self, functions: Sequence[Formula]) -> Simplified:
-        key = tuple(function.nodes for function in functions)
-        if key not in self.known:
-            graph, arguments, roots, keep = merge(functions)
-            expanded = expand(graph, [*roots, *keep])
-            roots, keep = expanded[: len(roots)], expanded[len(roots) :]
-            self.known[key] = Simplified((graph, arguments, simplify(graph, roots, self.rules, keep)))
-        return self.known[key]
-
-
-def gathering(functions: Sequence[Formula], arguments: Sequence[Argument]) -> calling.Gathered | None:
-    """What to put side by side so that a ufunc can have it: at most `MAX_OPERANDS` operands, none without numbers."""
-    results = len(functions) >= MAX_OPERANDS
-    operands = len(arguments) + (1 if results else len(functions))
-    side_by_side = operands > MAX_OPERANDS or not arguments or not all(argument.size for argument in arguments)
-    return calling.Gathered(side_by_side, results) if side_by_side or results else None
-
-
-def checked(kernel: Kernel) -> Kernel:
-    """The kernel with its certificate. Raises VerificationError when it does not deserve one."""
-    start = time.perf_counter()
-
-    def evaluate(*arrays: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-        values = kernel(*arrays, threads=1)
-        return values if isinstance(values, tuple) else (values,)
-
-    certificate = verification.verify(verification.Subject(kernel.name, kernel.arguments, kernel.formulas, evaluate))
-    if kernel.single is not None:
-        subject = verification.Subject(kernel.name, kernel.arguments, kernel.formulas, evaluate)
-        note = single_precision.check(subject, evaluate, evaluate)
-        certificate = replace(certificate, notes=(*certificate.notes, note))
-    kernel.seconds["verify"] = time.perf_counter() - start
-    object.__setattr__(kernel, "certificate", certificate)
-    return kernel
-
-
-def compiled_again(
-    functions: Sequence[Formula],
-    name: str,
-    rules: str,
-    dtype: str,
-    tier: str,
-    machine: str,
-    certificate: Certificate | None,
-) -> Kernel:
-    """A kernel that was pickled: compiled here, and checked again unless it was checked on such a machine."""
-    kernel = compile(*functions, name=name, rules=rules, dtype=dtype, tier=tier, verify=False)
-    if certificate is None:
-        return kernel
-    if repr(kernel.compiled.target) != machine:
-        return checked(kernel)
-    object.__setattr__(kernel, "certificate", certificate)
-    return kernel
-
-
-def element_of(dtype: DTypeLike, reduce: object) -> str:
-    """The type to compile for beside float64. Raises InputTypeError for any other than float32 and float64."""
-    found: np.dtype[Any] = np.dtype(dtype)
-    if found not in (calling.SINGLE, calling.DOUBLE):
-        raise InputTypeError(
-            f"dtype must be float64 or float32, got {found}; kernels compute with real numbers in these"
-        )
-    if found == calling.SINGLE and reduce is not None:
-        raise ArgumentError("dtype=float32 does not go with reduce=: reductions add up in float64")
-    return str(found)
-
-
-def check_functions(functions: Sequence[Any], rules: str) -> None:
-    if not functions:
-        raise ArgumentError("compile needs at least one Function, got none")
-    for function in functions:
-        if not isinstance(function, Formula):
-            raise InputTypeError(
-                f"compile takes Functions, got {function!r} of type {type(function).__name__}; "
-                f"make one with hybrid.Function(inputs, outputs) or @hybrid.function"
-            )
-    if rules not in RULE_SETS:
-        raise ArgumentError(f"rules must be one of {', '.join(map(repr, RULE_SETS))}, got {rules!r}")
-
-
-def unique_names(functions: Sequence[Formula]) -> list[str]:
-    names: list[str] = []
-    for function in functions:
-        name, number = function.name, 2
-        while name in names:
-            name, number = f"{function.name}_{number}", number + 1
-        names.append(name)
-    return names
-
-
-def merge(functions: Sequence[Formula]) -> tuple[Graph, tuple[Argument, ...], list[int], list[int]]:
-    """One graph for all: it, the arguments in order of appearance, all outputs, and the nodes to keep as written."""
-    first = functions[0].graph
-    graph = first if all(function.graph is first for function in functions) else Graph()
-    arguments: dict[str, Argument] = {}
-    roots: list[int] = []
-    keep: list[int] = []
-    for function in functions:
-        for argument in function.arguments:
-            known = arguments.get(argument.name)
-            if known is None:
-                nodes = graph.copy_from(function.graph, argument.nodes) if graph is not first else argument.nodes
-                arguments[argument.name] = Argument(argument.name, argument.shape, tuple(nodes))
-            elif known.shape != argument.shape:
-                raise ArgumentError(
-                    f"argument {argument.name!r} has shape {known.shape} in one function and {argument.shape} in "
-                    f"{function.name}; rename one of them"
-                )
-        same = function.graph is graph
-        roots += (
-            function.nodes if same else graph.copy_from(function.graph, function.nodes, mapping(function, arguments))
-        )
-        keep += (
-            function.primal if same else graph.copy_from(function.graph, function.primal, mapping(function, arguments))
-        )
-    return graph, tuple(arguments.values()), roots, keep
-
-
-def mapping(function: Formula, arguments: dict[str, Argument]) -> dict[int, int]:
-    """The function's own variables → the merged ones, by argument and position."""
-    return {
-        node: target
-        for argument in function.arguments
-        for node, target in zip(argument.nodes, arguments[argument.name].nodes, strict=True)
-    }
+        return compiling.compiled_again, (self.formulas, self.name, self.rules, dtype, tier, machine, self.certificate)

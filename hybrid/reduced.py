@@ -15,17 +15,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-import codegen
+from codegen.program import Array
 from codegen.reducer import Reducer, compile_reduction
 from codegen.reduction import CHUNK, GROUP
-from hybrid.arguments import as_array, bind_arguments
+from hybrid.arguments import as_array, bind_arguments, check_threads
 from hybrid.certificate import Certificate
+from hybrid.compiled import CompiledFunctions
 from hybrid.compose import composable
 from hybrid.deferred import Deferred
 from hybrid.definition import Argument, Formula
 from hybrid.errors import ArgumentError, ShapeError, VerificationError
 
 verification = Deferred("hybrid.verify")
+compiling = Deferred("hybrid.compiling")
 
 # What may be asked for, and what native code does for it.
 REDUCTIONS = {"sum": "sum", "mean": "sum", "max": "max", "logsumexp": "logsumexp"}
@@ -38,8 +40,8 @@ Pattern = frozenset[int]
 Reals = NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
-class ReducedKernel:
+@dataclass(frozen=True, eq=False, repr=False)
+class ReducedKernel(CompiledFunctions):
     """Compiled functions whose results are reduced over the batch: arrays in, one array of the function's shape out.
 
     An argument is a number or an array of shape `batch + argument shape`; batches broadcast, and every result element
@@ -49,24 +51,12 @@ class ReducedKernel:
     on which arguments are shared, nor on how the batch is shaped or laid out in memory.
     """
 
-    formulas: tuple[Formula, ...]
-    arguments: tuple[Argument, ...]
-    program: codegen.Program
     reductions: tuple[str, ...]
     shared: Pattern
-    seconds: dict[str, float]
     verify: bool
-    reducers: dict[Pattern, Reducer] = field(default_factory=dict, repr=False)
-    certificates: dict[Pattern, Certificate] = field(default_factory=dict, repr=False)
-
-    @property
-    def name(self) -> str:
-        return self.program.name
-
-    @property
-    def operations(self) -> int:
-        """Operations per row for all results together, the sums over rows not counted."""
-        return self.program.operations
+    rules: str
+    reducers: dict[Pattern, Reducer] = field(default_factory=dict)
+    certificates: dict[Pattern, Certificate] = field(default_factory=dict)
 
     @property
     def certificate(self) -> Certificate | None:
@@ -89,8 +79,7 @@ class ReducedKernel:
         """
         if any(map(composable, args)) or any(map(composable, named.values())):
             raise ArgumentError(f"{self.name} reduces over a batch and takes arrays, not tensors or traces")
-        if threads is not None and threads < 1:
-            raise ArgumentError(f"{self.name}: threads must be at least 1, got {threads}")
+        check_threads(self.name, threads)
         values = bind_arguments(self.name, self.arguments, args, named)
         arrays = [
             as_array(self.name, a, v).astype(np.float64, copy=False)
@@ -163,7 +152,7 @@ class ReducedKernel:
             found = compile_reduction(self.program, kinds, sorted(pattern))
             self.seconds["native code"] = self.seconds.get("native code", 0.0) + time.perf_counter() - start
             self.reducers[pattern] = found
-            if self.verify:
+            if self.verify and pattern not in self.certificates:
                 try:
                     self.certificates[pattern] = check(self, pattern)
                 except BaseException:
@@ -175,14 +164,14 @@ class ReducedKernel:
         """The LLVM IR of the kernel as it was returned, before LLVM's own passes."""
         return "\n".join(self.reducer(self.shared).modules)
 
-    def __repr__(self) -> str:
-        arguments = ", ".join(f"{a.name}{list(a.shape)}" if a.shape else a.name for a in self.arguments)
-        results = ", ".join(
-            f"{kind} of {r.name}{list(r.shape) if r.shape else ''}"
-            for kind, r in zip(self.reductions, self.program.results, strict=True)
-        )
-        checked = "unchecked" if self.certificate is None else "verified"
-        return f"<ReducedKernel {self.name}({arguments}) -> {results}: {self.operations} operations a row, {checked}>"
+    def __reduce__(self) -> tuple[Any, ...]:
+        names = [self.arguments[k].name for k in sorted(self.shared)]
+        machine = repr(self.reducer(self.shared).layout.target)
+        options = {"name": self.name, "rules": self.rules, "reduce": list(self.reductions), "shared": names}
+        return compiling.reduced_again, (self.formulas, options, self.verify, machine, self.certificates)
+
+    def _results(self) -> list[tuple[str, Array]]:
+        return list(zip(self.reductions, self.program.results, strict=True))
 
 
 def _step(batch: tuple[int, ...], strides: tuple[int, ...]) -> int | None:

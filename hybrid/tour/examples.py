@@ -14,9 +14,10 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
+from hybrid.compiling import compile
 from hybrid.definition import Argument, SymPySource
 from hybrid.function import Function
-from hybrid.kernel import Kernel, compile
+from hybrid.kernel import Kernel
 from hybrid.loading import examples, import_file
 from hybrid.sympy_writer import to_sympy
 

@@ -8,7 +8,7 @@ import sympy as sp
 
 import codegen
 import hybrid as hy
-from hybrid import kernel as kernel_module
+from hybrid import compiling
 
 x, y, z = hy.symbols("x y z")
 f = hy.Function([x, y, z], sp.exp(x * y) + sp.sin(z) * x + x / 10, name="f")
@@ -84,7 +84,7 @@ def test_wrong_float32_code_is_found(monkeypatch):
             program = dataclasses.replace(program, body=body)
         return honest(program, target, **options)
 
-    monkeypatch.setattr(kernel_module.codegen, "compile", planted)
+    monkeypatch.setattr(compiling.codegen, "compile", planted)
     slope = hy.Function([x], sp.sin(x) * 0.1 + x, name="slope")
     with pytest.raises(hy.VerificationError, match="float32 code of slope is wrong: entry 0"):
         hy.compile(slope, dtype=np.float32)

@@ -11,7 +11,8 @@ import hybrid as hy
 from codegen.program import Program
 from hybrid import operations as ops
 from hybrid.evaluate import evaluate
-from hybrid.kernel import Kernel, merge
+from hybrid.kernel import Kernel
+from hybrid.together import merge
 from hybrid.verify import Subject
 
 MEANING = {row.instruction: row.numpy for row in ops.OPERATIONS.values() if row.instruction}
