@@ -408,3 +408,13 @@ def restored(
         key = (leaf.name, leaf.index) if op is VARIABLE else constant_key(leaf)
         graph.leaf_index[op, key] = node
     return graph
+
+
+def extreme(graph: Graph, op: Operation, nodes: Sequence[int]) -> int:
+    """The minimum or maximum (`op`) of any number of values; equal ones get the same share of its derivative."""
+    if len(nodes) > 2:
+        op = ops.smallest if op is ops.minimum else ops.largest
+    while len(nodes) > 1:  # a tree: as deep as its shares are long
+        pairs = [graph.add_node(op, (x, y)) for x, y in zip(nodes[::2], nodes[1::2], strict=False)]
+        nodes = [*pairs, *nodes[len(pairs) * 2 :]]
+    return nodes[0]

@@ -35,7 +35,8 @@ LARGEST = 20_000  # nodes; beyond, the search is left out
 SEED = 20  # the samples, and so the result, are the same on every run
 
 BROKEN = frozenset(
-    {ops.abs_, ops.sign, ops.minimum, ops.maximum, ops.floor, ops.ceil, ops.trunc, ops.rint, ops.mod, ops.fmod,
+    {ops.abs_, ops.sign, ops.minimum, ops.maximum, ops.smallest, ops.largest,
+     ops.floor, ops.ceil, ops.trunc, ops.rint, ops.mod, ops.fmod,
      ops.copysign, ops.heaviside, ops.where}
 )  # fmt: skip
 ABSORBING = frozenset({ops.add, ops.sub, ops.hypot})

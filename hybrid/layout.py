@@ -60,7 +60,7 @@ SHORT, SAVING, LONG, DEEP, HUGE = 4, 10, 120, 12, 10**9
 SUMS = (ops.add, ops.sub)
 PRODUCTS = (ops.mul, ops.div, ops.neg, ops.sqrt)
 NESTS = (SUMS, PRODUCTS, (ops.where,))
-CHAINS = (ops.minimum, ops.maximum, ops.logical_and, ops.logical_or)
+CHAINS = (ops.minimum, ops.maximum, ops.smallest, ops.largest, ops.logical_and, ops.logical_or)
 
 
 T = TypeVar("T")

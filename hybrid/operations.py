@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -117,11 +117,14 @@ class Operation:
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         # A row is what the table of the process that reads it has under its name: rows hold functions without names.
-        return (row_named, (self.name,)) if self.composite is None else (member_of, self.composite)
+        name = {smallest: "smallest", largest: "largest"}.get(self, self.name)
+        return (row_named, (name,)) if self.composite is None else (member_of, self.composite)
 
 
 def row_named(name: str) -> Operation:
     """The row of a name, for pickles."""
+    if name in ("smallest", "largest"):
+        return smallest if name == "smallest" else largest
     if name not in OPERATIONS:
         raise ValueError(f"this version has no operation {name!r}: it was pickled by another one")
     return OPERATIONS[name]
@@ -185,6 +188,23 @@ def over_square(part: Any, x: Any, y: Any) -> Any:
     """part/(x² + y²), 0 where x² + y² is 0 (PyTorch's convention)."""
     square = x * x + y * y
     return where(eq(square, 0), 0, part / square)
+
+
+def tied(term: Any) -> Any:
+    """How many of the values that an extreme is taken of are equal to it; 1 for a value that is no extreme itself."""
+    row = term.graph.ops[term.node]
+    if row not in (smallest, largest):
+        return 1
+    x, y = (type(term)(term.graph, arg) for arg in term.graph.args[term.node])
+    ahead = lt(x, y) if row is smallest else gt(x, y)
+    here, there = tied(x), tied(y)
+    return where(eq(x, y), here + there, here if here is there else where(ahead, here, there))
+
+
+def tied_share(mine: Any, other: Any) -> Any:
+    """Of the derivative of an extreme of several values: each of those that are equal gets the same."""
+    here, there = tied(mine), tied(other)
+    return where(eq(mine, other), HALF if here is there else here / (here + there), 1)
 
 
 def xlogy_partial(out: Any, x: Any, y: Any) -> Any:
@@ -334,6 +354,9 @@ maximum: Operation = op("maximum", np.maximum,
              [lambda out, x, y: where(eq(x, y), HALF, 1), lambda out, x, y: where(eq(x, y), HALF, 1)],
              r"\max\left({0}, {1}\right)", (LINE, LINE), instruction="maximum",
              guards=(lambda x, y: ge(x, y), lambda x, y: logical_not(gt(x, y))))
+# The extremes of several values, a tree of these two: told apart from nested `minimum`, where ties split pair by pair.
+smallest: Operation = replace(minimum, partials=(lambda out, x, y: tied_share(x, y), lambda out, x, y: tied_share(y, x)))
+largest: Operation = replace(maximum, partials=(lambda out, x, y: tied_share(x, y), lambda out, x, y: tied_share(y, x)))
 floor: Operation = op("floor", np.floor, [None], r"\left\lfloor {0} \right\rfloor", sympy=sp.floor, instruction="floor")
 ceil: Operation = op("ceil", np.ceil, [None], r"\left\lceil {0} \right\rceil", sympy=sp.ceiling, instruction="ceil")
 trunc: Operation = op("trunc", np.trunc, [None], r"\operatorname{{trunc}} {0}", instruction="trunc")

@@ -95,8 +95,8 @@ def functions() -> dict[str, Call]:
         if row.arity and row.result == REAL and name not in WRITTEN
     }
     calls["heaviside"] = Call(elementwise.heaviside, 1, 2)
-    for name, fold in (("minimum", np.minimum), ("maximum", np.maximum)):
-        calls[name] = Call(functools.partial(fold_left, fold), 1, None)
+    for name, pair, many in (("minimum", np.minimum, np.min), ("maximum", np.maximum, np.max)):
+        calls[name] = Call(functools.partial(extreme, pair, many), 1, None)
     calls |= {alias: calls[name] for alias, name in ALIASES.items()}
     return calls | {"where": Call(np.where, 3, 3), "sum": Call(np.sum, 1, 1), "dot": Call(np.dot, 2, 2)}
 
@@ -111,6 +111,11 @@ def stack(*parts: Any) -> Any:
 
 def fold_left(function: Callable[..., Any], *values: Any) -> Any:
     return functools.reduce(function, values)
+
+
+def extreme(pair: Callable[..., Any], many: Callable[..., Any], *values: Any) -> Any:
+    """The minimum or maximum, element by element; of more than two all that are equal share its derivative."""
+    return fold_left(pair, *values) if len(values) < 3 else many(np.stack(np.broadcast_arrays(*values)), axis=0)
 
 
 FUNCTIONS = functions()

@@ -7,8 +7,9 @@ of one element at all points at once). Nothing here reads the symbolic side's gr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial, reduce
 from typing import Any
@@ -37,9 +38,12 @@ class Algebra:
     operations: Mapping[str, Callable[..., Any]]
     number: Callable[[Any], Any]
     truth: Callable[[Any], bool]
+    of_many: Mapping[str, Callable[[Sequence[Any]], Any]] = field(default_factory=dict)
 
     def fold(self, name: str, values: Sequence[Any]) -> Any:
-        """A sum, product, minimum, … of several values, from the left."""
+        """A sum, product, minimum, … of several values: from the left, unless `of_many` says how."""
+        if name in self.of_many and len(values) > 2:
+            return self.of_many[name](values)
         return reduce(self.operations[name], values)
 
 
@@ -431,7 +435,8 @@ def _apply_ufunc(algebra: Algebra, ufunc: np.ufunc, method: str, inputs: Sequenc
         if name is None:
             raise UnsupportedError(f"the check has no meaning for numpy.{ufunc.__name__}")
         elementwise = np.frompyfunc(lambda *operands: _scalar(algebra, name, *operands), ufunc.nin, 1)
-        apply = partial(_reduce, elementwise) if method == "reduce" else getattr(elementwise, method)
+        reduce_axes = partial(_reduce, algebra, name, elementwise)
+        apply = reduce_axes if method == "reduce" else getattr(elementwise, method)
         result = apply(*plain, **kwargs)
     if outputs is not None:
         np.asarray(outputs[0])[...] = result
@@ -440,12 +445,30 @@ def _apply_ufunc(algebra: Algebra, ufunc: np.ufunc, method: str, inputs: Sequenc
 
 
 def _reduce(
-    elementwise: Any, array: Any, axis: Any = 0, dtype: Any = None, keepdims: bool = False, **kwargs: Any
+    algebra: Algebra,
+    name: str,
+    elementwise: Any,
+    array: Any,
+    axis: Any = 0,
+    dtype: Any = None,
+    keepdims: bool = False,
+    where: Any = True,
+    **kwargs: Any,
 ) -> Any:
-    """A sum, product, minimum or maximum over any axes, one after the other."""
+    """A sum, product, minimum or maximum over any axes: one after the other, or of all values at once."""
     axes = range(array.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    for one in sorted((a % array.ndim for a in axes), reverse=True):
-        array = elementwise.reduce(array, axis=one, keepdims=keepdims, **kwargs)
+    places = sorted((a % array.ndim for a in axes), reverse=True)
+    if name in algebra.of_many and where is True and not kwargs:
+        shape = [1 if a in places else length for a, length in enumerate(array.shape)]
+        several = math.prod(array.shape[a] for a in places)
+        groups = np.moveaxis(array, places, range(len(places))).reshape(several, -1)
+        result = np.empty(groups.shape[1], dtype=object)
+        for column in range(groups.shape[1]):
+            values = [o.value if isinstance(o, Lane) else algebra.number(o) for o in groups[:, column]]
+            result[column] = Lane(algebra.fold(name, values), algebra)
+        return result.reshape(shape) if keepdims else result.reshape(np.delete(shape, places))[()]
+    for one in places:
+        array = elementwise.reduce(array, axis=one, keepdims=keepdims, where=where, **kwargs)
     return array
 
 

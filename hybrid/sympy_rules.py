@@ -21,7 +21,7 @@ from sympy.functions.elementary.piecewise import ExprCondPair
 
 from hybrid import operations as ops
 from hybrid.errors import InputTypeError, UnsupportedError
-from hybrid.graph import Graph, Term
+from hybrid.graph import Graph, Term, extreme
 from hybrid.operations import MASK, NAMED_CONSTANTS, OPERATIONS, PI
 from hybrid.special_values import ORDER_LIMITS
 from hybrid.sympy_functions import CLASSES
@@ -244,12 +244,16 @@ def rule_power(context: Context, expression: Any) -> Plan:
     return Plan((base, exponent), power_of_terms)
 
 
-def rule_pairwise(op: ops.Operation) -> Rule:
-    """A SymPy function of any number of arguments as a chain of a binary operation."""
+def rule_extreme(op: ops.Operation) -> Rule:
+    """Min and Max of any number of arguments."""
 
     def rule(context: Context, expression: Any) -> Plan:
         def combine(*terms: Term) -> Term:
-            return functools.reduce(lambda x, y: apply_formula(expression, op, x, y), terms)
+            def build(*values: Term) -> Term:
+                return Term(context.graph, extreme(context.graph, op, [value.node for value in values]))
+
+            result: Term = apply_formula(expression, build, *terms)
+            return result
 
         return Plan(expression.args, combine)
 
@@ -519,8 +523,8 @@ RULES: dict[Any, Rule] = {
     sp.Add: rule_sum,
     sp.Mul: rule_product,
     sp.Pow: rule_power,
-    sp.Min: rule_pairwise(ops.minimum),
-    sp.Max: rule_pairwise(ops.maximum),
+    sp.Min: rule_extreme(ops.minimum),
+    sp.Max: rule_extreme(ops.maximum),
     sp.Piecewise: rule_piecewise,
     sp.Eq: rule_equality,
     sp.Ne: rule_equality,

@@ -126,8 +126,8 @@ FORMULAS: dict[Operation, Callable[..., Any]] = {
     ops.digamma: sp.digamma,
     **SPECIAL,
     ops.polygamma: polygamma,
-    ops.minimum: extreme(sp.Min),
-    ops.maximum: extreme(sp.Max),
+    **dict.fromkeys((ops.minimum, ops.smallest), extreme(sp.Min)),
+    **dict.fromkeys((ops.maximum, ops.largest), extreme(sp.Max)),
     ops.trunc: truncated,
     ops.rint: rounded,
     ops.fmod: lambda x, y: sp.sign(x) * sp.Mod(sp.Abs(x), sp.Abs(y)),
@@ -233,8 +233,8 @@ DEEP_FORMULAS: dict[Operation, Callable[..., Any]] = {
     ),
     ops.hypot: deep_hypot,
     ops.digamma: lambda x: unevaluated(sp.polygamma, sp.S.Zero, x),
-    ops.minimum: at_most,
-    ops.maximum: at_least,
+    **dict.fromkeys((ops.minimum, ops.smallest), at_most),
+    **dict.fromkeys((ops.maximum, ops.largest), at_least),
     ops.trunc: deep_truncated,
     ops.rint: rounded,
     ops.logical_xor: deep_xor,
@@ -253,7 +253,8 @@ def deep_form(op: Operation) -> Callable[..., Any]:
     return DEEP_FORMULAS.get(op, functools.partial(unevaluated, op.sympy))
 
 
-SHALLOW_FORMS = {op: shallow_form(op) for op in OPERATIONS.values() if op not in (CONSTANT, VARIABLE)}
+WRITTEN = (*OPERATIONS.values(), ops.smallest, ops.largest)
+SHALLOW_FORMS = {op: shallow_form(op) for op in WRITTEN if op not in (CONSTANT, VARIABLE)}
 DEEP_FORMS = {op: deep_form(op) for op in SHALLOW_FORMS}
 if missing := [op.name for op, form in SHALLOW_FORMS.items() if form is None]:
     raise ValueError(f"operations without a SymPy class or formula: {', '.join(missing)}")

@@ -17,7 +17,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from hybrid import operations as ops
 from hybrid.errors import ShapeError, UnsupportedError
-from hybrid.graph import Graph
+from hybrid.graph import Graph, extreme
 from hybrid.operations import MASK, REAL, Operation
 from hybrid.symbolic_array import (
     FUNCTIONS,
@@ -274,6 +274,8 @@ def reduction(op: Operation, empty: Any, kind: str = REAL) -> Rule:
             return graph.constant(empty)
         if op.variadic:
             return nodes[0] if len(nodes) == 1 else graph.add_node(op, tuple(nodes))
+        if op in (ops.minimum, ops.maximum):
+            return extreme(graph, op, nodes)
         return functools.reduce(lambda x, y: graph.add_node(op, (x, y)), nodes)
 
     def rule(graph: Graph, array: Any, axis: Any = None, keepdims: bool = False, initial: Any = None) -> Array:

@@ -24,6 +24,8 @@ from hybrid.replay import Algebra, replay_graph, replay_python, replay_sympy
 from hybrid.tape.autograd import grad
 from hybrid.tape.elementwise import ELEMENTWISE
 from hybrid.tape.mode import no_grad
+from hybrid.tape.reductions import amax, amin
+from hybrid.tape.shape import broadcast_to, stack
 from hybrid.tape.tensor import Tensor, tensor
 
 Vectors = Sequence[NDArray[Any]]  # weights along each axis of a result; their outer product weights its entries
@@ -57,11 +59,23 @@ def _truth(mask: Any) -> bool:
     return bool(values.all())
 
 
+def _extreme(reduced: Callable[..., Any]) -> Callable[[Sequence[Any]], Any]:
+    """Of several values at once, so that all that are equal share its derivative."""
+
+    def apply(values: Sequence[Any]) -> Any:
+        shape = np.broadcast_shapes(*[np.shape(value) for value in values])
+        parts = [value if isinstance(value, Tensor) else tensor(value) for value in values]
+        return reduced(stack([broadcast_to(part, shape) for part in parts]), 0)
+
+    return apply
+
+
 TAPE = Algebra(
     {name: _on_tape(operation) for name, operation in ELEMENTWISE.items()}
     | {name: ELEMENTWISE[name] for name in ORDERED},
     _number,
     _truth,
+    {"minimum": _extreme(amin), "maximum": _extreme(amax)},
 )
 
 

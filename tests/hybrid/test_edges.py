@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import pickle
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
+import sympy as sp
 
 import hybrid as hy
 from hybrid import tape
@@ -102,3 +104,46 @@ def test_logaddexp_and_floor_division_at_infinities_are_numpys() -> None:
         for function in (np.logaddexp, np.logaddexp2, np.floor_divide):
             kernel = hy.compile(hy.function(a=(), b=())(signature(function, 2)), verify=False)
             np.testing.assert_allclose(kernel(a, b), function(a, b), rtol=1e-15, err_msg=str(function))
+
+
+# --- extremes of several values ---------------------------------------------------------------------------------------
+@pytest.mark.parametrize("tied", [1, 2, 3, 4, 5, 7])
+@pytest.mark.parametrize("reduce", [np.max, np.min, lambda v: np.linalg.norm(v, np.inf), np.maximum.reduce])
+def test_the_tied_extremes_of_an_array_share_evenly(tied, reduce):
+    @hy.function(v=(7,))
+    def f(v):
+        return reduce(v)
+
+    point = np.full(7, 3.0 if reduce is np.min else 1.0)
+    point[-tied:] = 2.0
+    expected = np.where(point == 2.0, 1 / tied, 0.0)
+    np.testing.assert_allclose(f.gradient()(point), expected, rtol=1e-15)
+    assert hy.compile(f, f.gradient(), f.hessian()).certificate.special > 0
+    tape = hy.tape.tensor(point, requires_grad=True)
+    reduce(tape).backward()
+    np.testing.assert_allclose(tape.grad.numpy(), expected, rtol=1e-15)
+
+
+def test_the_tied_extremes_of_a_sympy_expression_share_evenly():
+    x, y, z = sp.symbols("x y z", real=True)
+    for extreme in (sp.Max, sp.Min):
+        f = hy.Function([x, y, z], extreme(x, y, z))
+        np.testing.assert_allclose(f.gradient()(1.0, 1.0, 1.0), [1 / 3] * 3, rtol=1e-15)
+        np.testing.assert_allclose(pickle.loads(pickle.dumps(f)).gradient()(1.0, 1.0, 1.0), [1 / 3] * 3, rtol=1e-15)
+        assert hy.compile(f, f.gradient(), f.hessian()).certificate.special > 0
+
+
+def test_nested_maxima_split_pair_by_pair():
+    @hy.function(x=(), y=(), z=())
+    def f(x, y, z):
+        return np.maximum(np.maximum(x, y), z)
+
+    np.testing.assert_array_equal(f.gradient()(1.0, 1.0, 1.0), [0.25, 0.25, 0.5])
+
+
+def test_a_singular_value_that_is_no_extreme_leaves_no_nan():
+    @hy.function(v=(3,))
+    def f(v):
+        return np.max(np.sqrt(v))
+
+    np.testing.assert_array_equal(f.gradient()(np.array([0.0, 1.0, 4.0])), [0.0, 0.0, 0.25])
