@@ -35,7 +35,7 @@ from codegen.program import INSTRUCTIONS, Array, Instruction, Program
 if TYPE_CHECKING:
     from codegen import export
     from codegen.binding import make_ufunc, shorten
-    from codegen.bound import bind, overlap
+    from codegen.bound import bind, overlap, overlaps_itself
     from codegen.call import make_function
     from codegen.callbacks import callback
     from codegen.jit import Compiled, compile
@@ -59,6 +59,7 @@ __all__ = [
     "make_function",
     "make_ufunc",
     "overlap",
+    "overlaps_itself",
     "run",
     "shorten",
 ]
@@ -77,6 +78,7 @@ DEFERRED = {
     "make_function": "codegen.call",
     "make_ufunc": "codegen.binding",
     "overlap": "codegen.bound",
+    "overlaps_itself": "codegen.bound",
     "run": "codegen.threads",
     "shorten": "codegen.binding",
 }

@@ -37,7 +37,7 @@ declare ptr @PyErr_Format(ptr, ptr, ...)
 declare ptr @PyEval_SaveThread()
 declare void @PyEval_RestoreThread(ptr)
 declare void @Py_IncRef(ptr)
-@PyExc_ValueError = external global ptr
+@hy.ValueError = external global i8
 """
 
 
@@ -129,6 +129,11 @@ def _check_outputs(
     for k, (item, array) in enumerate(zip(results, outputs, strict=True)):
         if not array.flags.writeable:
             raise ValueError(f"{name}: the array for {item.name} is read-only")
+        if overlaps_itself(array):
+            raise ValueError(
+                f"{name}: the array for {item.name} overlaps itself: strides {array.strides} put several elements "
+                f"at one place"
+            )
         if any(overlap(array, other) for other in (*inputs, *outputs[:k])):
             raise ValueError(f"{name}: the array for {item.name} overlaps another one; a bound call needs them apart")
 
@@ -141,6 +146,24 @@ def overlap(one: NDArray[Any], other: NDArray[Any]) -> bool:
         return bool(np.shares_memory(one, other, max_work=1000))  # type: ignore[arg-type]  # any int, says NumPy
     except np.exceptions.TooHardError:
         return True
+
+
+def overlaps_itself(array: NDArray[Any]) -> bool:
+    """Whether two elements of an array have memory in common, as in `as_strided` views; such an array is no output."""
+    if array.flags.c_contiguous or array.flags.f_contiguous:
+        return False
+    reach = array.itemsize
+    for stride, extent in sorted((abs(s), n) for s, n in zip(array.strides, array.shape, strict=True) if n != 1):
+        if stride < reach:
+            break
+        reach += stride * (extent - 1)
+    else:
+        return False
+    places = np.zeros((), np.int64)
+    for stride, extent in zip(array.strides, array.shape, strict=True):
+        places = np.add.outer(places, stride * np.arange(extent))
+    flat = np.sort(places, axis=None)
+    return bool((np.diff(flat) < array.itemsize).any())
 
 
 def _points(name: str, declared: Sequence[Array], arrays: Sequence[NDArray[Any]], inputs: int) -> tuple[int, list[int]]:
@@ -219,6 +242,5 @@ def _compare(f: Function, record: str) -> None:
 
 
 def _refuse(f: Function) -> None:
-    kind = f.load("kind", "ptr", "@PyExc_ValueError")
-    f.let("null", f"call ptr (ptr, ptr, ...) @PyErr_Format(ptr {kind}, ptr @hy.moved)")
+    f.let("null", "call ptr (ptr, ptr, ...) @PyErr_Format(ptr @hy.ValueError, ptr @hy.moved)")
     f.do("ret ptr null")

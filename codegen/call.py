@@ -47,8 +47,8 @@ declare void @Py_DecRef(ptr)
 declare i32 @PyObject_IsInstance(ptr, ptr)
 @PyFloat_Type = external global i8
 @PyComplex_Type = external global i8
-@PyExc_TypeError = external global ptr
-@PyExc_ValueError = external global ptr
+@hy.TypeError = external global i8
+@hy.ValueError = external global i8
 """
 # Py_buffer, which the stable interface fixes since Python 3.11: its size, and where its members are, in bytes.
 _VIEW, _LENGTH, _FORMAT = 80, 16, 40
@@ -118,8 +118,10 @@ def emit_call(layout: Layout, name: str) -> str:
     if not layout.on_heap:
         f.do(f"%scratch = alloca [{layout.scratch} x i64], align 64")
     with f.early_return(f.let("miscounted", f"icmp ne i64 %count, {count}")):
-        kind = f.load("kind", "ptr", "@PyExc_TypeError")
-        f.let("null", f"call ptr (ptr, ptr, ...) @PyErr_Format(ptr {kind}, ptr @hy.message, ptr @hy.name, i64 %count)")
+        f.let(
+            "null",
+            "call ptr (ptr, ptr, ...) @PyErr_Format(ptr @hy.TypeError, ptr @hy.message, ptr @hy.name, i64 %count)",
+        )
         f.do("ret ptr null")
     if layout.on_heap:
         f.do(f"%heap = call ptr @PyMem_RawMalloc(i64 {8 * layout.scratch + 64})")
@@ -135,7 +137,8 @@ def emit_call(layout: Layout, name: str) -> str:
     message = f"%s takes {count} {'number' if numbers else 'argument'}{plural}, got %zd"
     texts = text("hy.message", message) + text("hy.name", program.name)
     texts += text("hy.wrong", "%s: argument %s takes a buffer of float64 or a flat sequence, with %zd numbers")
-    texts += text("hy.size", "%s: argument %s takes %zd numbers, got %zd")
+    shown = "; an argument with axes is a C-contiguous buffer of float64, or its numbers in C order in a flat sequence"
+    texts += text("hy.size", "%s: argument %s takes %zd numbers, got %zd" + shown)
     texts += "".join(text(f"hy.name.{k}", argument.name) for k, argument in enumerate(program.arguments))
     triple = f'target triple = "{layout.target.triple}"\n'
     texts += text("hy.complex", "%s takes real numbers: a number must be a real number, not complex")
@@ -217,8 +220,7 @@ def _as_double() -> Function:
         f.do(f"ret double {f.load('x', 'double', f.at('%object', _HEAD))}")
     found = f.let("found", "call i32 @PyObject_IsInstance(ptr %object, ptr @PyComplex_Type)")
     with f.early_return(f.let("complex", f"icmp ne i32 {found}, 0")):
-        error = f.load("error", "ptr", "@PyExc_TypeError")
-        f.let("null", f"call ptr (ptr, ptr, ...) @PyErr_Format(ptr {error}, ptr @hy.complex, ptr @hy.name)")
+        f.let("null", "call ptr (ptr, ptr, ...) @PyErr_Format(ptr @hy.TypeError, ptr @hy.complex, ptr @hy.name)")
         f.do("ret double -1.0")
     f.do(f"ret double {f.let('x', 'call double @PyFloat_AsDouble(ptr %object)')}")
     return f
@@ -239,9 +241,9 @@ def _array(layout: Layout) -> Function:
             f.do("call void @PyErr_Clear()")
     length = f.let("length", "call i64 @PySequence_Size(ptr %object)")
     with f.early_return(f.let("no_sequence", f"icmp slt i64 {length}, 0")):
-        _complain(f, "@PyExc_TypeError", "ptr @hy.wrong, ptr @hy.name, ptr %name, i64 %size")
+        _complain(f, "@hy.TypeError", "ptr @hy.wrong, ptr @hy.name, ptr %name, i64 %size")
     with f.early_return(f.let("misfit", f"icmp ne i64 {length}, %size")):
-        _complain(f, "@PyExc_ValueError", f"ptr @hy.size, ptr @hy.name, ptr %name, i64 %size, i64 {length}")
+        _complain(f, "@hy.ValueError", f"ptr @hy.size, ptr @hy.name, ptr %name, i64 %size, i64 {length}")
     with f.loop("e", 0, "%size") as e:
         item = f.let("item", f"call ptr @PySequence_GetItem(ptr %object, i64 {e})")
         with f.early_return(f.let("gone", f"icmp eq ptr {item}, null")):
@@ -259,8 +261,7 @@ def _array(layout: Layout) -> Function:
 
 def _complain(f: Function, kind: str, arguments: str) -> None:
     f.do("call void @PyErr_Clear()")
-    error = f.load("kind", "ptr", kind)
-    f.let("null", f"call ptr (ptr, ptr, ...) @PyErr_Format(ptr {error}, {arguments})")
+    f.let("null", f"call ptr (ptr, ptr, ...) @PyErr_Format(ptr {kind}, {arguments})")
     f.do("ret i1 false")
 
 

@@ -188,6 +188,7 @@ def optimise(ir: str, machine: llvm.TargetMachine) -> llvm.ModuleRef:
 
 def link(objects: list[bytes], target: Target, externals: Sequence[External] = ()) -> llvm.ExecutionEngine:
     """Load object files into this process. Raises ValueError for an external function that has no address here."""
+    name_exceptions()
     for external in externals:
         if external.address is None:
             raise ValueError(f"the external function {external.name} has no address in this process")
@@ -198,6 +199,17 @@ def link(objects: list[bytes], target: Target, externals: Sequence[External] = (
         engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     return engine
+
+
+@functools.cache
+def name_exceptions() -> None:
+    """Give native code Python's exceptions, under names of our own.
+
+    CPython's names for them, PyExc_TypeError and the like, are those of pointers to the exceptions; Numba, in the same
+    process, gives LLVM the exceptions themselves under these names.
+    """
+    for kind in (TypeError, ValueError):
+        llvm.add_symbol(f"hy.{kind.__name__}", id(kind))
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import ctypes
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from math import prod
+from operator import index
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -188,14 +189,17 @@ def _kinds(values: Sequence[Any]) -> str:
 def _moved(kernel: Callee, values: Sequence[Any], outputs: Any, axes: Any) -> Any:
     """Values and outputs with their core axes last, and what puts those of results where they were asked for."""
     shapes = [argument.shape for argument in kernel.arguments] + [formula.shape for formula in kernel.formulas]
-    given = [(item,) if isinstance(item, int) else tuple(item) for item in axes]
     inputs = len(kernel.arguments)
+    try:
+        given = [tuple(map(index, item if isinstance(item, tuple | list) else (item,))) for item in axes]
+    except TypeError:
+        given = []
     if len(given) == inputs:
         given += [tuple(range(-len(shape), 0)) for shape in shapes[inputs:]]
     if [len(item) for item in given] != [len(shape) for shape in shapes]:
         raise ArgumentError(
-            f"{kernel.name}: axes= takes a tuple of axes per operand, {[len(shape) for shape in shapes]} of them, "
-            f"got {axes!r}"
+            f"{kernel.name}: axes= takes a tuple of axes per operand, {[len(shape) for shape in shapes]} of them, each "
+            f"a whole number; got {axes!r}"
         )
 
     def last(array: Any, places: tuple[int, ...]) -> Any:
@@ -248,6 +252,11 @@ def _check_outputs(kernel: Callee, outputs: list[Any] | None, element: np.dtype[
         if rank and array.shape[-rank:] != formula.shape:
             shape = ", ".join(["...", *map(str, formula.shape)])
             raise ShapeError(f"{kernel.name}: out= for {formula.name} needs shape ({shape}), got {array.shape}")
+        if codegen.overlaps_itself(array):
+            raise ArgumentError(
+                f"{kernel.name}: out= for {formula.name} has several elements at one place in memory (strides "
+                f"{array.strides}); give an array whose elements are apart"
+            )
         if any(codegen.overlap(array, other) for other in seen):
             raise ArgumentError(f"{kernel.name}: out= for {formula.name} shares memory with another array of out=")
         seen.append(array)
@@ -263,6 +272,8 @@ def _run(
 ) -> tuple[Any, ...]:
     """One array per formula; where `mask` is false, what was there."""
     plain = kernel.gathered is None and mask is None and all(formula.nodes for formula in kernel.formulas)
+    # NumPy converts results itself where that is no loss of kind; other casts that the caller allowed are done here.
+    plain = plain and all(array is None or np.can_cast(SINGLE, array.dtype, "same_kind") for array in outputs or ())
     try:
         if plain:
             return codegen.run(kernel.loop, arrays, outputs, threads)
@@ -317,10 +328,20 @@ def _placed(name: str, result: Any, rank: int, given: Any, mask: NDArray[np.bool
     core = result.shape[np.ndim(result) - rank :]
     batch = np.broadcast_shapes(result.shape[: np.ndim(result) - rank], allowed.shape)
     target = np.empty(batch + core, result.dtype) if given is None else given
-    if target.shape != batch + core:
+    own = target.shape[: target.ndim - rank]
+    if target.shape[target.ndim - rank :] != core or not _broadcasts(batch, own):
         raise ShapeError(f"{name}: an out= array has shape {target.shape}, expected {batch + core}")
-    np.copyto(target, result, casting="unsafe", where=allowed.reshape((*allowed.shape, *(1,) * rank)))
+    with np.errstate(invalid="ignore"):  # NaN as a whole number is what the machine makes of it, as everywhere in NumPy
+        np.copyto(target, result, casting="unsafe", where=allowed.reshape((*allowed.shape, *(1,) * rank)))
     return target if given is not None else target[()]
+
+
+def _broadcasts(batch: tuple[int, ...], to: tuple[int, ...]) -> bool:
+    """Whether an array of one shape can be written into one of another."""
+    try:
+        return np.broadcast_shapes(batch, to) == to
+    except ValueError:
+        return False
 
 
 # --- other ways to call -----------------------------------------------------------------------------------------------

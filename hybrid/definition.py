@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import pickle
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -55,7 +56,19 @@ class PythonSource:
         source = getattr(holder, "source", None)
         if isinstance(source, PythonSource) and source.function is self.function:
             return source_at, (module, path)
-        return PythonSource, (self.function,)
+        return PythonSource, (findable(self.function, path or "this function"),)
+
+
+def findable(code: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """Code that is to be pickled. Raises pickle.PicklingError for what pickle cannot find by its name."""
+    path = getattr(code, "__qualname__", "")
+    if ("<lambda>" in path or "<locals>" in path) and "cloudpickle" not in sys.modules:
+        what = "a lambda" if path.endswith("<lambda>") else "a function inside another"
+        raise pickle.PicklingError(
+            f"{name} runs Python code that pickle cannot find by name, {what}: define it with def at the top of a "
+            f"module, or pickle with the package cloudpickle"
+        )
+    return code
 
 
 def found(module: str, path: str) -> Any:

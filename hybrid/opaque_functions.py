@@ -7,6 +7,8 @@ It differentiates by what the user declares, a Jacobian or a vector–Jacobian p
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -17,7 +19,7 @@ from codegen.external import External
 from hybrid import arbiter, witness
 from hybrid.callbacks import array_callback, scalar_callback
 from hybrid.composite import Composite, Nodes, Weights, weighted_sum
-from hybrid.definition import Argument
+from hybrid.definition import Argument, findable
 from hybrid.errors import ArgumentError, ShapeError, UnsupportedError
 from hybrid.function import Function, check_name
 from hybrid.graph import Graph
@@ -56,6 +58,9 @@ class Opaque(Composite):
             operations: Any = witness.TAPE.operations
             operations[member.name] = USER[member.name] = rule
             arbiter.USER[member.name] = member
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Opaque, (self.name, self.shapes, findable(self.code, self.name), self.results, self.slopes)
 
     def split(self, flat: Any) -> list[Any]:
         """The arguments in their shapes from all their elements side by side."""
@@ -130,6 +135,9 @@ class ByProduct(Slopes):
         self.make = make
         self.made: Opaque | None = None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ByProduct, (self.make,)
+
     def product(self, of: Opaque) -> Opaque:
         if self.made is None:
             self.made = self.make(of)
@@ -179,7 +187,7 @@ def opaque(
         raise ArgumentError(f"{title}: give jacobian= or vjp=, not both")
     taped = isinstance(function, type) and issubclass(function, TapeFunction)
     run = function.apply if taped else function
-    code = untaped(run) if taped else run
+    code = Untaped(run) if taped else run
     point = [np.full(shape, 0.5) for shape in sizes] if sample is None else [np.asarray(x, dtype=float) for x in sample]
     if [x.shape for x in point] != sizes:
         raise ShapeError(f"{title}: sample= has shapes {[x.shape for x in point]} for arguments of shapes {sizes}")
@@ -189,9 +197,9 @@ def opaque(
         raise ArgumentError(f"{title} fails at the sample {point}: {error}; give sample= where it works") from error
     slopes = Slopes()
     if taped:
-        slopes = ByProduct(lambda of: tape_product(of, run))
+        slopes = ByProduct(partial(tape_product, run=run))
     elif vjp is not None:
-        slopes = ByProduct(lambda of: declared_product(of, vjp, value.shape))
+        slopes = ByProduct(partial(declared_product, vjp=vjp, shape=value.shape))
     elif jacobian is not None:
         slopes = ByJacobian(Opaque(f"{title}_jacobian", sizes, jacobian, value.size * sum(map(prod, sizes)), Slopes()))
     made = Opaque(title, sizes, code, value.size, slopes)
@@ -204,44 +212,57 @@ def opaque(
     return as_function(made, parameters, value.shape, title)
 
 
-def untaped(run: Code) -> Code:
-    def code(*arrays: Any) -> Any:
+@dataclass(frozen=True)
+class Untaped:
+    """Code on tensors as code on arrays."""
+
+    run: Code
+
+    def __call__(self, *arrays: Any) -> Any:
         with no_grad():
-            return np.asarray(run(*(tensor(np.asarray(x)) for x in arrays)).detach())
-
-    return code
+            return np.asarray(self.run(*(tensor(np.asarray(x)) for x in arrays)).detach())
 
 
-def tape_product(of: Opaque, run: Code) -> Opaque:
-    """The vector–Jacobian product of code that runs on tensors, which is such code again."""
-    count = len(of.shapes)
+@dataclass(frozen=True)
+class TapeProduct:
+    """The adjoints of the arguments, side by side, by the tape: the last thing given is the adjoint of the value."""
 
-    def product(*given: Any) -> Any:
+    run: Code
+
+    def __call__(self, *given: Any) -> Any:
         with enable_grad():
-            inputs = [x if x.requires_grad else x.detach().requires_grad_(True) for x in given[:count]]
-            value = run(*inputs)
+            inputs = [x if x.requires_grad else x.detach().requires_grad_(True) for x in given[:-1]]
+            value = self.run(*inputs)
             found = grad(
-                [value],
-                inputs,
-                grad_outputs=[given[count].reshape(value.shape)],
-                create_graph=True,
-                allow_unused=True,
+                [value], inputs, grad_outputs=[given[-1].reshape(value.shape)], create_graph=True, allow_unused=True
             )
             parts = [(x * 0.0 if g is None else g).reshape(-1) for g, x in zip(found, inputs, strict=True)]
             return np.concatenate(parts)
 
+
+def tape_product(of: Opaque, run: Code) -> Opaque:
+    """The vector–Jacobian product of code that runs on tensors, which is such code again."""
+    product = TapeProduct(run)
     shapes = [*of.shapes, (of.results,)]
-    return Opaque(
-        f"{of.name}_vjp", shapes, untaped(product), of.arity, ByProduct(lambda vjp: tape_product(vjp, product))
-    )
+    return Opaque(f"{of.name}_vjp", shapes, Untaped(product), of.arity, ByProduct(partial(tape_product, run=product)))
+
+
+@dataclass(frozen=True)
+class DeclaredProduct:
+    """What a user's vjp= gives, side by side."""
+
+    vjp: Code
+    shape: tuple[int, ...]
+    several: bool
+
+    def __call__(self, *given: Any) -> Any:
+        found = self.vjp(*given[:-1], given[-1].reshape(self.shape))
+        parts = found if isinstance(found, tuple | list) and self.several else [found]
+        return np.concatenate([np.asarray(part, dtype=np.float64).reshape(-1) for part in parts])
 
 
 def declared_product(of: Opaque, vjp: Code, shape: tuple[int, ...]) -> Opaque:
-    def product(*given: Any) -> Any:
-        found = vjp(*given[:-1], given[-1].reshape(shape))
-        parts = found if isinstance(found, tuple | list) and len(of.shapes) > 1 else [found]
-        return np.concatenate([np.asarray(part, dtype=np.float64).reshape(-1) for part in parts])
-
+    product = DeclaredProduct(vjp, shape, len(of.shapes) > 1)
     return Opaque(f"{of.name}_vjp", [*of.shapes, (of.results,)], product, of.arity, Slopes())
 
 

@@ -4,6 +4,8 @@ import array
 import ctypes
 import gc
 import math
+import os
+import subprocess
 import sys
 import weakref
 
@@ -36,6 +38,26 @@ def test_bits_of_the_ufunc(compiled, function):
         for mine, theirs in zip((value, gradient, hessian), ufunc(x, y, 0.0), strict=True):
             a, b = np.atleast_1d(mine), np.ravel(theirs)
             assert ((a.view(np.int64) == b.view(np.int64)) | np.isnan(a) & np.isnan(b)).all()
+
+
+def test_names_of_cpython_that_others_redefine():
+    """Numba tells LLVM that PyExc_TypeError is the exception, where CPython has a pointer to it."""
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import llvmlite.binding as llvm, codegen\n"
+            "for kind in (TypeError, ValueError): llvm.add_symbol(f'PyExc_{kind.__name__}', id(kind))\n"
+            "p = codegen.Program('f', (codegen.Array('x'),), (codegen.Array('r'),), [('load', 0, 0)], ((0,),))\n"
+            "try: codegen.make_function(codegen.compile(p))(1.0, 2.0)\n"
+            "except TypeError as error: print(error)\n",
+        ],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "f takes 1 number, got 2\n"
 
 
 def test_what_counts_as_a_number(function):

@@ -114,6 +114,60 @@ def test_axes(arrays):
         arrays(q, 2.0, axes=[(7,), ()])
 
 
+@pytest.mark.parametrize("axes", [5, "a", [None], [(0,), ("a",)], [(1.5,), ()], [(0,)]])
+def test_axes_that_are_none(arrays, axes):
+    with pytest.raises(hy.ArgumentError, match="a tuple of axes per operand, .* a whole number"):
+        arrays(np.ones((2, 3)), 1.0, axes=axes)
+
+
+@pytest.mark.parametrize("threads", ["a", 2.5, True, 0, -1, [1]])
+def test_threads_are_a_positive_whole_number(plain, threads):
+    for kernel in (plain, hy.compile(f, reduce="sum", verify=False)):
+        with pytest.raises(hy.ArgumentError, match="threads must be at least 1, a whole number"):
+            kernel(np.ones(3), 1.0, 2.0, threads=threads)
+
+
+def test_results_are_cast_as_the_caller_allows(plain, kernel):
+    a = np.linspace(0, 4, 5)
+    value, gradient = kernel(a, 1.0, 1.0)
+    whole = np.zeros(5, np.int64)
+    results = kernel(a, 1.0, 1.0, out=(whole, None), casting="unsafe")
+    assert results[0] is whole
+    assert np.array_equal(whole, value.astype(np.int64))
+    assert np.array_equal(results[1], gradient)
+    tall = np.zeros((3, 5), np.int8)
+    assert np.array_equal(plain(a, 1.0, 1.0, out=tall, casting="unsafe"), np.tile(value.astype(np.int8), (3, 1)))
+    plain(np.full(5, np.nan), 1.0, 1.0, out=whole, casting="unsafe")  # without a warning
+    with pytest.raises(hy.ShapeError, match=r"expected \(5,\)"):
+        plain(a, 1.0, 1.0, out=np.zeros((5, 3), int), casting="unsafe")
+
+
+def test_outputs_that_overlap_themselves(plain, arrays):
+    a = np.linspace(0, 1, 4)
+    view = np.lib.stride_tricks.as_strided
+    for out in (view(np.zeros(1), (4,), (0,)), view(np.zeros(8), (4,), (4,))):
+        with pytest.raises(hy.ArgumentError, match="several elements at one place"):
+            plain(a, a, a, out=out)
+    with pytest.raises(hy.ArgumentError, match="overlaps itself"):
+        plain.bind([a, a, a], view(np.zeros(1), (4,), (0,)))
+    # three points of strides that lie between each other, but nowhere on each other
+    out = view(np.zeros(12), (2, 3), (40, 24))
+    assert np.array_equal(plain(a[:2, None], a[:3], 0.5, out=out), plain(a[:2, None], a[:3], 0.5))
+    assert plain(a[:0], a[:0], a[:0], out=np.zeros((4, 0)).T[:, 0]).size == 0
+
+
+def test_point_says_how_it_takes_arrays():
+    @hy.function(A=(2, 2))
+    def square(A):
+        return A @ A
+
+    point = hy.compile(square).point
+    assert point([1.0, 2.0, 3.0, 4.0]) == (7.0, 10.0, 15.0, 22.0)
+    for wrong in (np.asfortranarray([[1.0, 2.0], [3.0, 4.0]]), [[1.0, 2.0], [3.0, 4.0]], np.ones((2, 2), np.float32)):
+        with pytest.raises(ValueError, match="C-contiguous buffer of float64, or its numbers in C order in a flat seq"):
+            point(wrong)
+
+
 class Units:
     """An array that decides itself what ufuncs do with it."""
 

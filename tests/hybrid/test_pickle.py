@@ -144,3 +144,49 @@ def test_a_pool_of_processes():
     with context.Pool(1) as pool:  # what it calls is the library's: this file need not be found by another process
         got = pool.starmap_async(hy.Function.__call__, [(smooth, 0.5, 0.25)]).get(120)
     assert got == [smooth(0.5, 0.25)]
+
+
+def add_squares(q):
+    return np.array([np.sum(q**2), q[0]])
+
+
+def slopes_of_squares(q):
+    return np.array([[2 * q[0], 2 * q[1]], [1.0, 0.0]])
+
+
+def product_of_squares(q, bar):
+    return bar @ slopes_of_squares(q)
+
+
+@pytest.mark.parametrize("how", [{"jacobian": slopes_of_squares}, {"vjp": product_of_squares}])
+def test_opaque_functions_are_found_by_name(how):
+    f = hy.opaque(add_squares, {"q": (2,)}, **how)
+    again, slopes = pickle.loads(pickle.dumps((f, f.jacobian())))
+    q = np.array([0.5, 2.0])
+    assert np.array_equal(again(q), add_squares(q))
+    assert np.allclose(slopes(q), slopes_of_squares(q))
+    assert np.allclose(again.jacobian()(q), slopes_of_squares(q))
+
+
+def test_code_without_a_name_is_refused_with_a_reason(monkeypatch):
+    monkeypatch.delitem(sys.modules, "cloudpickle", raising=False)
+    for function, what in (
+        (
+            hy.opaque(lambda q: q.sum(), {"q": (2,)}, name="total"),
+            "total runs Python code .* a lambda: define it",
+        ),
+        (hy.function(q=(2,))(lambda q: q.sum()), "a lambda"),
+    ):
+        with pytest.raises(pickle.PicklingError, match=what):
+            pickle.dumps(function)
+
+
+def test_reducing_kernels():
+    kernel = hy.compile(smooth, smooth.gradient(), reduce="sum", shared=["y"])
+    again = pickle.loads(pickle.dumps(kernel))
+    rows = np.linspace(0, 1, 1000)
+    for one, other in zip(kernel(rows, 0.5), again(rows, 0.5), strict=True):
+        assert np.array_equal(one, other)
+    assert repr(again) == repr(kernel)
+    assert again.certificate == kernel.certificate
+    assert copy.deepcopy(kernel) is kernel
