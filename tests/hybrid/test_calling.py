@@ -116,7 +116,7 @@ def test_axes(arrays):
 
 @pytest.mark.parametrize("axes", [5, "a", [None], [(0,), ("a",)], [(1.5,), ()], [(0,)]])
 def test_axes_that_are_none(arrays, axes):
-    with pytest.raises(hy.ArgumentError, match="a tuple of axes per operand, .* a whole number"):
+    with pytest.raises(hy.ArgumentError, match=r"a tuple of axes per operand, .* a whole number"):
         arrays(np.ones((2, 3)), 1.0, axes=axes)
 
 
