@@ -125,6 +125,9 @@ def judge(comparison: Comparison, point: int, number: int, verdict: Verdict, reg
         return Outcome.WRONG if alike else Outcome.UNDECIDED
     if verdict.value is not None or verdict.undefined:
         return Outcome.UNDECIDED
+    reference, spread = comparison.reference[point, number], comparison.spread[point, number]
+    if 0 < abs(reference) < spread:  # roundings decide all of it, as after many steps of a chaotic recurrence
+        return Outcome.UNDECIDED
     # a kink: first derivatives keep the written conventions, higher ones have none
     return Outcome.WRONG if regular or (order == 1 and np.isfinite(tape)) else Outcome.UNDECIDED
 

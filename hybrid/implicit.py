@@ -30,6 +30,7 @@ from hybrid.graph import Graph, Term
 from hybrid.systems import linear_system
 
 trace = Deferred("hybrid.trace")
+BELOW_ROUNDING = 2.0**-6  # a step of less than 2⁶ roundings of the unknown has settled: float32 does not reach 1e-9
 
 
 class ImplicitSolution(Composite):
@@ -76,7 +77,8 @@ class ImplicitSolution(Composite):
             small: Any = True
             for part, change, begin in zip(y, last, first, strict=True):
                 size = np.maximum(np.abs(part), np.abs(begin))
-                small = small & (np.abs(change) <= self.relative * size + self.absolute)
+                settled = np.abs(change) <= self.relative * size + self.absolute
+                small = small & (settled | (size + np.abs(change) * BELOW_ROUNDING == size))
         return [np.where(small, part, np.nan) for part in y]
 
     def expand(self, graph: Graph, args: Nodes) -> Sequence[int]:
@@ -91,7 +93,9 @@ class ImplicitSolution(Composite):
         small: Any = None
         for part, change, begin in zip(y, last, first, strict=True):
             size = ops.maximum(ops.abs_(Term(graph, part)), ops.abs_(Term(graph, begin)))
-            settled = ops.le(ops.abs_(Term(graph, change)), size * self.relative + self.absolute)
+            step_size = ops.abs_(Term(graph, change))
+            settled = ops.le(step_size, size * self.relative + self.absolute)
+            settled = ops.logical_or(settled, ops.eq(size + step_size * BELOW_ROUNDING, size))
             small = settled if small is None else ops.logical_and(small, settled)
         nan = graph.constant(float("nan"))
         return [graph.add_node(ops.where, (small.node, part, nan)) for part in y]
@@ -155,7 +159,8 @@ def implicit(
     name : of the result; `<residual>_solution` unless given.
     steps : how many Newton steps are made. Each costs one residual, one Jacobian by the unknowns and one linear system.
     tolerance, absolute : the last step but one must be at most `tolerance` times the unknown (or its start, if that is
-        larger) plus `absolute`, or the result is NaN at that point. The last step squares that error.
+        larger) plus `absolute`, or so small that rounding hides it, or the result is NaN at that point. The last step
+        squares that error.
 
     Returns a Function of the other arguments, in their order. Its shape is that of the unknown; several unknowns are
     flattened into one axis. It differentiates to any order by the implicit function theorem, in kernels as in text.

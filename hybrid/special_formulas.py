@@ -214,7 +214,8 @@ def beta(v: Vocabulary, x: Any, y: Any) -> Any:
 BESSEL_ORDERS = 24  # largest order |n| of J_n
 MODIFIED_ORDERS = 12  # of I_n
 SPHERICAL_ORDERS = 8  # of j_n
-CHAIN = 80  # where Miller's downward recurrence starts: J_80 no longer counts below FAR
+CHAIN = 66  # where Miller's downward recurrence starts: J_66 and I_66 no longer count below FAR and MODIFIED_FAR
+RESCALED, GROWN, SHRINK = 11, 2.0**30, 2.0**-90  # every 11 steps what has grown is made small: float32 ends at 2^128
 NEAR, FAR, MODIFIED_FAR = 0.5, 25.0, 30.0
 
 
@@ -233,7 +234,7 @@ def power_series(v: Vocabulary, order: int, x: Any, sign: float) -> Any:
     return total * whole_power(x * 0.5, order) if order else total
 
 
-def downward(order: int, x: Any, sign: float) -> tuple[Any, Any]:
+def downward(v: Vocabulary, order: int, x: Any, sign: float) -> tuple[Any, Any]:
     """f_n and f_0 + 2 Σ (f_2, f_4, … or all) of the recurrence f_(k−1) = 2k/x f_k ∓ f_(k+1) from CHAIN down.
 
     It is a multiple of J_k (−) or I_k (+) [Miller; Olver, Numerical solution of second-order linear difference
@@ -249,6 +250,10 @@ def downward(order: int, x: Any, sign: float) -> tuple[Any, Any]:
             wanted = value
         step = inverse * float(k) * value
         above, value = value, step - above if sign < 0 else step + above
+        if k % RESCALED == 0:
+            factor = v.select(v.abs(value) > GROWN, SHRINK, 1.0)
+            above, value, total = above * factor, value * factor, total * factor
+            wanted = wanted * factor if k <= order else wanted
     return (wanted if order else value), total + total + value
 
 
@@ -272,7 +277,7 @@ def jv_far(v: Vocabulary, order: int, x: Any) -> Any:
 def jv(v: Vocabulary, order: int, x: Any) -> Any:
     """J_n(x), |n| ≤ BESSEL_ORDERS: power series, Miller's recurrence, Hankel's series by |x|; 0 at ±∞."""
     n, size = abs(order), v.abs(x)
-    wanted, total = downward(n, v.minimum(v.maximum(size, NEAR), FAR), -1.0)
+    wanted, total = downward(v, n, v.minimum(v.maximum(size, NEAR), FAR), -1.0)
     value = v.select(size < NEAR, power_series(v, n, size, -1.0), wanted / total)
     value = v.select(size > FAR, jv_far(v, n, v.maximum(size, FAR)), value)
     value = v.select(v.equal(size, INFINITY), 0.0, value)
@@ -293,7 +298,7 @@ def iv(v: Vocabulary, order: int, x: Any) -> Any:
     """I_n(x), |n| ≤ MODIFIED_ORDERS: power series, Miller's recurrence, asymptotic series by |x|; ±∞ at ±∞."""
     n, size = abs(order), v.abs(x)
     inside = v.minimum(v.maximum(size, NEAR), MODIFIED_FAR)
-    wanted, total = downward(n, inside, 1.0)
+    wanted, total = downward(v, n, inside, 1.0)
     value = v.select(size < NEAR, power_series(v, n, size, 1.0), wanted * (v.exp(inside) / total))
     far = iv_far(v, n, v.minimum(v.maximum(size, MODIFIED_FAR), 1000.0))
     value = v.select(size > MODIFIED_FAR, far, value)

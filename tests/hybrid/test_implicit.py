@@ -164,7 +164,7 @@ def test_the_equations_are_solved_once() -> None:
     """Gradient and Hessian add little to what the steps take; one step costs 9 operations here."""
     alone = hy.compile(anomaly, verify=False).operations
     together = hy.compile(anomaly, anomaly.gradient(), anomaly.hessian(), verify=False).operations
-    assert alone <= 8 * 9 + 13
+    assert alone <= 8 * 9 + 16
     assert together <= alone + 22
 
 

@@ -104,3 +104,26 @@ def test_export(kernel, tmp_path):
     assert "All numbers are float32 (float)." in text
     assert "const float *" in text
     assert "double" not in text
+
+
+@pytest.mark.parametrize("function", [hy.jv, hy.iv])
+def test_bessel_functions_of_every_order(function):
+    orders = (0, 1, 4, 9, 12)
+    f = hy.Function([x], [function(n, x) for n in orders])
+    points = np.linspace(-40, 40, 401, dtype=np.float32)
+    single = hy.compile(f, dtype=np.float32)(points)
+    wide = np.stack([function(n, points.astype(float)) for n in orders], axis=-1)
+    scale = np.maximum(np.abs(wide), 0.1 * np.exp(np.abs(points) if function is hy.iv else 0.0 * points)[:, None])
+    assert np.max(np.abs(single - wide) / scale) < 2e-5
+
+
+def test_implicit_functions_settle_in_float32():
+    @hy.function(E=(), M=(), e=())
+    def kepler(E, M, e):
+        return E - e * np.sin(E) - M
+
+    solution = hy.implicit(kepler, "E", start=lambda M, e: M + e * np.sin(M))
+    kernel = hy.compile(solution, solution.gradient(), dtype=np.float32)
+    M, e = np.random.default_rng(0).uniform([[-3], [0]], [[3], [0.9]], (2, 2000)).astype(np.float32)
+    (single, _), (wide, _) = kernel(M, e), kernel(M.astype(float), e.astype(float))
+    assert np.max(np.abs(single - wide)) < 2e-5

@@ -335,3 +335,16 @@ def test_long_sums_and_deep_chains():
         return u
 
     assert verify(reference(deep, deep.gradient())).passed
+
+
+def test_where_roundings_decide_everything_nothing_is_wrong():
+    @hy.function(x=())
+    def henon(x):
+        y = 0.1
+        for _ in range(300):
+            x, y = 1 - 1.4 * x * x + y, 0.3 * x
+        return x
+
+    certificate = hy.compile(henon, henon.gradient()).certificate
+    assert certificate.passed
+    assert certificate.undecided > 0
