@@ -9,7 +9,7 @@ The stages, in order:
     lower.py, compiling.py       graph → program → (package codegen) → vectorised native kernel, kernel.py
     reduced.py                   kernels that add up, or otherwise reduce, their results over the batch
     verify.py                    kernel against the independent numeric tape (tape/): the certificate
-    latex.py                     LaTeX of functions and derivative matrices
+    printing/                    LaTeX, MathML and text of functions and derivative matrices
     function.py                  `Function`, the object that carries a user through all of it
 
     >>> import hybrid as hy, sympy as sp

@@ -28,7 +28,7 @@ from hybrid.simplify import REAL, Rules, simplify
 from hybrid.sparsity import Pattern, Triangle, Triplets, entries_in_order
 from hybrid.watch import watch
 
-typeset = Deferred("hybrid.latex")
+typeset = Deferred("hybrid.printing.latex")
 trace = Deferred("hybrid.trace")
 Wrt = Any  # a symbol, an argument name, or a sequence of them
 
@@ -236,7 +236,7 @@ class Function(Formula):
         return sympy_bridge.shaped(sympy_bridge.to_sympy(self.graph, self.nodes, self._symbols()), self.shape)
 
     def latex(self, **options: Any) -> str:
-        """LaTeX, with repeated subexpressions named once; the options are those of `hybrid.latex.latex`."""
+        """LaTeX, with repeated subexpressions named once; the options are those of `hybrid.printing.latex.latex`."""
         text: str = typeset.latex(self, **options)
         return text
 

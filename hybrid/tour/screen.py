@@ -17,7 +17,7 @@ from rich.text import Text
 from hybrid.function import Function
 from hybrid.kernel import Kernel
 from hybrid.machine import machine
-from hybrid.naming import TextNames
+from hybrid.printing.naming import TextNames
 from hybrid.tour.examples import Example, Subject
 from hybrid.tour.race import COPY, NUMPY, Race, scipy_special
 

@@ -18,8 +18,8 @@ from hybrid import operations as ops
 from hybrid.definition import Argument
 from hybrid.errors import ArgumentError
 from hybrid.graph import Graph, Term
-from hybrid.latex import Limit, latex, text
 from hybrid.operations import MASK, NAMED_CONSTANTS, OPERATIONS
+from hybrid.printing.latex import Limit, latex, text
 
 GOLDENS = Path(__file__).parent / "goldens" / "latex.json"
 

@@ -13,9 +13,9 @@ from hybrid import operations as ops
 from hybrid.definition import Argument, Definition, PythonSource
 from hybrid.evaluate import evaluate
 from hybrid.graph import Graph, Term
-from hybrid.latex import latex
 from hybrid.operations import MASK, NAMED_CONSTANTS, OPERATIONS, VARIABLE
-from hybrid.text import text as plain
+from hybrid.printing.latex import latex
+from hybrid.printing.text import text as plain
 
 # how each name must look, written down independently of naming.py; `t` and `e` meet the printer's own names
 NAMES = {

@@ -6,9 +6,9 @@ from printed import function
 
 from hybrid import operations as ops
 from hybrid.errors import ArgumentError
-from hybrid.latex import latex, text
-from hybrid.naming import LaTeXNames, Variable, natural_key
 from hybrid.operations import NAMED_CONSTANTS
+from hybrid.printing.latex import latex, text
+from hybrid.printing.naming import LaTeXNames, Variable, natural_key
 
 NAMES = {
     "x": "x", "x1": "x_{1}", "x_12": "x_{12}", "alpha": r"\alpha", "sigma2": r"\sigma_{2}", "Omega": r"\Omega",

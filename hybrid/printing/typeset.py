@@ -14,11 +14,11 @@ from enum import IntEnum
 from fractions import Fraction
 from typing import Any
 
-from hybrid.forms import Apply, Cases, Elided, Exponent, Form, Leaf, Power, Product, Root, Sum, parts
 from hybrid.graph import Variable
-from hybrid.layout import Layout
-from hybrid.naming import SortKey, natural_key
 from hybrid.operations import CONSTANT, HALF, MASK, NamedConstant, Operation
+from hybrid.printing.forms import Apply, Cases, Elided, Exponent, Form, Leaf, Power, Product, Root, Sum, parts
+from hybrid.printing.layout import Layout
+from hybrid.printing.naming import SortKey, natural_key
 
 
 class Level(IntEnum):

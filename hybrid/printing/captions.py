@@ -9,7 +9,7 @@ import numpy as np
 
 from hybrid.definition import Argument, Definition, Derivation, Formula
 from hybrid.graph import Variable
-from hybrid.naming import LaTeXNames
+from hybrid.printing.naming import LaTeXNames
 
 LONG_LIST = 8  # a longer list shows its first entries and the last
 SWEEPS = {"gradient": 1, "jacobian": 1, "hessian": 2}  # how many times each kind differentiates

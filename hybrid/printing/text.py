@@ -9,12 +9,12 @@ from fractions import Fraction
 from typing import Any
 
 from hybrid import operations as ops
-from hybrid.captions import Printable, ancestry, derivatives_of_entry, unravel
 from hybrid.graph import Variable
-from hybrid.layout import UNLIMITED, Layout, Limit, is_zero
-from hybrid.naming import TextNames
 from hybrid.operations import MASK, NamedConstant, Operation
-from hybrid.typeset import Level, Notation, Piece, Rank, Typesetter, mask_level
+from hybrid.printing.captions import Printable, ancestry, derivatives_of_entry, unravel
+from hybrid.printing.layout import UNLIMITED, Layout, Limit, is_zero
+from hybrid.printing.naming import TextNames
+from hybrid.printing.typeset import Level, Notation, Piece, Rank, Typesetter, mask_level
 
 SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 CONSTANTS = {"pi": "π", "E": "e", "EulerGamma": "γ", "GoldenRatio": "φ"}
@@ -138,7 +138,7 @@ def text(function: Printable, *, where: bool | str = "auto", limit: Limit | None
     """The function in plain Unicode, one line per output, then a line per named part.
 
     Derivatives are named ∂f/∂x; their structural zeros are counted, not written. Names are as in Python, so elements
-    are counted from 0, and Greek letters are letters. `where` and `limit` are those of `hybrid.latex.latex`.
+    are counted from 0, and Greek letters are letters. `where` and `limit` are those of `hybrid.printing.latex.latex`.
     """
     limit = limit or UNLIMITED
     zero = {node for node in set(function.nodes) if is_zero(function.graph, node)}

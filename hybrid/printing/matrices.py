@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from hybrid.captions import SWEEPS, Printable, derivation_of
-from hybrid.layout import Limit
-from hybrid.typeset import Piece
+from hybrid.printing.captions import SWEEPS, Printable, derivation_of
+from hybrid.printing.layout import Limit
+from hybrid.printing.typeset import Piece
 
 DELIMITERS = {
     "bmatrix": (r"\left[", r"\right]"),

@@ -19,9 +19,9 @@ from typing import Any
 
 from hybrid import operations as ops
 from hybrid.graph import Variable
-from hybrid.naming import LaTeXNames
 from hybrid.operations import MASK, NamedConstant, Operation
-from hybrid.typeset import Level, Notation, Piece, Rank, mask_level
+from hybrid.printing.naming import LaTeXNames
+from hybrid.printing.typeset import Level, Notation, Piece, Rank, mask_level
 
 OPENING = ("{", r"\left(", r"\left|", r"\left\lfloor", r"\left\lceil", ",")
 CLOSING = ("}", r"\right", ",")

@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from hybrid import operations as ops
-from hybrid.captions import Printable, ancestry, entry_name, fraction_of_partials, signature, unravel
 from hybrid.errors import ArgumentError
 from hybrid.graph import Graph
-from hybrid.latex_notation import LaTeX, NumberFormat, thousands, visible_length
-from hybrid.layout import UNLIMITED, Layout, Limit, is_zero
-from hybrid.matrices import DELIMITERS, Blocks
-from hybrid.naming import LaTeXNames
 from hybrid.operations import CONSTANT, NamedConstant
-from hybrid.text import text
-from hybrid.typeset import Level, Piece, Typesetter
+from hybrid.printing.captions import Printable, ancestry, entry_name, fraction_of_partials, signature, unravel
+from hybrid.printing.latex_notation import LaTeX, NumberFormat, thousands, visible_length
+from hybrid.printing.layout import UNLIMITED, Layout, Limit, is_zero
+from hybrid.printing.matrices import DELIMITERS, Blocks
+from hybrid.printing.naming import LaTeXNames
+from hybrid.printing.text import text
+from hybrid.printing.typeset import Level, Piece, Typesetter
 
 __all__ = ["Limit", "latex", "text"]
 

@@ -13,7 +13,9 @@ from fractions import Fraction
 from typing import TypeVar
 
 from hybrid import operations as ops
-from hybrid.forms import (
+from hybrid.graph import Graph
+from hybrid.operations import CONSTANT, MASK, VARIABLE, Operation
+from hybrid.printing.forms import (
     Apply,
     Cases,
     Elided,
@@ -28,8 +30,6 @@ from hybrid.forms import (
     fixed_exponent,
     parts,
 )
-from hybrid.graph import Graph
-from hybrid.operations import CONSTANT, MASK, VARIABLE, Operation
 
 
 @dataclass(frozen=True)

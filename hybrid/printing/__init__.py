@@ -1,0 +1,1 @@
+"""Functions as mathematics: LaTeX, MathML and plain text of expressions and of their derivative matrices."""
