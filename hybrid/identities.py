@@ -28,6 +28,7 @@ from hybrid.rewrite import Rewriter, reduced
 DIGITS = 50
 POINTS = 24  # float64 sample points: nodes must agree at all of them where the one that goes is finite
 EXTREME = 16  # further points, from tiny to huge: a node is not replaced by one that overflows where it does not
+SPECIAL = 16  # further points of zeros and ones, where many formulas have a pole: roots that are finite there stay so
 CONFIRMED = 2  # points at which 50 digits are compared
 NEAR = 1e-7  # relative agreement of float64 values that makes a candidate: rounding may have cost half the digits
 LEADERS = 8  # how many nodes of one slope a node is compared with
@@ -53,14 +54,23 @@ Match = tuple[int, Ratio]  # the node that stays, and what to multiply it by
 
 def merge_equal(graph: Graph, roots: Sequence[int], kept: frozenset[int]) -> list[int]:
     """The roots with nodes that are identically zero, or a simple multiple of an earlier node, replaced."""
-    order = graph.reach(roots)
-    if len(order) > LARGEST:
+    if len(graph.reach(roots)) > LARGEST:
         return list(roots)
+    merged = merged_by_value(graph, roots, kept, POINTS + EXTREME)
+    if not overflows(graph, roots, merged):
+        return merged
+    return merged_by_value(graph, roots, kept, POINTS + EXTREME + SPECIAL)  # each node finite where it was
+
+
+def merged_by_value(graph: Graph, roots: Sequence[int], kept: frozenset[int], count: int) -> list[int]:
+    """`merge_equal`, with nodes that are finite at the first `count` points of the sample staying so."""
+    order = graph.reach(roots)
     analytic = smooth_nodes(graph, order)
     variables = [node for node in order if graph.ops[node] is ops.VARIABLE]
     samples = sample(len(variables))
     values = evaluate_all(graph, order, dict(zip(variables, samples, strict=True)))
-    every = {node: np.broadcast_to(np.asarray(values[node], dtype=float), POINTS + EXTREME) for node in analytic}
+    shape = samples.shape[1]
+    every = {node: np.broadcast_to(np.asarray(values[node], dtype=float), shape)[:count] for node in analytic}
     table = {node: column[:POINTS] for node, column in every.items()}
     candidates = vanishing(graph, analytic, table, kept)
     for node, (leader, ratio) in proportional(analytic, table, kept).items():
@@ -94,14 +104,18 @@ def smooth_nodes(graph: Graph, order: Sequence[int]) -> list[int]:
 
 
 def sample(count: int) -> NDArray[np.float64]:
-    """Random values of `count` variables at POINTS points and EXTREME points of any size.
+    """Random values of `count` variables at POINTS points, EXTREME points of any size and SPECIAL ones of 0 and ±1.
 
-    The first third of either is all positive, the others are of any sign.
+    The first third of the first two is all positive, the others are of any sign. At a special
+    point about half of the variables are 0 or ±1; at the first three all are 0, 1 and −1.
     """
     rng = np.random.default_rng(SEED)
     tame = np.exp(rng.uniform(-1.2, 0.7, (count, POINTS))) * signs(rng, count, POINTS)
     wild = 10.0 ** rng.uniform(-4, 4, (count, EXTREME)) * signs(rng, count, EXTREME)
-    return np.concatenate([tame, wild], axis=1)
+    plain = rng.random((count, SPECIAL)) < 0.5
+    special = np.where(plain, tame[:, :SPECIAL], rng.choice([0.0, 1.0, -1.0], (count, SPECIAL)))
+    special[:, :3] = 0.0, 1.0, -1.0
+    return np.concatenate([tame, wild, special], axis=1)
 
 
 def signs(rng: np.random.Generator, count: int, points: int) -> NDArray[np.float64]:

@@ -20,6 +20,7 @@ from sympy.core.function import AppliedUndef
 from sympy.functions.elementary.piecewise import ExprCondPair
 
 from hybrid import operations as ops
+from hybrid.complex_parts import parts_beyond
 from hybrid.errors import InputTypeError, UnsupportedError
 from hybrid.graph import Graph, Term, extreme
 from hybrid.operations import MASK, NAMED_CONSTANTS, OPERATIONS, PI
@@ -381,22 +382,28 @@ def instead_of_part(expression: Any, part: Any) -> Plan:
 
 def rule_real_part(context: Context, expression: Any) -> Plan:
     (x,) = expression.args
-    return instead_of_part(expression, parts(x)[0]) if context.imaginary and contains(x, sp.I) else instead(x)
+    if context.imaginary and contains(x, sp.I):
+        return instead_of_part(expression, parts(x)[0])
+    beyond = parts_beyond(x)
+    return instead(x if beyond is None else beyond[0])
 
 
 def rule_imaginary_part(context: Context, expression: Any) -> Plan:
     (x,) = expression.args
     if context.imaginary and contains(x, sp.I):
         return instead_of_part(expression, parts(x)[1])
-    return context.number(0)
+    beyond = parts_beyond(x)
+    return context.number(0) if beyond is None else instead(beyond[1])
 
 
 def rule_abs(context: Context, expression: Any) -> Plan:
     (x,) = expression.args
-    if not (context.imaginary and contains(x, sp.I)):
-        return Plan((x,), ops.abs_)
-    real, imaginary = parts(x)
-    return Plan((real, imaginary), ops.hypot)
+    if context.imaginary and contains(x, sp.I):
+        real, imaginary = parts(x)
+        return Plan((real, imaginary), ops.hypot)
+    if isinstance(x, sp.Pow) and not x.exp.is_integer:
+        return instead(sp.Abs(x.base, evaluate=False) ** x.exp)  # also where the base is negative
+    return Plan((x,), ops.abs_)
 
 
 def rule_argument(context: Context, expression: Any) -> Plan:

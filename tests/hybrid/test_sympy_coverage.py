@@ -102,3 +102,26 @@ def test_a_piecewise_without_a_default_is_nan_outside_and_so_are_its_derivatives
         assert nan_outside(derived, -0.5)
         assert not nan_outside(derived, 0.5)
         assert not nan_outside(derived, -1.5)
+
+
+BEYOND = [sp.asin, sp.acos, sp.acosh, sp.atanh, sp.acoth, sp.asec, sp.acsc, sp.asech, sp.log, sp.sqrt, lambda x: x**0.3]
+
+
+@pytest.mark.parametrize("function", BEYOND)
+@pytest.mark.parametrize("part", [sp.re, sp.im])
+def test_parts_of_functions_beyond_their_real_domain(function, part):
+    x = sp.Symbol("x", real=True)
+    f = hy.Function([x], part(function(2 * x)))
+    for value in (-1.75, -0.25, 0.25, 1.75):
+        expected = complex(part(function(sp.Float(2 * value, 30))).evalf(20)).real
+        assert f(value) == pytest.approx(expected, rel=1e-14, abs=1e-15), value
+    assert hy.compile(f, f.gradient()).certificate.passed
+
+
+@pytest.mark.parametrize("exponent", [sp.Rational(1, 3), sp.Rational(1, 2), 0.3])
+def test_the_size_of_a_power_of_a_negative_number(exponent):
+    x = sp.Symbol("x", real=True)
+    f = hy.Function([x], sp.Abs(x**exponent))
+    assert f(-8.0) == pytest.approx(8.0 ** float(exponent), rel=1e-15)
+    assert f.gradient()(-8.0) == pytest.approx(-float(exponent) * 8.0 ** (float(exponent) - 1), rel=1e-15)
+    assert hy.compile(f, f.gradient()).certificate.passed
