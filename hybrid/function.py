@@ -29,6 +29,7 @@ from hybrid.sparsity import Pattern, Triangle, Triplets, entries_in_order
 from hybrid.watch import watch
 
 typeset = Deferred("hybrid.printing.latex")
+markup_language = Deferred("hybrid.printing.mathml")
 trace = Deferred("hybrid.trace")
 Wrt = Any  # a symbol, an argument name, or a sequence of them
 
@@ -238,6 +239,16 @@ class Function(Formula):
     def latex(self, **options: Any) -> str:
         """LaTeX, with repeated subexpressions named once; the options are those of `hybrid.printing.latex.latex`."""
         text: str = typeset.latex(self, **options)
+        return text
+
+    def mathml(self, **options: Any) -> str:
+        """Presentation MathML for web pages; the options are those of `hybrid.printing.mathml.mathml`."""
+        markup: str = markup_language.mathml(self, **options)
+        return markup
+
+    def text(self, **options: Any) -> str:
+        """Plain Unicode text, a line for each output; the options are those of `hybrid.printing.text.text`."""
+        text: str = typeset.text(self, **options)
         return text
 
     def _repr_latex_(self) -> str:
