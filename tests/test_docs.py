@@ -18,6 +18,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from codegen.export.linker import LinkerNotFound, find_linker
+from codegen.target import host
 from hybrid.cli import main
 
 ROOT = Path(__file__).parents[1]
@@ -56,10 +58,19 @@ def shown(page: Path) -> dict[int, Block]:
     return {number: after for number, after in enumerate(afters) if after.language in SHOWN}
 
 
+def skip_without_linker(page: Path) -> None:
+    if "<!-- needs a linker -->" in page.read_text():
+        try:
+            find_linker(host())
+        except LinkerNotFound as error:
+            pytest.skip(str(error))
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_python_on_the_page_runs_and_prints_what_is_shown(page: Path, tmp_path) -> None:
     if not any(block.language == "python" for block in blocks(page)):
         return
+    skip_without_linker(page)
     program = tmp_path / f"{page.stem}.py"
     program.write_text(script(page))
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
@@ -89,6 +100,7 @@ def update(page: Path, printed: list[str]) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_on_the_page_work(page: Path, tmp_path, monkeypatch) -> None:
+    skip_without_linker(page)
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     monkeypatch.chdir(tmp_path)
     for block, after in pairwise([*blocks(page), Block("", "", 0, 0)]):

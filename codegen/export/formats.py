@@ -6,6 +6,7 @@ from codegen.export.archive import archive
 from codegen.export.bundle import Build, Files, Format, one
 from codegen.export.c_source import c_source
 from codegen.export.linker import link_wasm
+from codegen.export.python_package import python_project, python_wheel
 from codegen.target import NAMED
 
 
@@ -26,5 +27,7 @@ FORMATS: dict[str, Format] = {
     "a": one("static archive", ".a", lambda build: archive(build.object_code, build.name, build.target)),
     "c": one("C99 source, which is C++ too", ".c", lambda build: c_source(build.program, build.element)),
     "wasm": one("WebAssembly module, whatever the target", ".wasm", _wasm),
+    "python": Format("stand-alone Python package that needs NumPy alone: NAME-python/", python_project),
+    "whl": Format("wheel of that package, for pip install", python_wheel),
     "so": Format("shared library (.dylib, .dll by target)", _shared_library),
 }
