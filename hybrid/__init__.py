@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from hybrid import tape
     from hybrid.certificate import Certificate
     from hybrid.opaque_functions import opaque
+    from hybrid.problems import Constraint, Problem
     from hybrid.reduced import ReducedKernel
     from hybrid.user_functions import elementary
 
@@ -45,11 +46,13 @@ __version__ = "0.1.0"
 __all__ = [
     "ArgumentError",
     "Certificate",
+    "Constraint",
     "Function",
     "HybridError",
     "InputTypeError",
     "Kernel",
     "Pattern",
+    "Problem",
     "ReducedKernel",
     "ShapeError",
     "UnsupportedError",
@@ -70,6 +73,8 @@ DEFERRED = {
     "elementary": "hybrid.user_functions",
     "opaque": "hybrid.opaque_functions",
     "Certificate": "hybrid.certificate",
+    "Constraint": "hybrid.problems",
+    "Problem": "hybrid.problems",
     "ReducedKernel": "hybrid.reduced",
 }
 
