@@ -4,8 +4,16 @@ The stages, in order:
 
     form.py         what to compute, as plain data: buffers, blocks, reads, writes
     interpret.py    what that means, by NumPy
+    concrete.py     with the sizes and indices of one binding: integers, checked
+    lay.py, segments.py, nest.py
+                    loop nests, and segmented sums for what adds through an index
+    emit.py, lanes.py, accumulators.py, stages.py
+                    these as LLVM IR
+    native.py, code.py
+                    native code, called with arrays
 """
 
+from codegen.blocks.code import Bound, RolledCode, compile_blocks
 from codegen.blocks.form import (
     Affine,
     Block,
@@ -31,15 +39,18 @@ __all__ = [
     "Affine",
     "Block",
     "Blocks",
+    "Bound",
     "Buffer",
     "Counter",
     "Length",
     "Place",
     "Read",
+    "RolledCode",
     "Size",
     "Write",
     "add",
     "affine",
+    "compile_blocks",
     "counter",
     "gathered",
     "interpret",

@@ -1,0 +1,65 @@
+"""Segmented sums: what was kept aside, summed up for each element it goes to, in an order that never changes.
+
+Elements are taken in slices of one vector each. A slice lists, term by term, where each lane's next term is; lanes
+with fewer terms read a zero. Segments longer than `LONGEST` are cut, and the sums of the pieces summed in turn: that is
+as deep as a logarithm, whatever the lengths are, and rounds like a pairwise sum.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[Any]
+
+# Terms of a segment that one level adds up.
+LONGEST = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Level:
+    """rows: how many sums. starts: for each slice the first vector of `terms`, and one more; terms: int32 places."""
+
+    rows: int
+    starts: Ints
+    terms: Ints
+
+
+def levels(into: Ints, at: Ints, rows: int, zero: int, width: int) -> list[Level]:
+    """into: the element, below `rows`, that each contribution goes to; at: where it is; zero: where a zero is.
+
+    Contributions to one element are added in the order they are given.
+    """
+    order = np.argsort(into, kind="stable")
+    at = at[order]
+    counts = np.bincount(into, minlength=rows)
+    made = []
+    while rows and counts.max(initial=0) > LONGEST:
+        pieces = -(-counts // LONGEST)
+        # Pieces of a segment: all of LONGEST terms but the last.
+        owner = np.repeat(np.arange(rows), pieces)
+        number = np.arange(len(owner)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+        sizes = np.minimum(counts[owner] - LONGEST * number, LONGEST)
+        made.append(_level(sizes, at, zero, width))
+        at, zero, counts = np.arange(len(owner)), len(owner), pieces
+    made.append(_level(counts, at, zero, width))
+    return made
+
+
+def _level(counts: Ints, at: Ints, zero: int, width: int) -> Level:
+    """Sums of runs of `counts` terms out of `at`."""
+    rows = len(counts)
+    slices = -(-rows // width)
+    padded = np.zeros(slices * width, np.int64)
+    padded[:rows] = counts
+    longest = padded.reshape(slices, width).max(axis=1, initial=0) if slices else np.zeros(0, np.int64)
+    starts = np.zeros(slices + 1, np.int64)
+    np.cumsum(longest, out=starts[1:])
+    terms = np.full(int(starts[-1]) * width, zero, np.int32)
+    row = np.repeat(np.arange(rows), counts)
+    term = np.arange(len(at)) - np.repeat(np.cumsum(counts) - counts, counts)
+    terms[(starts[row // width] + term) * width + row % width] = at
+    return Level(rows, starts, terms)

@@ -1,0 +1,94 @@
+"""What all blocks share as native code: running stages one after the other, zeroing, segmented sums."""
+
+from __future__ import annotations
+
+from codegen import environment
+from codegen.blocks.lanes import collect, integer, plus, times
+from codegen.emit import ending, triple_line
+from codegen.target import Target
+from codegen.text import Function
+
+# Elements that a chunk of zeroing takes, and slices that a chunk of segmented sums takes.
+FILLED, SLICES = 8192, 256
+# Words of a stage: the address of its code, of its table, the first chunk and the one behind the last.
+STAGE = 4
+
+
+def emit_shared(target: Target) -> str:
+    """The module with `@hy.stages`, `@hy.fill` and `@hy.sums`."""
+    functions = [_stages(target), _fill(target), _sums(target)]
+    return "\n".join([triple_line(target), *map(str, functions), ending(target)])
+
+
+def _stages(target: Target) -> Function:
+    """`count` stages, one after the other, in the standard floating-point environment."""
+    f = Function("define dso_local void @hy.stages(ptr %stages, i64 %count) #1")
+    environment.allocate(f, target)
+    environment.begin(f, target)
+    with f.loop("s", 0, "%count") as s:
+        at = f.at("%stages", times(f, s, str(STAGE)), "i64")
+        code, table = f.load("code", "ptr", at), f.load("table", "ptr", f.at(at, 1, "i64"))
+        first, last = f.load("first", "i64", f.at(at, 2, "i64")), f.load("last", "i64", f.at(at, 3, "i64"))
+        f.do(f"call void {code}(ptr {table}, i64 {first}, i64 {last})")
+    environment.end(f, target, flags=True)
+    f.do("ret void")
+    return f
+
+
+def _fill(target: Target) -> Function:
+    """Zeros; the table holds the buffer, the first element and the one behind the last."""
+    f = Function("define dso_local void @hy.fill(ptr %table, i64 %first, i64 %last) #1")
+    base = f.load("base", "ptr", "%table")
+    start, stop = f.load("start", "i64", f.at("%table", 1, "i64")), f.load("stop", "i64", f.at("%table", 2, "i64"))
+    begin = plus(f, start, times(f, "%first", str(FILLED)))
+    end = plus(f, start, times(f, "%last", str(FILLED)))
+    end = f.let("end", f"call i64 @llvm.smin.i64(i64 {end}, i64 {stop})")
+    size = f.let("size", f"mul i64 {f.let('count', f'sub i64 {end}, {begin}')}, {target.bytes}")
+    f.do(f"call void @llvm.memset.p0.i64(ptr {f.at(base, begin, target.scalar)}, i8 0, i64 {size}, i1 false)")
+    f.do("ret void")
+    return f
+
+
+def _sums(target: Target) -> Function:
+    """Segmented sums (segments.py); the table: terms' source, result, starts, terms, rows, whether to add."""
+    f = Function("define dso_local void @hy.sums(ptr %table, i64 %first, i64 %last) #1")
+    width, vector, scalar = target.width, target.vector, target.scalar
+    names = ("source", "into", "starts", "terms")
+    source, into, starts, terms = (f.load(name, "ptr", f.at("%table", word, "i64")) for word, name in enumerate(names))
+    rows = f.load("rows", "i64", f.at("%table", 4, "i64"))
+    add = f.let("add", f"icmp ne i64 {f.load('add', 'i64', f.at('%table', 5, 'i64'))}, 0")
+    f.do(f"%sum = alloca {vector}, align 64")
+    slices = f.let("slices", f"sdiv i64 {plus(f, rows, str(width - 1))}, {width}")
+    end = f.let("end", f"call i64 @llvm.smin.i64(i64 {slices}, i64 {times(f, '%last', str(SLICES))})")
+    with f.loop("slice", times(f, "%first", str(SLICES)), end) as number:
+        from_ = f.load("from", "i64", f.at(starts, number, "i64"))
+        to = f.load("to", "i64", f.at(f.at(starts, number, "i64"), 1, "i64"))
+        f.store(vector, "zeroinitializer", "%sum", 64)
+        with f.loop("t", from_, to) as t:
+            at = f.at(terms, times(f, t, str(width)), "i32")
+            places = [integer(f, at, str(number_), False) for number_ in range(width)]
+            x = collect(f, target, [f.load("x", scalar, f.at(source, place, scalar)) for place in places])
+            f.store(vector, f.let("sum", f"fadd {vector} {f.load('sum', vector, '%sum', 64)}, {x}"), "%sum", 64)
+        row = times(f, number, str(width))
+        here = f.at(into, row, scalar)
+        total = f.load("sum", vector, "%sum", 64)
+        left = f.let("left", f"sub i64 {rows}, {row}")
+        _end(f, target, here, total, left, add)
+    f.do("ret void")
+    return f
+
+
+def _end(f: Function, target: Target, here: str, total: str, left: str, add: str) -> None:
+    """Store a slice of sums, or the part of it that there is."""
+    width, vector, scalar = target.width, target.vector, target.scalar
+    whole = f.let("whole", f"icmp sge i64 {left}, {width}")
+    with f.when(whole):
+        old = f.load("old", vector, here, target.bytes)
+        both = f.let("both", f"fadd {vector} {old}, {total}")
+        chosen = f.let("chosen", f"select i1 {add}, {vector} {both}, {vector} {total}")
+        f.store(vector, chosen, here, target.bytes)
+    with f.when(f.let("partial", f"xor i1 {whole}, true")), f.loop("l", 0, left) as number:
+        x = f.load("x", scalar, f.at("%sum", number, scalar))
+        place = f.at(here, number, scalar)
+        both = f.let("both", f"fadd {scalar} {f.load('old', scalar, place)}, {x}")
+        f.store(scalar, f.let("chosen", f"select i1 {add}, {scalar} {both}, {scalar} {x}"), place)
