@@ -56,6 +56,9 @@ PATTERNS: dict[str, str] = {
     "select_mask": "select {M} {0}, {M} {1}, {M} {2}",
 }
 
+# Instructions that some machines have no instruction for.
+ROUNDING = ("floor", "ceil", "trunc", "rint")
+
 
 @dataclass(frozen=True)
 class Cut:
@@ -123,6 +126,8 @@ class Body:
         self.suffix = f"v{width}{kind}" if width > 1 else kind
         words = {"{V}": self.vector, "{S}": self.suffix, "{M}": self.mask, "{true}": self.literal("true", "i1")}
         self.patterns = dict(PATTERNS)
+        if not self.layout.target.rounds:
+            self.patterns = {name: text for name, text in PATTERNS.items() if name not in ROUNDING}
         for word, replacement in words.items():
             self.patterns = {name: text.replace(word, replacement) for name, text in self.patterns.items()}
         # Where results go: rows of array results (constants are filled in once per call), places of scalar results.
@@ -403,6 +408,27 @@ class Part:
         rest = f.let("rest", f"fadd {vector} {x}, zeroinitializer")  # −0 gives +0, as in NumPy; NaN stays
         return f.let(f"sign.{number}", f"select {mask} {nonzero}, {vector} {one}, {vector} {rest}")
 
+    def whole(self, number: int, x: str) -> str:
+        """floor, ceil, trunc or rint by additions, exactly: where a number has a fraction, 2^52 + |x| has none."""
+        f, body, vector, mask = self.f, self.body, self.body.vector, self.body.mask
+        name = self.program.body[number][0]
+        large = body.number(2.0**52 if body.scalar == "double" else 2.0**23)
+        size = f.let("size", f"call {vector} @llvm.fabs.{body.suffix}({vector} {x})")
+        up = f.let("up", f"fadd {vector} {size}, {large}")
+        nearest = f.let("nearest", f"fsub {vector} {up}, {large}")
+        if name in ("floor", "ceil"):
+            signs = f"{vector} {nearest}, {vector} {x}"
+            nearest = f.let("nearest", f"call {vector} @llvm.copysign.{body.suffix}({signs})")
+        if name != "rint":
+            beyond, of = ("olt", x) if name == "ceil" else ("ogt", x if name == "floor" else size)
+            wrong = f.let("wrong", f"fcmp {beyond} {vector} {nearest}, {of}")
+            step = f.let("step", f"fadd {vector} {nearest}, {body.number(1.0 if name == 'ceil' else -1.0)}")
+            nearest = f.let("nearest", f"select {mask} {wrong}, {vector} {step}, {vector} {nearest}")
+        signs = f"{vector} {nearest}, {vector} {x}"
+        signed = f.let("signed", f"call {vector} @llvm.copysign.{body.suffix}({signs})")
+        fraction = f.let("fraction", f"fcmp olt {vector} {size}, {large}")
+        return f.let(f"{name}.{number}", f"select {mask} {fraction}, {vector} {signed}, {vector} {x}")
+
     def truth(self, value: str) -> str:
         return self.body.literal(value, "i1")
 
@@ -412,6 +438,7 @@ _COMPOSED: dict[str, Callable[..., str]] = {
     "minimum": lambda part, number, a, b: part.choose(number, "olt", a, b),
     "maximum": lambda part, number, a, b: part.choose(number, "ogt", a, b),
     "sign": lambda part, number, x: part.sign(number, x),
+    **dict.fromkeys(ROUNDING, lambda part, number, x: part.whole(number, x)),
     "true": lambda part, number: part.truth("true"),
     "false": lambda part, number: part.truth("false"),
 }

@@ -65,7 +65,7 @@ def emit(program: Program, target: Target) -> str:
     `void @s(ptr x…, ptr r…)`: one point. All give the same bits.
     """
     layout, pieces = lay_out(program, target)
-    text = _program_text(Body(layout, pieces), symbol(program.name), "internal")
+    text = program_text(Body(layout, pieces), symbol(program.name), "internal")
     return "\n".join([*text, *map(str, driver(target)), ending(target)])
 
 
@@ -118,7 +118,7 @@ def emit_modules(layout: Layout, pieces: Cut) -> Modules:
     count = len(pieces.parts)
     needs = f"declare {RUN}\ndeclare {POINT}\n"
     if count <= PARTS_PER_MODULE:
-        *texts, functions = _program_text(body, symbol(program.name), "dso_local")
+        *texts, functions = program_text(body, symbol(program.name), "dso_local")
         functions, rare = separate(functions)
         return Modules(["\n".join([*texts, functions, needs, ending(target)])], _shared(rare, target))
     declarations = [f"declare {part_head(index, '')}\n" for index in range(count)]
@@ -160,13 +160,16 @@ def _shared(texts: Iterable[str], target: Target) -> list[str]:
     return ["\n".join([triple_line(target), text, ending(target)]) for text in texts]
 
 
-def _program_text(body: Body, name: str, linkage: str) -> list[str]:
-    """The entries with the given linkage of `@hy.body`, the parts, and the vector functions they call."""
+def program_text(body: Body, name: str, linkage: str, inline: bool | None = None) -> list[str]:
+    """The entries with the given linkage of `@hy.body`, the parts, and the vector functions they call.
+
+    inline: whether these are inlined; by default unless there are many calls.
+    """
     count = len(body.pieces.parts)
     parts = [str(body.part(index)) for index in range(count)]
     target = body.layout.target
     start = [triple_line(target), *declared(body), *entries(body.layout, name, count, linkage)]
-    return [*start, *parts, functions_called(body)]
+    return [*start, *parts, functions_called(body, inline)]
 
 
 def declared(body: Body) -> list[str]:
@@ -178,20 +181,21 @@ def triple_line(target: Target) -> str:
     return f'target triple = "{target.triple}"\n'
 
 
-def ending(target: Target) -> str:
-    """What every module ends with: the attributes and metadata that functions refer to."""
+def ending(target: Target, attributes: str = "") -> str:
+    """What every module ends with: the attributes and metadata that functions refer to; `attributes` of all of them."""
     # Microsoft's linker wants this symbol of every object that computes; elsewhere nobody defines it.
     used = "@_fltused = weak dso_local global i32 0\n" if target.triple.endswith("windows-msvc") else ""
     return (
-        f"{used}attributes #0 = {{ nounwind {target.attributes} }}\n"
-        f"attributes #1 = {{ nounwind noinline {target.attributes} }}\n"
+        f"{used}attributes #0 = {{ nounwind {attributes} {target.attributes} }}\n"
+        f"attributes #1 = {{ nounwind noinline {attributes} {target.attributes} }}\n"
         "!0 = !{i32 1}\n"
     )
 
 
-def functions_called(body: Body) -> str:
+def functions_called(body: Body, inline: bool | None = None) -> str:
     """What the parts written so far call: inlined, unless there are many calls."""
-    return vector_functions(frozenset(body.called), body.layout.target, sum(body.called.values()) <= INLINED_CALLS)
+    few = sum(body.called.values()) <= INLINED_CALLS
+    return vector_functions(frozenset(body.called), body.layout.target, few if inline is None else inline)
 
 
 @functools.lru_cache(maxsize=64)

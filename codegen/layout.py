@@ -49,6 +49,7 @@ class Layout:
     """Where everything lives during a call. Rows are numbered: arguments, results, then values kept between parts.
 
     Arguments whose number is in `shared` are the same at every point: they have no rows, and are read where they are.
+    Scratch beyond `stack` bytes, by default `MAX_STACK`, comes from malloc.
     """
 
     program: Program
@@ -56,6 +57,7 @@ class Layout:
     spills: int
     shared: frozenset[int] = frozenset()
     budget: int = field(default=SCRATCH, kw_only=True)
+    stack: int | None = field(default=None, kw_only=True)
 
     @cached_property
     def inputs(self) -> tuple[Operand, ...]:
@@ -152,7 +154,7 @@ class Layout:
 
     @property
     def on_heap(self) -> bool:
-        return 8 * self.scratch > MAX_STACK
+        return 8 * self.scratch > (MAX_STACK if self.stack is None else self.stack)
 
     def first_stride(self, operand: Operand) -> int:
         """Index of an array's first core stride among the steps of a gufunc inner loop."""

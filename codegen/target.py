@@ -60,6 +60,22 @@ class Target:
         return self.arch in ("aarch64", "arm64")
 
     @property
+    def is_gpu(self) -> bool:
+        """Whether it runs as many threads of one point each, and has kernels instead of functions that callers call."""
+        return self.arch in ("nvptx64", "amdgcn")
+
+    @property
+    def has_library(self) -> bool:
+        """Whether code for it can count on a C library."""
+        return not self.is_gpu and not self.arch.startswith("wasm")
+
+    @property
+    def rounds(self) -> bool:
+        """Whether it rounds to whole numbers by an instruction: x86 since SSE4.1; the C library is slow."""
+        old = self.is_x86 and self.cpu in ("", "generic", "x86-64") and self.bytes * self.width <= 16
+        return not old or "+sse4.1" in self.features
+
+    @property
     def avx512(self) -> bool:
         """Whether vectors are those of x86's AVX-512."""
         return self.is_x86 and self.bytes * self.width == 64
@@ -124,9 +140,19 @@ NAMED: dict[str, Target] = {
     "aarch64": _linux("aarch64", "generic", 2, fma=True, features="+neon"),
     "riscv64": _linux("riscv64", "generic-rv64", 1, fma=True, features="+m,+a,+f,+d,+c"),
     "wasm32": Target("wasm32-unknown-unknown", "generic", "+simd128", 2, False),
+    "aarch64-windows": Target("aarch64-pc-windows-msvc", "generic", "+neon", 2, True),
     "x86-64-windows": Target("x86_64-pc-windows-msvc", "x86-64-v3", "", 4, True),
     "x86-64-macos": Target("x86_64-apple-macosx11.0.0", "x86-64-v2", "", 2, False),
     "aarch64-macos": Target("arm64-apple-macosx11.0.0", "apple-m1", "", 2, True),
+}
+
+# Graphics processors, each thread of which computes one point.
+GPUS: dict[str, Target] = {
+    f"nvptx-{cpu}": Target("nvptx64-nvidia-cuda", cpu, "", 1, True)
+    for cpu in ("sm_70", "sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120")
+} | {
+    f"amdgpu-{cpu}": Target("amdgcn-amd-amdhsa", cpu, "", 1, True)
+    for cpu in ("gfx906", "gfx90a", "gfx942", "gfx1030", "gfx1100")
 }
 
 
@@ -158,9 +184,29 @@ def find(target: Target | str | None) -> Target:
         return target
     if target is None or target in ("host", "native"):
         return host()
-    if target not in NAMED:
-        raise ValueError(f"unknown target {target!r}; known: host, {', '.join(NAMED)}, or a codegen.Target")
-    return NAMED[target]
+    known = NAMED | GPUS
+    if target not in known:
+        raise ValueError(f"unknown target {target!r}; known: host, {', '.join(known)}, or a codegen.Target")
+    return known[target]
+
+
+def portable() -> Target:
+    """The named target for machines like this one: its system and architecture, not what this very processor has.
+
+    Code for it needs what nearly all processors in use have: AVX2 and FMA on x86-64, NEON on AArch64.
+    """
+    here = host()
+    names = {"x86_64": ("x86-64-v3", "x86-64-windows", "x86-64-macos"), "riscv64": ("riscv64",)}
+    names["aarch64"] = names["arm64"] = ("aarch64", "aarch64-windows", "aarch64-macos")
+    for name in names.get(here.arch, ()):
+        if system_of(NAMED[name].triple) == system_of(here.triple):
+            return NAMED[name]
+    return here
+
+
+def system_of(triple: str) -> str:
+    """The operating system of a triple: "linux", "apple", "windows", "wasm" or "other"."""
+    return next((system for system in ("linux", "apple", "windows", "wasm") if system in triple), "other")
 
 
 def _last_level_cache() -> int:

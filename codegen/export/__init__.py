@@ -15,8 +15,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from codegen.emit import symbol
-from codegen.export.bundle import OPTIMISE, Build, Details, Files, Format, Pattern, write_set, write_whole
+from codegen.export.bundle import OPTIMISE, Build, Details, Files, Format, write_set, write_whole
 from codegen.export.formats import FORMATS
+from codegen.export.interface import Interface, Pattern, Reduction
 from codegen.export.linker import LinkerNotFound
 from codegen.export.manifest import manifest, manifest_file
 from codegen.program import Program
@@ -28,8 +29,10 @@ __all__ = [
     "Details",
     "Files",
     "Format",
+    "Interface",
     "LinkerNotFound",
     "Pattern",
+    "Reduction",
     "export",
     "write_whole",
 ]
@@ -68,10 +71,15 @@ def export(
     unknown = [fmt for fmt in wanted if fmt not in FORMATS]
     if unknown:
         raise ValueError(f"unknown export format {unknown[0]!r}; known: {', '.join(FORMATS)}")
+    machine = find(target)
+    if machine.is_gpu and (others := [fmt for fmt in wanted if not FORMATS[fmt].everywhere]):
+        possible = ", ".join(fmt for fmt, row in FORMATS.items() if row.everywhere)
+        raise ValueError(f"there is no format {others[0]!r} for {machine.triple}; there are {possible}")
     if optimise not in OPTIMISE:
         raise ValueError(f"optimise must be one of {', '.join(OPTIMISE)}, got {optimise!r}")
     externals = tuple(external.exported() for external in program.externals)
-    build = Build(replace(program, name=name, externals=externals), find(target), optimise, details or Details())
+    named = replace(program, name=name, externals=externals)
+    build = Build(named, machine, optimise, details or Details(), tuple(wanted), program)
     files, missing = made(build, wanted)
     every = {path: content for group in files.values() for path, content in group.items()}
     folder = Path(folder)

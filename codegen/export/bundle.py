@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,50 +13,54 @@ from typing import Any
 
 import llvmlite.binding as llvm
 
-from codegen.emit import emit
+from codegen.export.c_source import c_source
 from codegen.export.header import header
+from codegen.export.interface import Interface, Pattern, Reduction
+from codegen.export.library import fitting, library_ir
 from codegen.export.linker import link_shared, shared_suffix
+from codegen.export.symbols import undefined
 from codegen.jit import optimise
+from codegen.layout import Layout
 from codegen.program import Program
 from codegen.target import Target
 
 OPTIMISE = ("speed", "size")
 
 
-@dataclass(frozen=True)
-class Pattern:
-    """Where the elements of a result of shape (nnz,) stand in a matrix: sorted by row, then by column."""
-
-    shape: tuple[int, int]
-    rows: tuple[int, ...]
-    columns: tuple[int, ...]
-    triangle: str = "full"
+# Seconds of LLVM's time are some 40 µs an instruction; beyond this length the generator's fast form is used.
+LONG = 30_000
 
 
 @dataclass(frozen=True)
 class Details:
     """What a bundle says about its functions and the code generator does not know: plain data, for the manifest.
 
-    certificate: how the functions were checked. sparsity: patterns by the name of the result. versions: of whoever made
-    the program.
+    certificate: how the functions were checked. sparsity: patterns by the name of the result. reduction: if the results
+    are reduced over the rows of a call. versions: of whoever made the program. points: where the stored test compares,
+    per point one flat sequence of numbers per argument.
     """
 
     certificate: Mapping[str, Any] | None = None
     sparsity: Mapping[str, Pattern] = field(default_factory=dict)
+    reduction: Reduction | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
+    points: Sequence[Sequence[Sequence[float]]] | None = None
 
 
 @dataclass(frozen=True)
 class Build:
     """What the formats are made from. Code is made once, when a format first asks for it.
 
-    program: under the name of the export, which is a C identifier. optimise: one of `OPTIMISE`.
+    program: under the name of the export, which is a C identifier; original: as it runs in this process. formats: all
+    that are made together. optimise: one of `OPTIMISE`.
     """
 
     program: Program
     target: Target
     optimise: str = "speed"
     details: Details = Details()
+    formats: tuple[str, ...] = ()
+    original: Program | None = None
 
     @property
     def name(self) -> str:
@@ -69,17 +73,40 @@ class Build:
         return self.target.element
 
     @cached_property
+    def interface(self) -> Interface:
+        return Interface(self.program, self.element, self.details.sparsity, self.details.reduction)
+
+    @property
+    def version(self) -> str:
+        """What made the files, as the library tells it: names and versions."""
+        return ", ".join(f"{name} {version}" for name, version in self.details.versions.items()) or "codegen"
+
+    @cached_property
     def header(self) -> str:
-        return header(self.program, self.element)
+        return header(self.interface)
+
+    @cached_property
+    def source(self) -> str:
+        """C99 source."""
+        return c_source(self.interface, self.version)
+
+    @property
+    def is_small(self) -> bool:
+        return self.optimise == "size"
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Where data lives during a call, and the target as its vectors are used."""
+        return fitting(self.interface, self.target, size=self.is_small)
 
     @cached_property
     def ir(self) -> str:
         """LLVM IR before optimisation."""
-        return emit(self.program, self.target)
+        return library_ir(self.interface, self.target, self.version, size=self.is_small)
 
     @cached_property
     def machine(self) -> llvm.TargetMachine:
-        return self.target.machine()
+        return self.target.machine(opt=0 if len(self.program.body) >= LONG else 2)
 
     @cached_property
     def module(self) -> llvm.ModuleRef:
@@ -89,7 +116,24 @@ class Build:
     # Making code changes a module, so each time it is a copy.
     @cached_property
     def object_code(self) -> bytes:
-        return bytes(self.machine.emit_object(self.module.clone()))
+        """Raises ValueError where it calls a C library that the target does not have, naming the operation."""
+        made = bytes(self.machine.emit_object(self.module.clone()))
+        called = self._calls(made)
+        if called and not self.target.has_library:
+            raise ValueError(
+                f"{self.name} needs {', '.join(called)} of the C library, which {self.target.triple} does not have: "
+                "write the function without it"
+            )
+        return made
+
+    def _calls(self, code: bytes) -> tuple[str, ...]:
+        own = {external.symbol for external in self.program.externals}
+        return tuple(name for name in undefined(code) if name not in own)
+
+    @cached_property
+    def library_calls(self) -> tuple[str, ...]:
+        """The functions of the C library that the object code calls."""
+        return self._calls(self.object_code)
 
     @cached_property
     def assembly(self) -> str:
@@ -105,6 +149,11 @@ class Build:
         """The name of the file of the shared library."""
         return f"{self.name}{shared_suffix(self.target)}"
 
+    @property
+    def symbols(self) -> list[str]:
+        """What the object code defines for others."""
+        return [*self.interface.functions, *self.interface.tables]
+
     def on(self, target: Target) -> Build:
         """The same program for another target, in the same number type."""
         return replace(self, target=target.with_element(self.element))
@@ -116,20 +165,24 @@ Files = Mapping[str, bytes]
 
 @dataclass(frozen=True)
 class Format:
-    """One row of the table of formats: what a reader of the documentation sees, and what makes the files."""
+    """One row of the table of formats: what a reader of the documentation sees, and what makes the files.
+
+    everywhere: it is made for graphics processors as well, or whatever the target.
+    """
 
     about: str
     make: Callable[[Build], Files]
+    everywhere: bool = False
 
 
-def one(about: str, suffix: str, content: Callable[[Build], bytes | str]) -> Format:
+def one(about: str, suffix: str, content: Callable[[Build], bytes | str], *, everywhere: bool = False) -> Format:
     """A format of one file, `NAME` and the suffix; text is written as UTF-8."""
 
     def make(build: Build) -> Files:
         made = content(build)
         return {f"{build.name}{suffix}": made.encode() if isinstance(made, str) else made}
 
-    return Format(about, make)
+    return Format(about, make, everywhere)
 
 
 def is_executable(name: str) -> bool:

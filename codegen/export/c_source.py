@@ -2,227 +2,280 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator, Sequence
+from math import prod
 
+from codegen.body import Cut, cut
 from codegen.contract import prune
-from codegen.export.header import Parameter, header, parameters, prototypes
+from codegen.export.c_expressions import EXPRESSIONS, HELPERS, number
+from codegen.export.c_reduce import HELPER, c_reduce
+from codegen.export.header import header
+from codegen.export.interface import ABI_VERSION, QUERIES, Interface
+from codegen.export.parameters import Parameter
 from codegen.external import groups
-from codegen.program import INSTRUCTIONS, MASK, Program
-
-# Instructions that C has no function for. The sums for digamma and polygamma are those of Abramowitz and Stegun,
-# 6.3.18 and 6.4.11, after raising the argument by the recurrences 6.3.5 and 6.4.6.
-HELPERS: dict[str, str] = {
-    "minimum": "static double codegen_minimum(double a, double b) { return a != a ? a : a < b ? a : b; }",
-    "maximum": "static double codegen_maximum(double a, double b) { return a != a ? a : a > b ? a : b; }",
-    "sign": "static double codegen_sign(double a) { return a > 0 ? 1 : a < 0 ? -1 : a == 0 ? 0 : a; }",
-    "mod": """\
-static double codegen_mod(double a, double b)
-{
-    double r = fmod(a, b);
-    if (r == 0)
-        return copysign(0, b);
-    return (r < 0) != (b < 0) && r == r ? r + b : r;
-}""",
-    "digamma": """\
-static double codegen_digamma(double x)
-{
-    double shift = 0, s;
-    if (x <= 0) {
-        if (x == floor(x))
-            return x == 0 ? copysign(INFINITY, -x) : NAN;
-        shift = -3.14159265358979324 / tan(3.14159265358979324 * (x - floor(x)));
-        x = 1 - x;
-    }
-    for (; x < 10; x += 1)
-        shift -= 1 / x;
-    if (x == INFINITY)
-        return x;
-    s = 1 / (x * x);
-    s *= 1. / 12 - s * (1. / 120 - s * (1. / 252 - s * (1. / 240 - s * (1. / 132 - s * (691. / 32760 - s / 12)))));
-    return shift + log(x) - 0.5 / x - s;
-}""",
-    "polygamma": """\
-static double codegen_polygamma(double order, double x)
-{
-    static const double B[] = {1. / 6, -1. / 30, 1. / 42, -1. / 30, 5. / 66, -691. / 2730, 7. / 6, -3617. / 510};
-    double factorial = 1, sum = 0, term, tail;
-    int k, n = (int)order;
-    if (n == 0)
-        return codegen_digamma(x);
-    if (x <= 0 && x == floor(x))
-        return n % 2 ? INFINITY : NAN;
-    for (k = 2; k < n; k++)
-        factorial *= k;
-    for (; x < 20 + n; x += 1)
-        sum += factorial * n * pow(x, -(n + 1));
-    tail = factorial * pow(x, -n) * (1 + n / (2 * x));
-    term = factorial * n * pow(x, -(n + 2)) * (n + 1) / 2;
-    for (k = 1; k <= 8; k++) {
-        tail += B[k - 1] * term;
-        term *= (n + 2. * k) * (n + 2. * k + 1) / ((2. * k + 1) * (2. * k + 2) * x * x);
-    }
-    return (n % 2 ? 1 : -1) * (sum + tail);
-}""",
-}
+from codegen.program import INSTRUCTIONS, MASK, Array, Program
 
 
-def _call(function: str, instruction: str) -> str:
-    operands = ", ".join("{" + str(k) + "}" for k in range(len(INSTRUCTIONS[instruction].operands)))
-    return f"{function}({operands})"
-
-
-# Instructions as C expressions; {0}, {1} … are values.
-_LIBRARY = """
-copysign sqrt cbrt floor ceil trunc rint exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh
-asinh acosh atanh erf erfc pow atan2 hypot fmod fma
-"""
-EXPRESSIONS: dict[str, str] = {
-    "add": "{0} + {1}",
-    "sub": "{0} - {1}",
-    "mul": "{0} * {1}",
-    "div": "{0} / {1}",
-    "neg": "-{0}",
-    "abs": "fabs({0})",
-    "gamma": "tgamma({0})",
-    "loggamma": "lgamma({0})",
-    "lt": "{0} < {1}",
-    "le": "{0} <= {1}",
-    "gt": "{0} > {1}",
-    "ge": "{0} >= {1}",
-    "eq": "{0} == {1}",
-    "ne": "{0} != {1}",
-    "and": "{0} & {1}",
-    "or": "{0} | {1}",
-    "xor": "{0} ^ {1}",
-    "not": "!{0}",
-    "true": "1",
-    "false": "0",
-    "select": "{0} ? {1} : {2}",
-    "select_mask": "{0} ? {1} : {2}",
-}
-EXPRESSIONS |= {name: _call(name, name) for name in _LIBRARY.split()}
-EXPRESSIONS |= {name: _call(f"codegen_{name}", name) for name in HELPERS}
-if set(EXPRESSIONS) != set(INSTRUCTIONS):
-    raise ValueError(f"C source lacks or has too many instructions: {set(EXPRESSIONS) ^ set(INSTRUCTIONS)}")
-
-
-def c_source(program: Program, element: str = "float64") -> str:
-    """The text of `NAME.c`: the declarations of the header, then the three functions, point by point.
+def c_source(interface: Interface, version: str = "") -> str:
+    """The text of `NAME.c`: the declarations of the header, then the functions, point by point.
 
     Products and sums are left to the compiler as they are; gcc and clang with -std=c99 round each, so the last bits may
-    differ from a kernel that fuses them. With `element` float32 numbers are read and written as float, but computed in
-    double.
+    differ from a kernel that fuses them. With element float32 numbers are read and written as float, but computed in
+    double. A long program is several functions, as compilers take more than twice the time for twice the length.
     """
-    program = prune(program)
-    point, batch = prototypes(program, element)
+    program = prune(interface.program)
     used = program.counts()
     if "polygamma" in used:
         used["digamma"] += 1
+    prototypes = interface.prototypes()
     pieces = [
-        header(program, element).rstrip(),
+        header(interface).rstrip(),
         "#include <math.h>",
         *[text for name, text in HELPERS.items() if name in used],
         *[external.prototype() for external in program.externals if not external.is_expression],
-        f"{point}\n{{\n{_body(program)}}}",
-        f"{batch}\n{{\n{_batch(program)}}}",
-        _loop(program, element),
+        *_tables(interface),
+        *_point(interface, program, prototypes[""]),
+        f"{prototypes['_batch']}\n{{\n{_batch(interface)}}}",
+        f"{prototypes['_strided']}\n{{\n{_strided(interface)}}}",
+        f"{prototypes['_loop']}\n{{\n{_loop(interface)}}}",
     ]
+    if interface.reduction is not None:
+        if set(interface.reduction.kinds) & {"sum", "mean"}:
+            pieces.append(HELPER)
+        pieces.append(f"{prototypes['_reduce']}\n{{\n{c_reduce(interface)}}}")
+    pieces += _queries(interface, version)
     return "\n\n".join(pieces) + "\n"
 
 
-def number(value: float) -> str:
-    """A float64 as a C expression."""
-    if math.isnan(value):
-        return "NAN"
-    if math.isinf(value):
-        return "INFINITY" if value > 0 else "(-INFINITY)"
-    return repr(value) if math.copysign(1, value) > 0 else f"({value!r})"
-
-
-def _body(program: Program) -> str:
-    arrays = parameters(program)
-    lines: list[str] = []
-    values: list[str] = []
-    together = groups(program.calls, program.body)
-    for index, (name, *operands) in enumerate(program.body):
-        if name == "const":
-            values.append(number(float(operands[0])))
-            continue
-        if name == "load":
-            expression = _element(arrays[operands[0]], operands[1])
-        elif index in together:
-            expression = _external(program, index, [values[operand] for operand in operands], together[index], lines)
-        else:
-            expression = EXPRESSIONS[name].format(*[values[operand] for operand in operands])
-        kind = "int" if name in INSTRUCTIONS and INSTRUCTIONS[name].result == MASK else "double"
-        values.append(f"codegen_{index}")
-        lines.append(f"    const {kind} codegen_{index} = {expression};\n")
-    for parameter, elements in zip(arrays[len(program.arguments) :], program.outputs, strict=True):
-        for element, value in enumerate(elements):
-            lines.append(f"    {_element(parameter, element)} = {values[value]};\n")
+# --- one point --------------------------------------------------------------------------------------------------------
+def _point(interface: Interface, program: Program, prototype: str) -> list[str]:
+    """The function of one point, after those of its parts if it is long."""
+    flat = _scalars(program)
+    pieces = cut(flat)
     loaded = {instruction[1] for instruction in program.body if instruction[0] == "load"}
-    for index, parameter in enumerate(arrays[: len(program.arguments)]):
-        if index not in loaded:
-            lines.append(f"    (void){parameter.name};\n")
-    return "".join(lines)
+    arguments = interface.parameters[: len(program.arguments)]
+    unused = "".join(f"    (void){p.name};\n" for k, p in enumerate(arguments) if k not in loaded)
+    if len(pieces.parts) == 1:
+        return [f"{prototype}\n{{\n{_part(interface, flat, pieces, 0)}{unused}}}"]
+    declarations = [parameter.declaration for parameter in interface.parameters]
+    names = [parameter.name for parameter in interface.parameters]
+    inside = ",\n    ".join([*declarations, "double *CODEGEN_RESTRICT codegen_kept"])
+    texts, calls = [], []
+    for index in range(len(pieces.parts)):
+        text = _part(interface, flat, pieces, index)
+        idle = [name for name in [*names, "codegen_kept"] if f"{name}[" not in text]
+        text += "".join(f"    (void){name};\n" for name in idle)
+        texts.append(f"static void codegen_{interface.name}_{index}(\n    {inside})\n{{\n{text}}}")
+        calls.append(f"    codegen_{interface.name}_{index}({', '.join([*names, 'codegen_kept'])});\n")
+    room = f"    double codegen_kept[{max(1, pieces.spills)}];\n"
+    return [*texts, f"{prototype}\n{{\n{room}{''.join(calls)}}}"]
 
 
-def _external(program: Program, index: int, given: list[str], together: dict[int, int], lines: list[str]) -> str:
-    """A call of somebody else's function, written before the first of its results that is used."""
-    external, place = program.calls[program.body[index][0]]
-    if external.is_expression:
-        return f"({external.c})".format(*given)
-    if external.results == 1:
-        return f"{external.c_name}({', '.join(given)})"
-    first = min(together.values())
-    if index == first:
-        lines.append(f"    double codegen_r{first}[{external.results}];\n")
-        lines.append(f"    const double codegen_a{first}[] = {{{', '.join(given)}}};\n")
-        lines.append(f"    {external.c_name}(codegen_a{first}, codegen_r{first});\n")
-    return f"codegen_r{first}[{place}]"
+def _scalars(program: Program) -> Program:
+    """The same with a result for each number, so that what later parts read is kept in rows of its own."""
+    values = [value for elements in program.outputs for value in elements]
+    made = object.__new__(Program)
+    fields = {"name": program.name, "arguments": program.arguments, "externals": program.externals}
+    fields |= {"results": tuple(Array(f"r{k}") for k in range(len(values))), "body": program.body}
+    for name, entry in (fields | {"outputs": tuple((value,) for value in values)}).items():
+        object.__setattr__(made, name, entry)
+    return made
 
 
-def _element(parameter: Parameter, element: int) -> str:
-    return f"{parameter.name}[{element}]"
+class _Part:
+    """Writes one part of the function of a point."""
+
+    def __init__(self, interface: Interface, program: Program, pieces: Cut) -> None:
+        self.interface, self.program, self.pieces = interface, program, pieces
+        self.together = groups(program.calls, program.body)
+        self.lines: list[str] = []
+        self.names: dict[int, str] = {}
+
+    def value(self, number_of: int) -> str:
+        """The C name of a value; arguments and kept values are read where a part first needs them."""
+        known = self.names.get(number_of)
+        if known is not None:
+            return known
+        name, *operands = self.program.body[number_of]
+        if name == "const":
+            self.names[number_of] = number(float(operands[0]))
+        elif name == "load":
+            parameter = self.interface.parameters[operands[0]]
+            self.define(number_of, f"{parameter.name}[{operands[1]}]")
+        elif self.is_mask(number_of):
+            self.define(number_of, f"codegen_kept[{self.pieces.rows[number_of]}] != 0")
+        else:
+            self.define(number_of, f"codegen_kept[{self.pieces.rows[number_of]}]")
+        return self.names[number_of]
+
+    def is_mask(self, number_of: int) -> bool:
+        row = INSTRUCTIONS.get(self.program.body[number_of][0])
+        return row is not None and row.result == MASK
+
+    def define(self, number_of: int, expression: str) -> None:
+        self.names[number_of] = f"codegen_{number_of}"
+        kind = "int" if self.is_mask(number_of) else "double"
+        self.lines.append(f"    const {kind} codegen_{number_of} = {expression};\n")
+
+    def instruction(self, number_of: int) -> None:
+        name, *operands = self.program.body[number_of]
+        given = [self.value(operand) for operand in operands]
+        if number_of in self.together:
+            self.define(number_of, self.external(number_of, given))
+        else:
+            self.define(number_of, EXPRESSIONS[name].format(*given))
+        row = self.pieces.rows.get(number_of)
+        if row is not None:
+            self.lines.append(f"    codegen_kept[{row}] = {self.names[number_of]};\n")
+
+    def external(self, number_of: int, given: Sequence[str]) -> str:
+        """A call of somebody else's function, written before the first of its results that is used."""
+        external, place = self.program.calls[self.program.body[number_of][0]]
+        if external.is_expression:
+            return f"({external.c})".format(*given)
+        if external.results == 1:
+            return f"{external.c_name}({', '.join(given)})"
+        first = min(self.together[number_of].values())
+        if f"    double codegen_r{first}[{external.results}];\n" not in self.lines:
+            self.lines.append(f"    double codegen_r{first}[{external.results}];\n")
+            self.lines.append(f"    const double codegen_a{first}[] = {{{', '.join(given)}}};\n")
+            self.lines.append(f"    {external.c_name}(codegen_a{first}, codegen_r{first});\n")
+        return f"codegen_r{first}[{place}]"
 
 
-def _batch(program: Program) -> str:
+def _part(interface: Interface, program: Program, pieces: Cut, index: int) -> str:
+    part = _Part(interface, program, pieces)
+    own = pieces.parts[index]
+    for number_of in own:
+        part.instruction(number_of)
+    mine = set(own)
+    places = [
+        (parameter, element)
+        for parameter in interface.parameters[len(program.arguments) :]
+        for element in range(parameter.array.size)
+    ]
+    for (parameter, element), (value,) in zip(places, program.outputs, strict=True):
+        plain = program.body[value][0] in ("load", "const")
+        if value in mine or (plain and index == 0):
+            result = part.value(value)
+            cast = "" if parameter.type == "double" else f"({parameter.type})"
+            part.lines.append(f"    {parameter.name}[{element}] = {cast}{result};\n")
+    return "".join(part.lines)
+
+
+# --- many points ------------------------------------------------------------------------------------------------------
+def _batch(interface: Interface) -> str:
     calls = []
-    for parameter in parameters(program):
+    for parameter in interface.parameters:
         size = parameter.array.size
-        calls.append(f"{parameter.name} + {size} * codegen_i" if size > 1 else f"{parameter.name} + codegen_i")
+        calls.append(f"{parameter.name} + {size} * codegen_i" if size != 1 else f"{parameter.name} + codegen_i")
     return (
         "    int64_t codegen_i;\n"
         "    for (codegen_i = 0; codegen_i < n; codegen_i++)\n"
-        f"        {program.name}({', '.join(calls)});\n"
+        f"        {interface.name}({', '.join(calls)});\n"
     )
 
 
-def _loop(program: Program, element_type: str) -> str:
-    """The strided loop: elements are gathered into and scattered from small arrays on the stack."""
-    arrays = parameters(program, element_type)
-    lines = [
-        f"void {program.name}_loop(char **args, const int64_t *dimensions, const int64_t *steps, void *data)\n{{\n",
-        "    int64_t codegen_i;\n",
+def _strided(interface: Interface) -> str:
+    """Points are gathered into and scattered from small arrays on the stack."""
+    lines = ["    int64_t codegen_i, codegen_e;\n", *_rooms(interface), "    (void)codegen_e;\n"]
+    lines.append("    for (codegen_i = 0; codegen_i < n; codegen_i++) {\n")
+    before: list[str] = []
+    after: list[str] = []
+    for p in interface.parameters:
+        place = f"{p.name}[codegen_i * {p.name}_point + codegen_e * {p.name}_element]"
+        own = f"codegen_{p.name}[codegen_e]"
+        loop = f"        for (codegen_e = 0; codegen_e < {p.array.size}; codegen_e++)\n"
+        (after if p.is_result else before).append(
+            f"{loop}            {place} = {own};\n" if p.is_result else f"{loop}            {own} = {place};\n"
+        )
+    return "".join([*lines, *before, _own_call(interface), *after, "    }\n"])
+
+
+def _rooms(interface: Interface) -> list[str]:
+    return [f"    {p.type} codegen_{p.name}[{max(1, p.array.size)}];\n" for p in interface.parameters]
+
+
+def _own_call(interface: Interface) -> str:
+    names = ", ".join(f"codegen_{parameter.name}" for parameter in interface.parameters)
+    return f"        {interface.name}({names});\n"
+
+
+def _loop(interface: Interface) -> str:
+    """The strided loop over addresses and byte distances, as NumPy calls it."""
+    most = max((len(p.array.shape) for p in interface.parameters), default=0)
+    counters = ", ".join(["codegen_i", *(f"codegen_{axis}" for axis in range(most))])
+    lines = [f"    int64_t {counters};\n", *_rooms(interface), "    (void)data;\n"]
+    if not interface.parameters:
+        lines.append("    (void)args;\n    (void)steps;\n")
+    lines.append("    for (codegen_i = 0; codegen_i < dimensions[0]; codegen_i++) {\n")
+    before: list[str] = []
+    after: list[str] = []
+    stride = len(interface.parameters)
+    for index, p in enumerate(interface.parameters):
+        (after if p.is_result else before).append("".join(_axes(p, index, stride)))
+        stride += len(p.array.shape)
+    return "".join([*lines, *before, _own_call(interface), *after, "    }\n"])
+
+
+def _axes(p: Parameter, index: int, stride: int) -> Iterator[str]:
+    """Loops over the axes of an array, from the place that its strides say to its own array or back."""
+    shape = p.array.shape
+    offset, element = [f"codegen_i * steps[{index}]"], []
+    indent = " " * 8
+    for axis, extent in enumerate(shape):
+        counter = f"codegen_{axis}"
+        yield f"{indent}for ({counter} = 0; {counter} < {extent}; {counter}++)\n"
+        indent += "    "
+        offset.append(f"{counter} * steps[{stride + axis}]")
+        apart = prod(shape[axis + 1 :])
+        element.append(f"{apart} * {counter}" if apart != 1 else counter)
+    own = f"codegen_{p.name}[{' + '.join(element) or '0'}]"
+    place = f"(args[{index}] + {' + '.join(offset)})"
+    if p.array.size == 0:
+        yield f"{indent};\n"
+    elif p.is_result:
+        yield f"{indent}*({p.type} *)(void *){place} = {own};\n"
+    else:
+        yield f"{indent}{own} = *(const {p.type} *)(const void *){place};\n"
+
+
+# --- tables and queries -----------------------------------------------------------------------------------------------
+def _tables(interface: Interface) -> list[str]:
+    return [
+        f"const int32_t {symbol}[{max(1, len(values))}] = {{{', '.join(map(str, values)) or '0'}}};"
+        for symbol, values in interface.tables.items()
     ]
-    for parameter in arrays:
-        lines.append(f"    {parameter.type} {parameter.name}[{max(1, parameter.array.size)}];\n")
-    lines += ["    (void)data;\n", "    for (codegen_i = 0; codegen_i < dimensions[0]; codegen_i++) {\n"]
-    call = f"        {program.name}({', '.join(parameter.name for parameter in arrays)});\n"
-    stride = len(arrays)
-    gathered, scattered = [], []
-    for index, parameter in enumerate(arrays):
-        shape = parameter.array.shape
-        for element in range(parameter.array.size):
-            offset, rest = [f"codegen_i * steps[{index}]"], element
-            for axis in reversed(range(len(shape))):
-                rest, digit = divmod(rest, shape[axis])
-                if digit:
-                    offset.append(f"{digit} * steps[{stride + axis}]")
-            place = f"(args[{index}] + {' + '.join(offset)})"
-            if parameter.is_result:
-                scattered.append(f"        *({parameter.type} *){place} = {parameter.name}[{element}];\n")
-            else:
-                gathered.append(f"        {parameter.name}[{element}] = *(const {parameter.type} *){place};\n")
-        stride += len(shape)
-    return "".join([*lines, *gathered, call, *scattered, "    }\n}"])
+
+
+def _queries(interface: Interface, version: str) -> list[str]:
+    name, program = interface.name, interface.program
+    numbers = {"_abi_version": ABI_VERSION, "_arguments": len(program.arguments), "_results": len(program.results)}
+    text = version.replace("\\", "/").replace('"', "'")
+    bodies = {suffix: f"    return {value};\n" for suffix, value in numbers.items()}
+    bodies["_version"] = f'    return "{text}";\n'
+    names = ", ".join(f'"{parameter.name}"' for parameter in interface.parameters)
+    count = len(interface.parameters)
+    bodies["_parameter"] = (
+        f"    static const char *const codegen_names[] = {{{names or '0'}}};\n"
+        f"    return k >= 0 && k < {count} ? codegen_names[k] : 0;\n"
+    )
+    bodies["_shape"] = _lookup(interface.shapes())
+    bodies["_sparsity"] = _lookup(interface.sparsities())
+    return [f"{QUERIES[suffix].format(name=name)}\n{{\n{bodies[suffix]}}}" for suffix in QUERIES]
+
+
+def _lookup(entries: Sequence[Sequence[int]]) -> str:
+    """Entry k of a table of all of them, or null."""
+    starts: list[int] = []
+    values: list[int] = []
+    for entry in entries:
+        starts.append(len(values) if entry else -1)
+        values += entry
+    if not values:
+        return "    (void)k;\n    return 0;\n"
+    return (
+        f"    static const int64_t codegen_table[] = {{{', '.join(map(str, values))}}};\n"
+        f"    static const int64_t codegen_starts[] = {{{', '.join(map(str, starts))}}};\n"
+        f"    return k >= 0 && k < {len(starts)} && codegen_starts[k] >= 0 ? codegen_table + codegen_starts[k] : 0;\n"
+    )

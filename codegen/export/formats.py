@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from codegen.export.archive import archive
+from codegen.export.build_files import cmake, pkg_config
 from codegen.export.bundle import Build, Files, Format, one
-from codegen.export.c_source import c_source
+from codegen.export.c_test import c_test
 from codegen.export.linker import link_wasm
 from codegen.export.python_package import python_project, python_wheel
 from codegen.target import NAMED
@@ -18,16 +19,27 @@ def _wasm(build: Build) -> bytes:
     return link_wasm(build.on(NAMED["wasm32"]).object_code, build.name)
 
 
+def _archive(build: Build) -> bytes:
+    return archive(build.object_code, build.symbols, build.target)
+
+
+def _test(build: Build) -> str:
+    return c_test(build.interface, build.original or build.program, build.details.points)
+
+
 FORMATS: dict[str, Format] = {
     "o": one("relocatable object", ".o", lambda build: build.object_code),
-    "h": one("C header", ".h", lambda build: build.header),
+    "h": one("C header", ".h", lambda build: build.header, everywhere=True),
     "ll": one("LLVM IR before optimisation", ".ll", lambda build: build.ir),
     "bc": one("LLVM bitcode after optimisation", ".bc", lambda build: bytes(build.module.as_bitcode())),
     "s": one("assembly", ".s", lambda build: build.assembly),
-    "a": one("static archive", ".a", lambda build: archive(build.object_code, build.name, build.target)),
-    "c": one("C99 source, which is C++ too", ".c", lambda build: c_source(build.program, build.element)),
-    "wasm": one("WebAssembly module, whatever the target", ".wasm", _wasm),
+    "a": one("static archive", ".a", _archive),
+    "c": one("C99 source, which is C++ too", ".c", lambda build: build.source, everywhere=True),
+    "wasm": one("WebAssembly module, whatever the target", ".wasm", _wasm, everywhere=True),
     "python": Format("stand-alone Python package that needs NumPy alone: NAME-python/", python_project),
     "whl": Format("wheel of that package, for pip install", python_wheel),
     "so": Format("shared library (.dylib, .dll by target)", _shared_library),
+    "test": one("C program that checks stored values", "_test.c", _test, everywhere=True),
+    "cmake": Format("CMake package of the bundle", cmake),
+    "pc": one("pkg-config module of the bundle", ".pc", pkg_config),
 }

@@ -3,57 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+import textwrap
 
-from codegen.emit import RESERVED
-from codegen.program import Array, Program
-
-# Raised when what the functions expect from their callers changes.
-ABI_VERSION = 1
-C_TYPES = {"float64": "double", "float32": "float"}
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """An argument or result as a C parameter."""
-
-    name: str
-    array: Array
-    is_result: bool
-    element: str = "float64"
-
-    @property
-    def declaration(self) -> str:
-        kind = self.type if self.is_result else f"const {self.type}"
-        return f"{kind} *CODEGEN_RESTRICT {self.name}"
-
-    @property
-    def type(self) -> str:
-        return C_TYPES[self.element]
-
-    @property
-    def shape(self) -> str:
-        return "".join(f"[{n}]" for n in self.array.shape) or "scalar"
-
-
-def parameters(program: Program, element: str = "float64") -> list[Parameter]:
-    """C parameters in order, arguments first, with names that C accepts and that differ from each other."""
-    taken = {program.name, "n", "restrict", "inline", "NAN", "INFINITY", "NULL", "EOF", "errno"} | RESERVED
-    result = []
-    for arrays, is_result in ((program.arguments, False), (program.results, True)):
-        for array in arrays:
-            base = re.sub(r"\W", "_", array.name, flags=re.ASCII)
-            # Names that start with an underscore or are all capitals may be macros of the C library.
-            if not base or not base[0].isalpha():
-                base = f"x{base}"
-            name, count = base, 0
-            while name in taken or name.startswith(("codegen_", "CODEGEN_")):
-                count += 1
-                name = f"{base}_{count}"
-            taken.add(name)
-            result.append(Parameter(name, array, is_result, element))
-    return result
-
+from codegen.export.interface import ABI_VERSION, Interface
+from codegen.export.parameters import C_TYPES, Parameter
 
 RESTRICT = """\
 #ifndef CODEGEN_RESTRICT
@@ -68,67 +21,113 @@ RESTRICT = """\
 """
 
 
-def prototypes(program: Program, element: str = "float64") -> tuple[str, str]:
-    """The one-point function and the batch function, without the semicolon."""
-    declarations = [parameter.declaration for parameter in parameters(program, element)]
-    point = ",\n    ".join(declarations) or "void"
-    batch = ",\n    ".join(["int64_t n", *declarations])
-    return f"void {program.name}(\n    {point})", f"void {program.name}_batch(\n    {batch})"
-
-
-def header(program: Program, element: str = "float64") -> str:
-    """The text of `NAME.h`, for C99 and C++; `element` is the type of all numbers."""
-    name, guard = program.name, f"CODEGEN_{program.name.upper()}_H"
-    point, batch = prototypes(program, element)
-    number = C_TYPES[element]
-    upper = name.upper()
+def header(interface: Interface) -> str:
+    """The text of `NAME.h`, for C99 and C++."""
+    name = interface.name
+    guard = f"CODEGEN_{name.upper()}_H"
     lines = [
-        f"/* {name}: generated code. All numbers are {element} ({number}).",
-        " *",
-        " * Parameters, in order, with their elements per point (C order, last index fastest):",
-    ]
-    width = max((len(parameter.name) for parameter in parameters(program)), default=0)
-    for parameter in parameters(program):
-        role = "result  " if parameter.is_result else "argument"
-        original = f"  ({_comment(parameter.array.name)})" if parameter.array.name != parameter.name else ""
-        lines.append(f" *   {role}  {parameter.name:<{width}}  {parameter.shape}{original}")
-    lines += [
-        " *",
-        f" * {name} computes one point. {name}_batch computes n points: every array has n as its first index, so",
-        f" * point i of an array with s elements a point starts s*i {number}s after its start. n <= 0 does nothing.",
-        f" * {name}_loop is the same over arbitrary strides, all in bytes, as an inner loop of a NumPy gufunc:",
-        " * args holds the addresses, dimensions[0] the number of points, steps the distance between points of each",
-        " * array, followed by the distances along the axes of each array in turn; data is not used.",
-        " *",
-        f" * Results must overlap neither arguments nor each other. Pointers need the alignment of {number}, no more.",
-        " * The functions are reentrant, keep no state, and leave the floating-point environment as they found it. A",
-        " * point outside the domain gives NaN at that point.",
-        " */",
+        *_comment(interface),
         f"#ifndef {guard}",
         f"#define {guard}",
         "",
         "#include <stdint.h>",
         "",
+        *_macros(interface),
+        "",
+        RESTRICT,
+        "#ifdef __cplusplus",
+        'extern "C" {',
+        "#endif",
+        "",
+    ]
+    for prototype in interface.prototypes().values():
+        lines += [f"{prototype};", ""]
+    for symbol, values in interface.tables.items():
+        lines.append(f"extern const int32_t {symbol}[{max(1, len(values))}];")
+    lines += ["", "#ifdef __cplusplus", "}", "#endif", "", f"#endif /* {guard} */", ""]
+    return "\n".join(lines)
+
+
+def _macros(interface: Interface) -> list[str]:
+    upper, program = interface.name.upper(), interface.program
+    lines = [
         f"#define {upper}_ABI_VERSION {ABI_VERSION}",
         f"#define {upper}_ARGUMENTS {len(program.arguments)}",
         f"#define {upper}_RESULTS {len(program.results)}",
     ]
-    for parameter in parameters(program):
-        lines.append(f"#define {upper}_SIZE_{parameter.name} {parameter.array.size}")
-    lines += ["", RESTRICT, "#ifdef __cplusplus", 'extern "C" {', "#endif", "", f"{point};", "", f"{batch};", ""]
-    lines += [
-        f"void {name}_loop(char **args, const int64_t *dimensions, const int64_t *steps, void *data);",
-        "",
-        "#ifdef __cplusplus",
-        "}",
-        "#endif",
-        "",
-        f"#endif /* {guard} */",
-        "",
+    lines += [f"#define {upper}_SIZE_{p.name} {p.array.size}" for p in interface.parameters]
+    for parameter, pattern in interface.patterns.items():
+        for word, value in (("NNZ", pattern.nnz), ("ROWS", pattern.shape[0]), ("COLUMNS", pattern.shape[1])):
+            lines.append(f"#define {upper}_{word}_{parameter} {value}")
+    return lines
+
+
+def _comment(interface: Interface) -> list[str]:
+    name, number = interface.name, C_TYPES[interface.element]
+    width = max((len(parameter.name) for parameter in interface.parameters), default=0)
+    lines = [
+        f"/* {name}: generated code. All numbers are {interface.element} ({number}).",
+        " *",
+        " * Parameters, in order, with their elements per point (C order, last index fastest):",
+        *[f" *   {_described(interface, parameter, width)}" for parameter in interface.parameters],
     ]
-    return "\n".join(lines)
+    for paragraph in _paragraphs(interface):
+        lines += [" *", *(f" * {line}" for line in textwrap.wrap(paragraph, 112))]
+    return [*lines, " */"]
 
 
-def _comment(text: str) -> str:
+def _paragraphs(interface: Interface) -> list[str]:
+    """What holds for callers."""
+    name, number = interface.name, C_TYPES[interface.element]
+    found = [
+        f"{name} computes one point. {name}_batch computes n points: every array has n as its first index, so point i "
+        f"of an array with s elements a point starts s*i {number}s after its start. {name}_strided is given, "
+        f"after each array, how many {number}s apart points and elements are: element e of point i is "
+        "x[i*x_point + e*x_element], so x_point = 1, x_element = n is an array of n numbers per element, and x_point = 0 the same point every "
+        f"time. {name}_loop is the same over arbitrary strides, all in bytes, as an inner loop of a NumPy gufunc: args "
+        "holds the addresses, dimensions[0] the number of points, steps the distance between points of each array, "
+        "followed by the distances along the axes of each array in turn; data is not used. n <= 0 does nothing."
+    ]
+    if interface.reduction is not None:
+        results = interface.parameters[len(interface.program.arguments) :]
+        kinds = ", ".join(f"{p.name} the {kind}" for p, kind in zip(results, interface.reduction.kinds, strict=True))
+        found.append(
+            f"{name}_reduce reads n points like {name}_batch, but for the arguments that are the same for all points, "
+            f"which hold one, and writes one point of results: {kinds} over the points. Of no points a sum is 0, a "
+            "mean NaN, a maximum and a log-sum-exp -inf."
+        )
+    if interface.patterns:
+        found.append(
+            "Of a sparse result the values are those at (rows[i], columns[i]) of the tables below, by row and then by "
+            "column. Compressed rows are row_starts with columns; compressed columns are column_starts with "
+            "by_column_rows, where by_column[i] is the number of the value that comes i-th."
+        )
+    found += [
+        f"{name}_parameter(k), {name}_shape(k), {name}_sparsity(k) tell of parameter k its name; its rank and extents; "
+        "and its rows, columns, number of values, row and column indices. The last is null if it is dense, all are "
+        f"null if there is no such parameter. {name}_abi_version() is that of the code, {name.upper()}_ABI_VERSION "
+        "that of this file.",
+        f"Results must overlap neither arguments nor each other. Pointers need the alignment of {number}, no more. The "
+        "functions are reentrant, keep no state, and leave the floating-point environment as they found it. A point "
+        "outside the domain gives NaN at that point.",
+    ]
+    return found
+
+
+def _described(interface: Interface, parameter: Parameter, width: int) -> str:
+    role = "result  " if parameter.is_result else "argument"
+    notes = []
+    if parameter.array.name != parameter.name:
+        notes.append(f"({plain(parameter.array.name)})")
+    pattern = interface.patterns.get(parameter.name) if parameter.is_result else None
+    if pattern is not None:
+        notes.append(f"{pattern.nnz} values of a sparse {pattern.shape[0]} x {pattern.shape[1]} matrix")
+    reduction = interface.reduction
+    if reduction is not None and not parameter.is_result and interface.parameters.index(parameter) in reduction.shared:
+        notes.append("the same for all points of a reduction")
+    return "  ".join([f"{role}  {parameter.name:<{width}}  {parameter.shape}", *notes])
+
+
+def plain(text: str) -> str:
     """Text that cannot end a C comment or leave its line."""
     return re.sub(r"[^\x20-\x7e]", "?", text).replace("*/", "* /").replace("/*", "/ *").replace("\\", "/")

@@ -9,7 +9,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from codegen.target import Target, host
+from codegen.target import Target, host, system_of
+
+# Bytes of stack of a WebAssembly module; the linker's own default is less than kernels take.
+WASM_STACK = 1 << 20
 
 
 class LinkerNotFound(RuntimeError):
@@ -59,18 +62,21 @@ def link_wasm(object_code: bytes, name: str) -> bytes:
         )
     exports = [f"--export={symbol}" for symbol in (name, f"{name}_batch", "__heap_base")]
     return _link(
-        [*command, "--no-entry", "--strip-all", "--allow-undefined", *exports], f"{name}.wasm", object_code, []
+        [*command, "--no-entry", "--strip-all", *exports, "-z", f"stack-size={WASM_STACK}"],
+        f"{name}.wasm",
+        object_code,
+        [],
     )
 
 
 def find_linker(target: Target) -> list[str]:
     """The first words of a command that links a shared library for the target."""
-    native = _system(target) == _system(host()) and target.arch == host().arch
+    native = system_of(target.triple) == system_of(host().triple) and target.arch == host().arch
     if native:
         for driver in ("cc", "gcc", "clang"):
             if path := shutil.which(driver):
                 return [path]
-    if _system(target) == "linux":
+    if system_of(target.triple) == "linux":
         for linker in ("ld.lld", "ld") if native else ("ld.lld",):
             if path := shutil.which(linker):
                 return [path]
@@ -82,13 +88,9 @@ def find_linker(target: Target) -> list[str]:
     )
 
 
-def _system(target: Target) -> str:
-    return next((system for system in ("linux", "apple", "windows", "wasm") if system in target.triple), "other")
-
-
 def _zig_target(target: Target) -> str:
     arch = {"arm64": "aarch64"}.get(target.arch, target.arch)
-    system = {"linux": "linux-gnu", "apple": "macos", "windows": "windows-gnu"}.get(_system(target))
+    system = {"linux": "linux-gnu", "apple": "macos", "windows": "windows-gnu"}.get(system_of(target.triple))
     if system is None:
         raise LinkerNotFound(f"no shared libraries for {target.triple}; export 'o' and link it with the system's tools")
     return f"{arch}-{system}"

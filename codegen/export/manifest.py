@@ -1,4 +1,4 @@
-"""The manifest of a bundle: what the files are and what the functions in them expect, as JSON."""
+"""The manifest of a bundle: what the files are and what the functions in them expect, as JSON (docs/export.md)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import llvmlite
 import llvmlite.binding as llvm
 
 from codegen.export.bundle import Build, Files
-from codegen.export.header import ABI_VERSION, parameters
+from codegen.export.interface import ABI_VERSION, Interface
+from codegen.export.parameters import Parameter
+from codegen.program import FREE
 
 # Raised when the meaning of an entry changes; new entries do not raise it.
 SCHEMA = 1
@@ -23,37 +25,66 @@ def manifest_file(build: Build) -> str:
 
 def manifest(build: Build, files: Mapping[str, Files]) -> bytes:
     """The manifest of the files that each format made, by format."""
-    entries = [
-        {"name": name, "format": fmt, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-        for fmt, made in files.items()
-        for name, content in made.items()
-    ]
-    program, target = build.program, build.target
+    interface, details = build.interface, build.details
     described: dict[str, Any] = {
         "schema": SCHEMA,
         "abi": ABI_VERSION,
         "name": build.name,
         "element": build.element,
-        "optimise": build.optimise,
-        "functions": [build.name, f"{build.name}_batch", f"{build.name}_loop"],
-        "arguments": [],
-        "results": [],
-        "operations": {"total": program.operations},
-        "target": {"triple": target.triple, "cpu": target.cpu, "features": target.features, "lanes": target.width},
+        "functions": interface.prototypes_on_one_line(),
+        "arguments": [_described(interface, p) for p in interface.parameters if not p.is_result],
+        "results": [_described(interface, p) for p in interface.parameters if p.is_result],
+        "operations": _operations(build),
+        "target": _target(build),
+        "calls": _calls(build),
         "versions": {
-            **build.details.versions,
+            **details.versions,
             "llvmlite": llvmlite.__version__,
             "llvm": ".".join(map(str, llvm.llvm_version_info)),
         },
-        "certificate": build.details.certificate,
-        "files": entries,
+        "certificate": None if details.certificate is None else dict(details.certificate),
+        "files": [
+            {"name": name, "format": fmt, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+            for fmt, made in files.items()
+            for name, content in made.items()
+        ],
     }
-    for parameter in parameters(program, build.element):
-        entry = {
-            "name": parameter.array.name,
-            "parameter": parameter.name,
-            "shape": list(parameter.array.shape),
-            "size": parameter.array.size,
-        }
-        described["results" if parameter.is_result else "arguments"].append(entry)
     return (json.dumps(described, indent=2, ensure_ascii=True, allow_nan=False) + "\n").encode()
+
+
+def _described(interface: Interface, parameter: Parameter) -> dict[str, Any]:
+    array = parameter.array
+    found: dict[str, Any] = {"name": array.name, "parameter": parameter.name, "shape": list(array.shape)}
+    found |= {"size": array.size, "order": "C"}
+    reduction, position = interface.reduction, interface.parameters.index(parameter)
+    if not parameter.is_result:
+        return found | ({} if reduction is None else {"shared": position in reduction.shared})
+    if reduction is not None:
+        found["reduction"] = reduction.kinds[position - len(interface.program.arguments)]
+    pattern = interface.patterns.get(parameter.name)
+    if pattern is not None:
+        tables = {name: list(values) for name, values in pattern.tables().items()}
+        found["sparsity"] = {"shape": list(pattern.shape), "nnz": pattern.nnz, "triangle": pattern.triangle, **tables}
+    return found
+
+
+def _operations(build: Build) -> dict[str, Any]:
+    counts = {name: count for name, count in sorted(build.program.counts().items()) if name not in FREE}
+    return {"total": build.program.operations, "by_kind": counts}
+
+
+def _target(build: Build) -> dict[str, Any]:
+    target = build.target
+    found: dict[str, Any] = {"triple": target.triple, "cpu": target.cpu, "features": target.features}
+    if not target.is_gpu:
+        found |= {"lanes": build.layout.target.width, "fused_multiply_add": target.fma, "optimise": build.optimise}
+        found |= {"scratch_bytes": 8 * build.layout.scratch, "allocates": build.layout.on_heap}
+    return found
+
+
+def _calls(build: Build) -> dict[str, Any] | None:
+    """What native code for the target needs from elsewhere; of a bundle without any, nothing is known."""
+    user = sorted({external.c_name for external in build.program.externals})
+    if not set(build.formats) & {"o", "a", "so", "s", "bc", "ll"}:
+        return {"library": None, "user": user}
+    return {"library": list(build.library_calls), "user": user}

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from codegen.export import LinkerNotFound, write_whole
-from codegen.export.header import prototypes
+from codegen.export import Interface, LinkerNotFound, write_whole
 from hybrid.kernel import Kernel
 from hybrid.tour.examples import EXAMPLES, Example, Subject
 from hybrid.tour.race import Race, race
@@ -65,7 +64,7 @@ def visit(example: Example, screen: Screen, points: int, folder: Path) -> dict[s
     screen.race(example, outcome)
     screen.certificate(kernel)
     files, problem = export(kernel, subject, folder)
-    screen.files(files, problem, prototypes(kernel.program)[1])
+    screen.files(files, problem, Interface(kernel.program).prototypes()["_batch"])
     return figures(subject, kernel, outcome, files)
 
 

@@ -1,10 +1,10 @@
-"""Exported kernels beside CasADi's generated C, and the library beside the kernel: `python tests/bench/bench_export.py`.
+"""Exported kernels beside CasADi's C, and the library beside the kernel: `python tests/bench/bench_export.py`.
 
 Both C sources are compiled by gcc with the same options, `-O2` and `-O2 -march=native -ffp-contract=fast`, and called
 point after point over the same arrays. CasADi's function is that of its best form (dense outputs, its own common
 subexpressions removed). One line per case: ns per point (least processor time of interleaved runs on one core), and how
-much slower than the exported C source, whose rows are 1. Then the exported shared library, called through ctypes, beside
-the kernel in Python, at one and at 10,000 points. `--rounds R`, `--case NAME`.
+much slower than the exported C source, whose rows are 1. Then the exported shared library, called through ctypes,
+beside the native code of the kernel in Python, at one and at 10,000 points. `--rounds R`, `--case NAME`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 
 import casadi  # noqa: E402 - after the environment
 import numpy as np  # noqa: E402
-from bench_panda import CasADi, DYNAMICS, PANDA  # noqa: E402
+from bench_panda import DYNAMICS, PANDA, CasADi  # noqa: E402
 from peers import Case, function_source, measure, show, values  # noqa: E402
 
 import hybrid as hy  # noqa: E402
@@ -142,9 +143,10 @@ def sources(task: Task, rounds: int) -> None:
         ours, peer = library(text, options), library(theirs, options)
         arguments = [address(array) for array in (*x, *results)]
         n = ctypes.c_int64(POINTS)
+        given = [address(table), address(rows), n]
         cases = [
-            Case("exported C", lambda f=ours.ours_batch, a=arguments: f(n, *a), task.kernel.operations),
-            Case("CasADi's C", lambda f=peer.peer: f(address(table), address(rows), n)),
+            Case("exported C", partial(ours.ours_batch, n, *arguments), task.kernel.operations),
+            Case("CasADi's C", partial(peer.peer, *given)),
         ]
         figures = measure(cases, POINTS, rounds)
         found = np.concatenate([array.reshape(POINTS, -1) for array in results], axis=1)
@@ -166,8 +168,8 @@ def shared_library(task: Task, rounds: int) -> None:
         arguments = [ctypes.c_int64(points), *[address(array) for array in (*x, *results)]]
         kernel = ctypes.CFUNCTYPE(None)(task.kernel.batch_address)
         cases = [
-            Case("kernel in Python", lambda f=kernel, a=arguments: f(*a)),
-            Case("exported library", lambda f=code.ours_batch, a=arguments: f(*a)),
+            Case("kernel in Python", partial(kernel, *arguments)),
+            Case("exported library", partial(code.ours_batch, *arguments)),
         ]
         show(f"{task.name}, {points:,} points", cases, measure(cases, points, rounds), "kernel in Python")
 
