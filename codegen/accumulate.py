@@ -251,7 +251,7 @@ class Accumulation:
     def _compensate(self, f: Function, new: str, at_high: str, at_low: str) -> None:
         """high + low += new, with the rounding error of high [Knuth, The Art of Computer Programming 2, 4.2.2]."""
         high, low = self._vector(f, "high", at_high), self._vector(f, "low", at_low)
-        total, error = _two_sum(f, self.vector, high, new)
+        total, error = two_sum(f, self.vector, high, new)
         self._keep(f, total, at_high)
         self._keep(f, f.let("low", f"fadd {self.vector} {low}, {error}"), at_low)
 
@@ -283,7 +283,7 @@ class Accumulation:
                 f.store("double", "0.0", variable)
             with f.loop("lane", 0, width) as lane:
                 at = f.at(lanes, lane, "double")
-                total, error = _two_sum(f, "double", f.load("h", "double", "%high"), f.load("x", "double", at))
+                total, error = two_sum(f, "double", f.load("h", "double", "%high"), f.load("x", "double", at))
                 rest = f.let("rest", f"fadd double {error}, {f.load('l', 'double', f.at(at, width, 'double'))}")
                 f.store("double", total, "%high")
                 f.store("double", f.let("low", f"fadd double {f.load('l', 'double', '%low')}, {rest}"), "%low")
@@ -341,7 +341,7 @@ class Accumulation:
         f.do("call void @hy.reduce.flush(ptr %scratch)")
 
 
-def _two_sum(f: Function, kind: str, a: str, b: str) -> tuple[str, str]:
+def two_sum(f: Function, kind: str, a: str, b: str) -> tuple[str, str]:
     """a + b rounded, and what rounding took away."""
     total = f.let("total", f"fadd {kind} {a}, {b}")
     part = f.let("part", f"fsub {kind} {total}, {a}")

@@ -179,14 +179,16 @@ def host() -> Target:
 
 
 def find(target: Target | str | None) -> Target:
-    """The target meant by a name of `NAMED`, by "host" or None, or by a Target itself."""
+    """The target meant by a name of `NAMED` or `GPUS`, by "portable", by "host" or None, or by a Target itself."""
     if isinstance(target, Target):
         return target
+    if target == "portable":
+        return portable()
     if target is None or target in ("host", "native"):
         return host()
     known = NAMED | GPUS
     if target not in known:
-        raise ValueError(f"unknown target {target!r}; known: host, {', '.join(known)}, or a codegen.Target")
+        raise ValueError(f"unknown target {target!r}; known: host, portable, {', '.join(known)}, or a codegen.Target")
     return known[target]
 
 

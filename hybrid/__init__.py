@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from hybrid.opaque_functions import opaque
     from hybrid.problems import Constraint, Problem
     from hybrid.reduced import ReducedKernel
+    from hybrid.targets import targets
     from hybrid.user_functions import elementary
 
 __version__ = "0.1.0"
@@ -66,6 +67,7 @@ __all__ = [
     "operations",
     "symbols",
     "tape",
+    "targets",
 ]
 
 DEFERRED = {
@@ -75,6 +77,7 @@ DEFERRED = {
     "Certificate": "hybrid.certificate",
     "Constraint": "hybrid.problems",
     "Problem": "hybrid.problems",
+    "targets": "hybrid.targets",
     "ReducedKernel": "hybrid.reduced",
 }
 

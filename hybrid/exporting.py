@@ -1,4 +1,4 @@
-"""A kernel as files: what `Kernel.export` does."""
+"""Kernels as files: what `Kernel.export` and `ReducedKernel.export` do."""
 
 from __future__ import annotations
 
@@ -12,28 +12,35 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 import hybrid
-from codegen.export import Details, Pattern
+from codegen.export import Details, Pattern, Reduction
 from codegen.export import export as write
 from codegen.program import Array, Program
-from codegen.target import find
+from codegen.target import Target, find, portable
 from hybrid.arguments import element_of
 from hybrid.calling import Gathered
+from hybrid.compiled import CompiledFunctions
 from hybrid.errors import UnsupportedError
-from hybrid.kernel import Kernel
+from hybrid.sampling import Sampler
 from hybrid.together import unique_names
+
+POINTS = 5  # of the test program
+DIGITS = 6  # of their coordinates
 
 
 def export(
-    kernel: Kernel,
+    kernel: CompiledFunctions,
     folder: str | Path,
     name: str | None = None,
     formats: Sequence[str] = ("so", "h"),
-    target: str | None = None,
+    target: str | Target | None = None,
     dtype: DTypeLike = np.float64,
     optimise: str = "speed",
+    *,
+    gathered: Gathered | None = None,
+    reduction: Reduction | None = None,
 ) -> list[Path]:
     """Write the files; see `Kernel.export`."""
-    program = apart(kernel)
+    program = apart(kernel, gathered or Gathered(False, False))
     python = [external.name for external in program.externals if external.c is None]
     if python:
         raise UnsupportedError(
@@ -42,30 +49,54 @@ def export(
         )
     if name is not None:
         program = replace(program, name=name)
-    machine = find(kernel.compiled.target if target is None else target).with_element(element_of(dtype))
-    return write(program, folder, program.name, formats, machine, optimise=optimise, details=details(kernel))
+    machine = (portable() if target is None else find(target)).with_element(element_of(dtype))
+    said = details(kernel, program, reduction)
+    return write(program, folder, program.name, formats, machine, optimise=optimise, details=said)
 
 
-def details(kernel: Kernel) -> Details:
+def details(kernel: CompiledFunctions, program: Program, reduction: Reduction | None) -> Details:
     """What a bundle says about the functions: how they were checked, and where the entries of sparse ones stand."""
     patterns = {
         name: Pattern(p.shape, tuple(map(int, p.rows)), tuple(map(int, p.columns)), p.triangle)
         for name, formula in zip(unique_names(kernel.formulas), kernel.formulas, strict=True)
         if formula.derivation is not None and (p := formula.derivation.pattern) is not None and formula.nodes
     }
-    return Details(certificate(kernel), patterns, {"hybrid": hybrid.__version__})
+    return Details(
+        certificate(kernel),
+        patterns,
+        reduction,
+        {"hybrid": hybrid.__version__},
+        lambda: points(kernel, [argument.name for argument in program.arguments]),
+    )
 
 
-def certificate(kernel: Kernel) -> dict[str, Any] | None:
+def certificate(kernel: CompiledFunctions) -> dict[str, Any] | None:
     """The certificate as it goes into files: without the time it took, which is not the same twice."""
     if kernel.certificate is None:
         return None
     return {key: value for key, value in kernel.certificate.to_dict().items() if key != "seconds"}
 
 
-def apart(kernel: Kernel) -> Program:
+def points(kernel: CompiledFunctions, names: Sequence[str]) -> list[list[list[float]]] | None:
+    """Some at which the functions are finite, for the arguments named; None if none are found."""
+    columns, elements = {}, 0
+    for argument in kernel.arguments:
+        columns[argument.name] = range(elements, elements + argument.size)
+        elements += argument.size
+    roots = [formula for formula in kernel.formulas if formula.nodes]
+    if not elements or not roots or not set(names) <= set(columns):
+        return None
+    sampler = Sampler(roots, columns, elements, np.random.default_rng(0))
+    with np.errstate(all="ignore"):
+        table = sampler.sample(POINTS)[:POINTS].tolist()
+    if not sampler.found or not table:
+        return None
+    return [[[float(f"{row[k]:.{DIGITS}g}") for k in columns[name]] for name in names] for row in table]
+
+
+def apart(kernel: CompiledFunctions, gathered: Gathered) -> Program:
     """The program with an operand per argument and function also where the kernel has them side by side for NumPy."""
-    program, gathered = kernel.program, kernel.gathered or Gathered(False, False)
+    program = kernel.program
     arguments, body, results, outputs = program.arguments, program.body, program.results, program.outputs
     if gathered.arguments and any(argument.size for argument in kernel.arguments):
         arguments = tuple(Array(argument.name, argument.shape) for argument in kernel.arguments if argument.size)

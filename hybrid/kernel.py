@@ -212,16 +212,24 @@ class Kernel(CompiledFunctions):
         folder: str | Path,
         name: str | None = None,
         formats: Sequence[str] = ("so", "h"),
-        target: str | None = None,
+        target: str | codegen.Target | None = None,
         dtype: DTypeLike = np.float64,
+        optimise: str = "speed",
     ) -> list[Path]:
-        """Write the kernel to files that need no Python: "o", "so", "h", "ll", … (see `codegen.export`).
+        """Write the kernel to files that need no Python: "so", "h", "c", "test" … (docs/export.md lists the formats).
 
-        The header states argument order, shapes and layout. With `dtype=float32` all numbers in the files are float32,
-        which only a kernel compiled with it has been checked for. Files are written aside and then renamed. Raises
-        codegen.export.LinkerNotFound, after writing what needs no linker, where no linker is found for "so".
+        target : a name of `hybrid.targets()`, "native" for this very processor; by default "portable", that of machines
+            like this one, so that the same kernel gives the same files everywhere.
+        dtype : with float32, all numbers in the files are; only a kernel compiled with it has been checked for this.
+        optimise : "speed", or "size" for small code that computes point by point.
+
+        The header states argument order, shapes and layout; the manifest, `NAME.manifest.json`, says the same and more
+        to programs. All files appear together, or on an error none. Raises codegen.export.LinkerNotFound, after writing
+        what needs no linker, where no linker is found for "so".
         """
-        written: list[Path] = exporting.export(self, folder, name, formats, target, dtype)
+        written: list[Path] = exporting.export(
+            self, folder, name, formats, target, dtype, optimise, gathered=self.gathered
+        )
         return written
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -10,11 +10,13 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+import codegen
 from codegen.program import Array
 from codegen.reducer import Reducer, compile_reduction
 from codegen.reduction import CHUNK, GROUP
@@ -27,6 +29,7 @@ from hybrid.definition import Argument, Formula
 from hybrid.errors import ArgumentError, ShapeError, VerificationError
 
 verification = Deferred("hybrid.verify")
+exporting = Deferred("hybrid.exporting")
 compiling = Deferred("hybrid.compiling")
 
 # What may be asked for, and what native code does for it.
@@ -159,6 +162,23 @@ class ReducedKernel(CompiledFunctions):
                     del self.reducers[pattern]
                     raise
         return found
+
+    def export(
+        self,
+        folder: str | Path,
+        name: str | None = None,
+        formats: Sequence[str] = ("so", "h"),
+        target: str | codegen.Target | None = None,
+        optimise: str = "speed",
+    ) -> list[Path]:
+        """Write the kernel to files that need no Python, as `Kernel.export` does.
+
+        `NAME_reduce` reduces points, of which the arguments that `shared=` named when the kernel was compiled hold one;
+        `NAME` and `NAME_batch` compute rows, before they are reduced.
+        """
+        kinds = exporting.Reduction(self.reductions, self.shared)
+        written: list[Path] = exporting.export(self, folder, name, formats, target, optimise=optimise, reduction=kinds)
+        return written
 
     def ir(self) -> str:
         """The LLVM IR of the kernel as it was returned, before LLVM's own passes."""

@@ -18,6 +18,7 @@ from codegen.export.header import header
 from codegen.export.interface import Interface, Pattern, Reduction
 from codegen.export.library import fitting, library_ir
 from codegen.export.linker import link_shared, shared_suffix
+from codegen.export.reduce_library import Reducing
 from codegen.export.symbols import undefined
 from codegen.jit import optimise
 from codegen.layout import Layout
@@ -37,14 +38,14 @@ class Details:
 
     certificate: how the functions were checked. sparsity: patterns by the name of the result. reduction: if the results
     are reduced over the rows of a call. versions: of whoever made the program. points: where the stored test compares,
-    per point one flat sequence of numbers per argument.
+    per point one flat sequence of numbers per argument; made when a format needs it.
     """
 
     certificate: Mapping[str, Any] | None = None
     sparsity: Mapping[str, Pattern] = field(default_factory=dict)
     reduction: Reduction | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
-    points: Sequence[Sequence[Sequence[float]]] | None = None
+    points: Callable[[], Sequence[Sequence[Sequence[float]]] | None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -100,9 +101,20 @@ class Build:
         return fitting(self.interface, self.target, size=self.is_small)
 
     @cached_property
+    def reducing(self) -> Reducing | None:
+        if self.interface.reduction is None:
+            return None
+        return Reducing(self.interface, self.target, size=self.is_small)
+
+    @cached_property
     def ir(self) -> str:
         """LLVM IR before optimisation."""
-        return library_ir(self.interface, self.target, self.version, size=self.is_small)
+        text = library_ir(self.interface, self.target, self.version, size=self.is_small)
+        if self.reducing is None:
+            return text
+        module = llvm.parse_assembly(text)
+        module.link_in(self.reducing.module())
+        return str(module)
 
     @cached_property
     def machine(self) -> llvm.TargetMachine:

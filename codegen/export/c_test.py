@@ -126,7 +126,9 @@ def c_test(interface: Interface, program: Program, points: Sequence[Sequence[Seq
     lines += _numbers(interface)
     lines += [*_one_by_one(interface), *_together(interface), *_by_element(interface)]
     if interface.reduction is not None:
-        lines += _reduction(interface, rows, suffix)
+        shared = interface.reduction.shared
+        same = [np.repeat(a[:1], count, axis=0) if k in shared else a for k, a in enumerate(rows.arguments)]
+        lines += _reduction(interface, computed(program, interface.element, same), suffix)
     lines += [
         "    (void)i;",
         "    (void)e;",

@@ -24,7 +24,7 @@ def _archive(build: Build) -> bytes:
 
 
 def _test(build: Build) -> str:
-    return c_test(build.interface, build.original or build.program, build.details.points)
+    return c_test(build.interface, build.original or build.program, build.details.points())
 
 
 FORMATS: dict[str, Format] = {

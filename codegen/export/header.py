@@ -81,12 +81,13 @@ def _paragraphs(interface: Interface) -> list[str]:
     name, number = interface.name, C_TYPES[interface.element]
     found = [
         f"{name} computes one point. {name}_batch computes n points: every array has n as its first index, so point i "
-        f"of an array with s elements a point starts s*i {number}s after its start. {name}_strided is given, "
-        f"after each array, how many {number}s apart points and elements are: element e of point i is "
-        "x[i*x_point + e*x_element], so x_point = 1, x_element = n is an array of n numbers per element, and x_point = 0 the same point every "
-        f"time. {name}_loop is the same over arbitrary strides, all in bytes, as an inner loop of a NumPy gufunc: args "
-        "holds the addresses, dimensions[0] the number of points, steps the distance between points of each array, "
-        "followed by the distances along the axes of each array in turn; data is not used. n <= 0 does nothing."
+        f"of an array with s elements a point starts s*i {number}s after its start.",
+        f"{name}_strided is given, after each array, how many {number}s apart points and elements are: element e of "
+        "point i is x[i*x_point + e*x_element], so x_point = 1, x_element = n is an array of n numbers per element, "
+        "and x_point = 0 the same point every time.",
+        f"{name}_loop is the same over arbitrary strides, all in bytes, as an inner loop of a NumPy gufunc: args holds "
+        "the addresses, dimensions[0] the number of points, steps the distance between points of each array, followed "
+        "by the distances along the axes of each array in turn; data is not used. n <= 0 does nothing.",
     ]
     if interface.reduction is not None:
         results = interface.parameters[len(interface.program.arguments) :]

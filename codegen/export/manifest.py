@@ -78,7 +78,8 @@ def _target(build: Build) -> dict[str, Any]:
     found: dict[str, Any] = {"triple": target.triple, "cpu": target.cpu, "features": target.features}
     if not target.is_gpu:
         found |= {"lanes": build.layout.target.width, "fused_multiply_add": target.fma, "optimise": build.optimise}
-        found |= {"scratch_bytes": 8 * build.layout.scratch, "allocates": build.layout.on_heap}
+        scratch = [layout.scratch for layout in (build.layout, build.reducing and build.reducing.layout) if layout]
+        found |= {"scratch_bytes": 8 * max(scratch), "allocates": build.layout.on_heap}
     return found
 
 

@@ -28,7 +28,7 @@ def test_host():
 
 
 def test_unknown_names_and_widths():
-    with pytest.raises(ValueError, match=r"unknown target 'vax'; known: host, x86-64, .*aarch64"):
+    with pytest.raises(ValueError, match=r"unknown target 'vax'; known: host, portable, x86-64, .*aarch64"):
         find("vax")
     with pytest.raises(ValueError, match="1, 2, 4 or 8 float64 lanes, got 3"):
         dataclasses.replace(host(), width=3)
