@@ -18,6 +18,7 @@ from hybrid.problems.reading import FLAT, Constraint, Part, Shape, Space, limits
 from hybrid.sparsity import Pattern
 
 Vector = NDArray[np.float64]
+NOTHING = np.empty(0)
 
 
 class Model:
@@ -122,16 +123,32 @@ class Callbacks:
 
     def __init__(self, model: Model, parameters: Mapping[str, Any], sign: float = 1.0) -> None:
         self.model = model
-        self.named = dict(parameters)
         self.sign = sign
         self.evaluations = {"values": 0, "derivatives": 0, "Hessians": 0}
         self.seconds = 0.0
+        # What the compiled kernels read, by argument; a call writes the point here.
+        self.point = np.empty(model.variables.size)
+        self.factor, self.weights = np.ones(()), np.zeros(len(model.lower))
+        self.arrays = {model.flat_name: self.point, FACTOR: self.factor, MULTIPLIERS: self.weights}
+        self.arrays |= {name: np.array(value, dtype=np.float64, order="C") for name, value in parameters.items()}
+        self.steps: dict[str, Callable[[], Any]] = {}
         self._values: tuple[bytes, float, Vector] | None = None
         self._slopes: tuple[bytes, Vector, Vector] | None = None
 
-    def run(self, kernel: Any, counted: str, **arguments: Any) -> Any:
+    def run(self, counted: str, x: Vector) -> Any:
+        """A kernel at a point; its results are overwritten by the next call."""
         begin = time.perf_counter()
-        result = kernel(**arguments, **self.named)
+        step = self.steps.get(counted)
+        if step is None:
+            kernel = {
+                "values": lambda: self.model.values_kernel,
+                "derivatives": lambda: self.model.slopes_kernel,
+                "Hessians": lambda: self.model.hessian_kernel,
+            }[counted]()
+            step = kernel.bind({argument.name: self.arrays[argument.name] for argument in kernel.arguments})
+            self.steps[counted] = step
+        self.point[:] = x
+        result = step()
         self.evaluations[counted] += 1
         self.seconds += time.perf_counter() - begin
         return result
@@ -139,17 +156,17 @@ class Callbacks:
     def values(self, x: Vector) -> tuple[float, Vector]:
         key = x.tobytes()
         if self._values is None or self._values[0] != key:
-            found = self.run(self.model.values_kernel, "values", **{self.model.flat_name: x})
-            value, rest = (found, np.empty(0)) if self.model.constraints is None else found
-            self._values = key, self.sign * float(value), rest
+            found = self.run("values", x)
+            value, rest = (found, NOTHING) if self.model.constraints is None else found
+            self._values = key, self.sign * float(value), rest.copy()
         return self._values[1], self._values[2]
 
     def slopes(self, x: Vector) -> tuple[Vector, Vector]:
         key = x.tobytes()
         if self._slopes is None or self._slopes[0] != key:
-            found = self.run(self.model.slopes_kernel, "derivatives", **{self.model.flat_name: x})
-            slope, rest = (found, np.empty(0)) if self.model.jacobian is None else found
-            self._slopes = key, self.sign * slope, rest
+            found = self.run("derivatives", x)
+            slope, rest = (found, NOTHING) if self.model.jacobian is None else found
+            self._slopes = key, self.sign * slope, rest.copy()
         return self._slopes[1], self._slopes[2]
 
     def objective(self, x: Vector) -> float:
@@ -165,12 +182,12 @@ class Callbacks:
         return self.slopes(x)[1]
 
     def hessian(self, x: Vector, lagrange: Vector, obj_factor: float) -> Vector:
-        arguments: dict[str, Any] = {self.model.flat_name: x}
         if self.model.constraints is None:
-            return self.sign * obj_factor * self.run(self.model.hessian_kernel, "Hessians", **arguments)  # type: ignore[no-any-return]  # as the kernel gives it
-        arguments |= {FACTOR: self.sign * obj_factor, MULTIPLIERS: lagrange}
-        found: Vector = self.run(self.model.hessian_kernel, "Hessians", **arguments)
-        return found
+            scaled: Vector = np.multiply(self.run("Hessians", x), self.sign * obj_factor)
+            return scaled
+        self.factor[()] = self.sign * obj_factor
+        self.weights[:] = lagrange
+        return np.array(self.run("Hessians", x))
 
     def jacobianstructure(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         pattern = self.model.jacobian_pattern

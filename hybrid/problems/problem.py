@@ -41,7 +41,7 @@ class Problem:
     bounds : {variable: (lower, upper)} with numbers or arrays, or one pair for each element; None is no bound.
     parameters : what `solve` fixes, in the forms of `variables`.
     maximise : look for the largest value instead.
-    verify, tier : as for `hybrid.compile`.
+    verify, tier : as for `hybrid.compile`; code that is soon ready is the default, for problems that are solved once.
 
     The functions are traced once. Derivatives are exact: the gradient, the sparse Jacobian of the constraints and the
     sparse lower triangle of the Hessian of the Lagrangian, each with one pattern, compiled when they are first needed.
@@ -60,7 +60,7 @@ class Problem:
         maximise: bool = False,
         name: str = "problem",
         verify: bool = True,
-        tier: str = "auto",
+        tier: str = "quick",
     ) -> None:
         self.variables, symbols = read_space(variables, "variables")
         if not self.variables.size:
