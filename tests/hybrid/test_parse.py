@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import math
+import operator
+import pickle
 
 import numpy as np
 import pytest
+import sympy as sp
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from hybrid import Function, compile
 from hybrid.errors import ArgumentError, HybridError, UnsupportedError
@@ -147,8 +152,31 @@ REFUSED = {
     "q[0] + sum(q)": "both whole and with an index",
     "q[0] + q[0, 1]": "1 and with 2 indices",
     "x +": "no expression",
-    "import os": "no expression",
-    "x; y": "no expression",
+    "import os": "nothing is imported",
+    "from os import system": "nothing is imported",
+    "x; y": "only the last one is the function",
+    "a = x": "comes the expression that is the function",
+    "a = x; a = 2*x; a": "a is named already",
+    "y = x; x = 2; y": "x is an argument already",
+    "pi = 3; pi*x": "pi is a constant",
+    "a, b = x, y; a": "is not read here",
+    "a += x; a": "write a = a",
+    "x.y = 3; x": "is not read here",
+    "def f(x): return x": "is not read here",
+    "# nothing": "nothing but space and comments",
+    "2x": r"a product is written 2\*x",
+    "sin x": r"a call sin\(x\)",
+    "x = y = 2; x": "is not read here",
+    "x(y + 1)": "a product is written x",
+    "Piecewise(x, y)": "write Piecewise",
+    "Piecewise((x, y))": "write Piecewise",
+    "Piecewise()": "no function 'Piecewise'",
+    "q[1000000000]": "these indices show 1,000,000,001 elements",
+    "q[100000, 100000]": "these indices show",
+    "1e999*x": "beyond float64",
+    "x*" + "9" * 5000: "too many digits",
+    "x*0x" + "f" * 2000: "at most 4096 bits",
+    "heaviside(x, y, z)": "takes 1 to 2 arguments",
     "": "no expression",
     "3": "names no variable",
     "x is y": "is not read here",
@@ -241,3 +269,235 @@ def test_any_text_is_a_function_or_a_message() -> None:
             assert made.arguments, text
             outcomes[True] += 1
     assert min(outcomes.values()) > 30, outcomes
+
+
+# --- assignments, words, pieces ---------------------------------------------------------------------------------------
+def test_assignments_name_what_is_used_again() -> None:
+    f = function("r = hypot(x, y); s = r**2; [r*exp(-s), s]")
+    assert [a.name for a in f.arguments] == ["x", "y"]
+    np.testing.assert_allclose(f(3.0, 4.0), [5 * math.exp(-25.0), 25.0])
+    lines = "# a comment\n  a = x*2   # and another\n\n  b = [a, y]\n  b[0] - sum(b)\n"
+    assert function(lines)(x=1.5, y=2.0) == -2.0
+    assert function("gamma = 2*x; gamma + gamma(3)*0")(x=1.5) == 3.0  # a name may be that of a function
+
+
+def test_lines_may_go_on_inside_brackets() -> None:
+    assert function("sin(x\n   + 0)")(x=0.5) == math.sin(0.5)
+
+
+def test_words_of_python_are_names() -> None:
+    f = function("lambda*x + class**2 + from")
+    assert [a.name for a in f.arguments] == ["lambda", "x", "class", "from"]
+    assert f(2.0, 3.0, 4.0, 5.0) == 27.0
+    assert f(**{"lambda": 2.0, "x": 3.0, "class": 4.0, "from": 5.0}) == 27.0
+    assert f.gradient()(2.0, 3.0, 4.0, 5.0).tolist() == [3.0, 2.0, 8.0, 1.0]
+    assert function("self*args")(2.0, 3.0) == 6.0
+
+
+def test_names_may_be_in_any_alphabet() -> None:
+    f = function("θ*sin(φ) + \N{MICRO SIGN}")  # which Python reads as the letter
+    assert [a.name for a in f.arguments] == ["θ", "φ", "\N{GREEK SMALL LETTER MU}"]
+    assert f(2.0, 0.5, 1.0) == pytest.approx(2 * math.sin(0.5) + 1)
+
+
+def test_what_sympy_prints_is_read() -> None:
+    x, y = sp.symbols("x y")
+    for expression in (
+        sp.Piecewise((x**2, x < 0), (sp.sin(x), (x > 1) & (y < 2)), (y, True)),
+        sp.Piecewise((x + y, ~((x > 2) | (x < -1)))),
+        sp.Abs(x) + sp.Max(x, y, 1) - sp.Min(x, 2) + sp.Heaviside(y),
+        sp.Mod(x, 3) + sp.ceiling(y) + sp.besselj(1, x),
+    ):
+        text, direct = function(str(expression)), Function([x, y], expression)
+        by_name = {"x": X, "y": Y}
+        got = text(**{a.name: by_name[a.name] for a in text.arguments})
+        np.testing.assert_allclose(got, direct(X, Y), rtol=1e-14)
+    assert math.isnan(function("Piecewise((x, x > 1))")(0.5))
+
+
+def test_a_text_is_pickled_as_text() -> None:
+    f = pickle.loads(pickle.dumps(function("q[0]*sin(q[1]) if q[0] > 0 else b", b=(), q=(3,))))
+    assert [(a.name, a.shape) for a in f.arguments] == [("b", ()), ("q", (3,))]
+    assert f(1.0, [2.0, 0.5, 0.0]) == 2 * math.sin(0.5)
+    assert compile(f, f.gradient()).certificate.passed
+
+
+# --- where the error is -----------------------------------------------------------------------------------------------
+MARKED = {
+    "x + sine(y)": ("sine", "did you mean sin"),
+    "θ*ω + sine(y)": ("sine", "did you mean sin"),
+    "lambda*from + y^2": ("lambda*from + y^2", "a power is written"),
+    "a = x\nb = 2*y\na + b[y]": ("y", "no whole number"),
+    "a = (x\n  + foo(y))\na": ("foo", "no function 'foo'"),
+    "x" + " + x" * 200 + " + sine(x)" + " + x" * 200: ("sine", "did you mean sin"),
+    "sin(x, y)": ("sin", "takes 1 argument"),
+    "q[0] + q[0, 1]": ("q[0, 1]", "indices"),
+}
+
+
+@pytest.mark.parametrize("text", MARKED, ids=lambda text: text[:20])
+def test_errors_stand_under_what_is_wrong(text: str) -> None:
+    with pytest.raises(HybridError) as caught:
+        function(text)
+    message, line, mark = str(caught.value).split("\n")
+    marked, words = MARKED[text]
+    assert words in message
+    assert len(line) < 110
+    start = len(mark) - len(mark.lstrip())
+    assert line[start : len(mark)] == marked
+
+
+def test_a_shape_for_a_name_that_is_not_there_has_a_suggestion() -> None:
+    with pytest.raises(ArgumentError, match=r"no name 'theta_1' .*did you mean 'theta_l'"):
+        define("theta_l*x", {"theta_1": (3,)})
+    with pytest.raises(ArgumentError, match="at most 1,000,000"):
+        define("sum(q)", {"q": (10**9,)})
+
+
+# --- fuzzing ----------------------------------------------------------------------------------------------------------
+LEAVES = st.one_of(
+    st.sampled_from(["x", "y"]).map(lambda name: (name, lambda x, y: {"x": x, "y": y}[name])),
+    st.integers(0, 99).map(lambda n: (str(n), lambda x, y: float(n))),
+    st.floats(0.01, 50, allow_nan=False).map(lambda a: (repr(a), lambda x, y: a)),
+)
+UNARY = {"sin": math.sin, "cos": math.cos, "atan": math.atan, "abs": abs, "-": operator.neg, "tanh": math.tanh}
+BINARY = {"+": operator.add, "-": operator.sub, "*": operator.mul}
+PAIRS = {"max": max, "min": min, "hypot": math.hypot, "atan2": math.atan2}
+
+
+def grow(inner):
+    def unary(name, one):
+        return (f"{name}({one[0]})", lambda x, y: UNARY[name](one[1](x, y)))
+
+    def binary(sign, one, two):
+        return (f"({one[0]}) {sign} ({two[0]})", lambda x, y: BINARY[sign](one[1](x, y), two[1](x, y)))
+
+    def pair(name, one, two):
+        return (f"{name}({one[0]}, {two[0]})", lambda x, y: PAIRS[name](one[1](x, y), two[1](x, y)))
+
+    def choice(one, two, three, four):
+        text = f"({one[0]} if {two[0]} < {three[0]} else {four[0]})"
+        return (text, lambda x, y: one[1](x, y) if two[1](x, y) < three[1](x, y) else four[1](x, y))
+
+    return st.one_of(
+        st.builds(unary, st.sampled_from(sorted(UNARY)), inner),
+        st.builds(binary, st.sampled_from(sorted(BINARY)), inner, inner),
+        st.builds(pair, st.sampled_from(sorted(PAIRS)), inner, inner),
+        st.builds(choice, inner, inner, inner, inner),
+    )
+
+
+def check_meaning(expression) -> None:
+    text, meaning = expression
+    parsed = parse(text)
+    at = {"x": 0.7, "y": -1.3}
+    with np.errstate(all="ignore"):
+        found = float(parsed(*(at[name] for name in parsed.names)))
+    np.testing.assert_allclose(found, meaning(**at), rtol=1e-9, atol=1e-9)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.recursive(LEAVES, grow, max_leaves=12))
+def test_texts_mean_what_they_say(expression) -> None:
+    check_meaning(expression)
+
+
+ALPHABET = "xyqπθ0129.eEjJ()[]{}<>=!+-*/%@,:;~&|^'\"\\#_ \n\tλ\0\u2028ſªa"
+WORDS = [
+    "lambda",
+    "for",
+    "in",
+    "is",
+    "not",
+    "and",
+    "or",
+    "if",
+    "else",
+    "class",
+    "def",
+    "True",
+    "None",
+    "__import__",
+    "sin(",
+    "sum(",
+    "where(",
+    "Piecewise(",
+    "max(",
+    "pi",
+    "q[0]",
+    "q[1,2]",
+    "q[:2]",
+    "1e308",
+    "0x10",
+    "1_000",
+    "9**9**9",
+    "(x<y)",
+    "x=y;",
+    "a=x\n",
+    "...",
+    "f'{x}'",
+    "await",
+    "yield",
+    "*",
+    "**",
+    ":=",
+    "->",
+    "async",
+]
+PIECES = st.lists(st.one_of(st.text(ALPHABET, max_size=6), st.sampled_from(WORDS)), max_size=12).map("".join)
+
+
+def check_any_text(text: str) -> None:
+    try:
+        made = function(text)
+    except HybridError:
+        return
+    assert made.arguments
+
+
+@settings(max_examples=250, deadline=None)
+@given(PIECES)
+def test_any_text_is_read_or_refused(text: str) -> None:
+    check_any_text(text)
+
+
+@pytest.mark.long
+@settings(max_examples=30_000, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.one_of(PIECES, st.text(max_size=60)))
+def test_any_text_is_read_or_refused_for_long(text: str) -> None:
+    check_any_text(text)
+
+
+@pytest.mark.long
+@settings(max_examples=5_000, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.recursive(LEAVES, grow, max_leaves=60))
+def test_texts_mean_what_they_say_for_long(expression) -> None:
+    check_meaning(expression)
+
+
+HEAVY = [
+    *[
+        "9**9**9**9*x",
+        "x**10**18",
+        "(x+1)**100000",
+        "x**-(10**300)",
+        "sum(q[:0])+x",
+        "1/0*x",
+        "0**-1*x",
+        "x%0",
+        "q[0][1][2]",
+        "[[x],[y]]@[[x],[y]]",
+        "where(1,x,2)",
+        "x<y",
+        "max(x)",
+        "polygamma(10**9,x)",
+        "jv(1000,x)",
+        "[x]*3",
+    ],
+    *("(" * 90 + "x" + ")" * 90, "-" * 3000 + "x", "x" + "[0]" * 2000, "[" * 80 + "x" + "]" * 80),
+]
+
+
+@pytest.mark.parametrize("text", HEAVY, ids=lambda text: text[:20])
+def test_heavy_texts_take_no_time(text: str) -> None:
+    check_any_text(text)
