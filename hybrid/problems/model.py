@@ -112,6 +112,11 @@ class Model:
     def hessian_kernel(self) -> Any:
         return compile(self.hessian, name=f"{self.name}_hessian", **self.options)
 
+    def compiled(self) -> list[Any]:
+        """The kernels that have been asked for."""
+        names = ("values_kernel", "slopes_kernel", "hessian_kernel")
+        return [self.__dict__[name] for name in names if name in self.__dict__]
+
 
 class Callbacks:
     """Values and derivatives at points, in the form that cyipopt asks for; each point is evaluated once.

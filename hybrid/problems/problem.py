@@ -114,6 +114,10 @@ class Problem:
         """Where the lower triangle of the Hessian of the Lagrangian can be non-zero."""
         return self.model.hessian_pattern
 
+    def certificates(self) -> list[Any]:
+        """The certificates of the kernels that have been compiled; empty with verify=False."""
+        return [kernel.certificate for kernel in self.model.compiled() if kernel.certificate is not None]
+
     def __repr__(self) -> str:
         count = len(self.model.lower)
         return f"<Problem {self.name}: {self.variables.size} variables, {count} constraints>"

@@ -205,3 +205,10 @@ def test_a_missing_solver_is_named(monkeypatch):
     monkeypatch.setattr(ipopt_module, "cyipopt", Missing())
     with pytest.raises(UnsupportedError, match=r"pip install 'hybrid\[ipopt\]'"):
         disk.solve(0.0)
+
+
+def test_certificates_of_what_was_compiled():
+    problem = hock_schittkowski_71()
+    assert problem.certificates() == []
+    problem.callbacks().objective(np.ones(4))
+    assert [certificate.passed for certificate in problem.certificates()] == [True]
