@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from hybrid.opaque_functions import opaque
     from hybrid.problems import Constraint, Problem
     from hybrid.reduced import ReducedKernel
+    from hybrid.rolled.combinators import logsumexp, map_over, scan, scatter_add, sum_over
     from hybrid.targets import targets
     from hybrid.user_functions import elementary
 
@@ -63,8 +64,13 @@ __all__ = [
     "function",
     "implicit",
     "lagrangian",
+    "logsumexp",
+    "map_over",
     "opaque",
     "operations",
+    "scan",
+    "scatter_add",
+    "sum_over",
     "symbols",
     "tape",
     "targets",
@@ -78,6 +84,11 @@ DEFERRED = {
     "Constraint": "hybrid.problems",
     "Problem": "hybrid.problems",
     "targets": "hybrid.targets",
+    "logsumexp": "hybrid.rolled.combinators",
+    "map_over": "hybrid.rolled.combinators",
+    "scan": "hybrid.rolled.combinators",
+    "scatter_add": "hybrid.rolled.combinators",
+    "sum_over": "hybrid.rolled.combinators",
     "ReducedKernel": "hybrid.reduced",
 }
 

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from hybrid.definition import Argument
 from hybrid.errors import ArgumentError, InputTypeError, ShapeError
 
 
+class Named(Protocol):
+    """What matters of an argument here: its name and its shape."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+
 def bind_arguments(
-    function: str, arguments: Sequence[Argument], args: Sequence[Any], named: Mapping[str, Any]
+    function: str, arguments: Sequence[Named], args: Sequence[Any], named: Mapping[str, Any]
 ) -> list[Any]:
     """One value per argument, in order, from positional and named ones. Raises ArgumentError when they do not fit."""
     names = [argument.name for argument in arguments]
@@ -33,7 +42,7 @@ def bind_arguments(
     return [*args, *[named[name] for name in names[len(args) :]]]
 
 
-def as_array(kernel: str, argument: Argument, value: Any) -> NDArray[Any]:
+def as_array(kernel: str, argument: Named, value: Any) -> NDArray[Any]:
     """A value as an array of shape batch + argument shape, of booleans, integers or floats of at most 64 bits.
 
     Raises ShapeError when the shape does not fit, InputTypeError for what is no real number, or is masked.

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 verification = Deferred("hybrid.verify")
 reduced = Deferred("hybrid.reduced")
+rolled_kernel = Deferred("hybrid.rolled.kernel")
 single_precision = Deferred("hybrid.single")
 
 TIERS = ("auto", "full", "quick")
@@ -121,6 +122,9 @@ def compiled_together(
     """The stages of `compile`, in order."""
     check_functions(functions, rules)
     element = element_of(dtype)
+    if any(function.rolled for function in functions):
+        rolled_kernel.check_options(functions, element, tier, reduce, shared)
+        return cast("Kernel", rolled_kernel.compile_rolled(functions, name, verify, rules))
     if element == "float32" and reduce is not None:
         raise ArgumentError("dtype=float32 does not go with reduce=: reductions add up in float64")
     if tier not in TIERS:

@@ -135,6 +135,7 @@ class Formula:
     name: str
     derivation: Derivation | None
     primal: tuple[int, ...]
+    rolled: bool = False  # whether it is kept as templates over arrays (`hybrid.rolled`), without a node per output
 
     def forms(self) -> Sequence[Formula]:
         """The same formula as other methods derive it, the cheapest first; compiling takes the one that fits best."""

@@ -31,6 +31,8 @@ from hybrid.watch import watch
 typeset = Deferred("hybrid.printing.latex")
 markup_language = Deferred("hybrid.printing.mathml")
 trace = Deferred("hybrid.trace")
+rolled_trace = Deferred("hybrid.rolled.trace")
+rolled_function = Deferred("hybrid.rolled.function")
 Wrt = Any  # a symbol, an argument name, or a sequence of them
 
 
@@ -430,17 +432,26 @@ class Function(Formula):
         }
 
 
-def function(**shapes: Any) -> Callable[[Callable[..., Any]], Function]:
+def function(rolled: Any = None, **shapes: Any) -> Callable[[Callable[..., Any]], Function]:
     """Decorator: turn plain Python over NumPy into a Function; `shapes` gives each argument's shape, `()` for a scalar.
 
     The body runs once on symbolic arrays; it may use arithmetic, NumPy's functions, indexing, `np.where` and ordinary
     Python control flow on shapes and constants. Raises ArgumentError for an argument without a shape or a shape without
     an argument, UnsupportedError naming a NumPy function that has no symbolic meaning.
+
+    rolled : whether sums and maps over arrays stay rolled (`hybrid.rolled`), so that nothing but sparsity patterns
+        depends on how long arrays are: True, False, or None to decide by cost, which rolls what is large.
     """
+    if isinstance(rolled, tuple | list):  # the shape of an argument of that name
+        shapes, rolled = {"rolled": rolled, **shapes}, None
 
     def decorate(body: Callable[..., Any]) -> Function:
         name = check_name(getattr(body, "__name__", "f").replace("<lambda>", "f"))
-        result = Function.from_definition(trace.define(body, shapes, name))
+        kept = None if rolled is False else rolled_trace.rolled_or_none(body, shapes, name, rolled)
+        if kept is not None:
+            result: Function = rolled_function.RolledFunction.make(kept)
+        else:
+            result = Function.from_definition(trace.define(body, shapes, name))
         update_wrapper(result, body, assigned=("__module__", "__doc__"), updated=())
         return result
 

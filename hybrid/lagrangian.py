@@ -15,6 +15,8 @@ from hybrid.errors import ArgumentError, InputTypeError, ShapeError
 from hybrid.function import Function, check_name
 
 trace = Deferred("hybrid.trace")
+rolled_trace = Deferred("hybrid.rolled.trace")
+rolled_function = Deferred("hybrid.rolled.function")
 
 FACTOR, MULTIPLIERS = "obj_factor", "lambda_"
 
@@ -41,6 +43,9 @@ def lagrangian(objective: Function, constraints: Function, name: str = "lagrangi
         raise ShapeError(f"the objective must be a scalar, but {objective.name} has output shape {objective.shape}")
     shapes = arguments_of(objective, constraints) | {FACTOR: (), MULTIPLIERS: constraints.shape}
     body = weighted_sum(objective, constraints, list(shapes))
+    if objective.rolled or constraints.rolled:
+        made: Function = rolled_function.RolledFunction.make(rolled_trace.define(body, shapes, check_name(name)))
+        return made
     return Function.from_definition(trace.define(body, shapes, check_name(name)))
 
 

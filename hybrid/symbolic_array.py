@@ -54,7 +54,63 @@ METHODS = frozenset(
 )
 
 
-class SymbolicArray(np.lib.mixins.NDArrayOperatorsMixin):
+class Unknown(np.lib.mixins.NDArrayOperatorsMixin):
+    """Operators of arrays whose elements are not known yet; what would need a number raises an error."""
+
+    __slots__ = ()
+    __array_priority__ = 1000.0
+    __hash__ = None  # type: ignore[assignment]  # as for NumPy arrays: == is elementwise
+
+    # --- what needs a number ------------------------------------------------------------------------------------------
+    def __bool__(self) -> bool:
+        needs_number(
+            "the truth value of a traced array is not known yet, so Python's if, and, or, not, min, max and sorted "
+            "cannot use it; write np.where(condition, a, b), & | ~, np.minimum, np.maximum. An array made by "
+            "np.array([...]) of traced values compares element by element in Python: make it with np.stack([...])"
+        )
+
+    def __float__(self) -> float:
+        needs_number(
+            "a traced value is no number yet: instead of math.sin(x) write np.sin(x) (and so on); instead of "
+            "out = np.zeros(3); out[0] = x write np.stack([x, ...]) or out = np.zeros_like(q) from a traced array q; "
+            "instead of np.array([...], dtype=float) leave the dtype away"
+        )
+
+    def __int__(self) -> int:
+        needs_number("int() of a traced value: it is no number yet; use np.trunc(x) and keep the result an array")
+
+    def __index__(self) -> int:
+        needs_number(
+            "a traced value cannot be an index, a length or a count: it is no number yet; give it a default value"
+        )
+
+    def __complex__(self) -> complex:
+        needs_number("complex() of a traced value: complex numbers are not supported; use two real arrays")
+
+    def __contains__(self, item: Any) -> bool:
+        needs_number("`in` needs numbers, but this array is traced; write np.any(x == item)")
+
+    # --- operators: NumPy's mixin calls the ufuncs --------------------------------------------------------------------
+    def __eq__(self: Any, other: Any) -> Any:
+        return NotImplemented if other is None or isinstance(other, str) else np.equal(self, other)
+
+    def __ne__(self: Any, other: Any) -> Any:
+        return NotImplemented if other is None or isinstance(other, str) else np.not_equal(self, other)
+
+    def __round__(self: Any, digits: int | None = None) -> Any:
+        return self.round(digits or 0)
+
+    def __floor__(self: Any) -> Any:
+        return np.floor(self)
+
+    def __ceil__(self: Any) -> Any:
+        return np.ceil(self)
+
+    def __trunc__(self: Any) -> Any:
+        return np.trunc(self)
+
+
+class SymbolicArray(Unknown):
     """An array whose elements are expressions: float64 values, or truth values, that are not known yet.
 
     Behaves as a NumPy array of its shape; an array without axes behaves as a NumPy scalar. What would need a number
@@ -62,8 +118,6 @@ class SymbolicArray(np.lib.mixins.NDArrayOperatorsMixin):
     """
 
     __slots__ = ("graph", "kind", "nodes")
-    __array_priority__ = 1000.0
-    __hash__ = None  # type: ignore[assignment]  # as for NumPy arrays: == is elementwise
 
     def __init__(self, graph: Graph, nodes: Nodes, kind: str = REAL) -> None:
         self.graph = graph
@@ -204,54 +258,7 @@ class SymbolicArray(np.lib.mixins.NDArrayOperatorsMixin):
             raise AttributeError(f"a traced array has no attribute {name!r}; {hint}")
         return functools.partial(function, self)
 
-    # --- what needs a number ------------------------------------------------------------------------------------------
-    def __bool__(self) -> bool:
-        needs_number(
-            "the truth value of a traced array is not known yet, so Python's if, and, or, not, min, max and sorted "
-            "cannot use it; write np.where(condition, a, b), & | ~, np.minimum, np.maximum. An array made by "
-            "np.array([...]) of traced values compares element by element in Python: make it with np.stack([...])"
-        )
-
-    def __float__(self) -> float:
-        needs_number(
-            "a traced value is no number yet: instead of math.sin(x) write np.sin(x) (and so on); instead of "
-            "out = np.zeros(3); out[0] = x write np.stack([x, ...]) or out = np.zeros_like(q) from a traced array q; "
-            "instead of np.array([...], dtype=float) leave the dtype away"
-        )
-
-    def __int__(self) -> int:
-        needs_number("int() of a traced value: it is no number yet; use np.trunc(x) and keep the result an array")
-
-    def __index__(self) -> int:
-        needs_number(
-            "a traced value cannot be an index, a length or a count: it is no number yet; give it a default value"
-        )
-
-    def __complex__(self) -> complex:
-        needs_number("complex() of a traced value: complex numbers are not supported; use two real arrays")
-
-    def __contains__(self, item: Any) -> bool:
-        needs_number("`in` needs numbers, but this array is traced; write np.any(x == item)")
-
-    # --- operators: NumPy's mixin calls the ufuncs --------------------------------------------------------------------
-    def __eq__(self, other: Any) -> Any:
-        return NotImplemented if other is None or isinstance(other, str) else np.equal(self, other)
-
-    def __ne__(self, other: Any) -> Any:
-        return NotImplemented if other is None or isinstance(other, str) else np.not_equal(self, other)
-
-    def __round__(self, digits: int | None = None) -> Any:
-        return self.round(digits or 0)
-
-    def __floor__(self) -> Any:
-        return np.floor(self)
-
-    def __ceil__(self) -> Any:
-        return np.ceil(self)
-
-    def __trunc__(self) -> Any:
-        return np.trunc(self)
-
+    # --- in place -----------------------------------------------------------------------------------------------------
     def __iadd__(self, other: Any) -> Any:
         return self._in_place(self + other)
 

@@ -200,7 +200,7 @@ def test_errors(call, error, text: str) -> None:
 
 
 def test_very_wide_and_very_deep_functions() -> None:
-    @hy.function(v=(30_000,))
+    @hy.function(rolled=False, v=(30_000,))
     def wide(v):
         return np.sum(np.sin(v) * v)
 

@@ -248,7 +248,7 @@ def rosenbrock(x: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("n", [700, 6_000])
 def test_rosenbrock_of_any_size(n: int) -> None:
     """9 operations a variable for the gradient, 10 for the Hessian's lower triangle; SciPy has both by hand."""
-    f = hy.function(x=(n,))(rosenbrock)
+    f = hy.function(rolled=False, x=(n,))(rosenbrock)
     gradient, hessian = f.gradient(), f.hessian(sparse=True, triangle="lower")
     assert hessian.derivation is not None
     assert hessian.derivation.method == "edge-pushing"
@@ -275,7 +275,7 @@ def test_edge_pushing_may_be_asked_for() -> None:
 
 def test_a_large_function_with_selections() -> None:
     n = 1_500
-    f = hy.function(x=(n,))(lambda x: np.sum(np.maximum(x[1:], 0.5) * np.sin(x[:-1]) + x[1:] ** 2))
+    f = hy.function(rolled=False, x=(n,))(lambda x: np.sum(np.maximum(x[1:], 0.5) * np.sin(x[:-1]) + x[1:] ** 2))
     x = np.linspace(0, 1.001, n)
     known = dict(zip(f.arguments[0].nodes, x, strict=True))
     expected = np.zeros(n)

@@ -164,7 +164,7 @@ def test_derivatives_of_sparse_derivatives_are_checked_too() -> None:
 
 @pytest.mark.parametrize("size", [8, 120])
 def test_the_check_finds_an_entry_that_the_pattern_lacks(size: int) -> None:
-    @hy.function(v=(size,))
+    @hy.function(rolled=False, v=(size,))
     def chain(v):
         return np.sum(np.sin(v[1:] * v[:-1]))
 

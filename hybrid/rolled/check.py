@@ -1,0 +1,207 @@
+"""Kernels of rolled functions against the numeric tape, which runs the user's own code on whole arrays.
+
+Large Jacobians and Hessians are compared by their products with random vectors, which every entry goes into.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid import tape
+from hybrid.certificate import Certificate, Finding
+from hybrid.rolled.formula import RolledArgument, RolledFormula
+
+TOLERANCE = 1e-9  # of the largest number of a result, or of what its products add up
+SEED = 20240229
+RANGES = ((-1.0, 1.0), (0.2, 0.9), (1.1, 1.9))  # where points are sampled, in this order, until the function is finite
+
+
+def verify(
+    name: str,
+    arguments: Sequence[RolledArgument],
+    formulas: Sequence[RolledFormula],
+    evaluate: Callable[..., Any],
+) -> Certificate:
+    """Compare a kernel with the tape at one point; `evaluate` takes one array per argument."""
+    start = time.perf_counter()
+    random = np.random.default_rng(SEED)
+    found: list[Finding] = []
+    notes: list[str] = []
+    finite = False
+    for low, high in RANGES:
+        arrays = [random.uniform(low, high, argument.shape) for argument in arguments]
+        results = evaluate(*arrays)
+        listed = results if len(formulas) > 1 else (results,)
+        finite = all(np.isfinite(result).all() for result in listed)
+        if finite:
+            break
+    if not finite:
+        notes.append("no sampled point at which everything is finite: compared where it is")
+    given = dict(zip([argument.name for argument in arguments], arrays, strict=True))
+    for formula, result in zip(formulas, listed, strict=True):
+        compared = compare(formula, np.asarray(result), given, random)
+        if compared is None:
+            notes.append(f"{formula.name} is a derivative of a derivative that the tape was not asked for: unchecked")
+        else:
+            found.append(compared)
+    worst = max((finding.max_relative for finding in found), default=0.0)
+    where = max(found, key=lambda finding: finding.max_relative).where if found else ""
+    return Certificate(
+        name,
+        worst <= TOLERANCE,
+        1,
+        0,
+        sum(finding.entries for finding in found),
+        max((finding.max_ulp for finding in found), default=0.0),
+        worst,
+        where,
+        tuple(found),
+        "products with random vectors",
+        0,
+        0,
+        "the Python function that was traced",
+        SEED,
+        time.perf_counter() - start,
+        tuple(notes),
+    )
+
+
+def compare(
+    formula: RolledFormula, result: NDArray[Any], given: dict[str, NDArray[Any]], random: np.random.Generator
+) -> Finding | None:
+    """One result against the tape; None for what the tape has no counterpart of here."""
+    chain, function = [], formula
+    while function.origin is not None:
+        chain.append(function.origin.kind)
+        function = function.origin.of
+    kinds = tuple(reversed(chain))
+    names = [argument.name for argument in function.rolled_arguments]
+    inputs = [tape.tensor(given[name], requires_grad=True) for name in names]
+    outputs = tape_output(function, inputs)
+    wrt = [inputs[position] for position in (formula.origin.wrt if formula.origin else range(len(inputs)))]
+    pair = products(formula, kinds, result, given, outputs, wrt, random, names)
+    if pair is None:
+        return None
+    ours, theirs, how = pair
+    return finding(formula, how, np.asarray(ours), np.asarray(theirs))
+
+
+def tape_output(function: RolledFormula, inputs: Sequence[Any]) -> Any:
+    result = function.by_source(inputs)
+    if isinstance(result, list | tuple):
+        result = np.stack([part if hasattr(part, "requires_grad") else tape.tensor(part) for part in result])
+    return result if hasattr(result, "requires_grad") else tape.tensor(np.asarray(result, dtype=np.float64))
+
+
+def products(
+    formula: RolledFormula,
+    kinds: tuple[str, ...],
+    result: NDArray[Any],
+    given: dict[str, NDArray[Any]],
+    output: Any,
+    wrt: Sequence[Any],
+    random: np.random.Generator,
+    names: Sequence[str],
+) -> tuple[Any, Any, str] | None:
+    """Our numbers and those of the tape, and what they are."""
+    origin = formula.origin
+    if origin is None:
+        return result, output.detach().numpy(), "value"
+    root = origin.of
+    directions = [given.get(f"{names[position]}_dot") for position in origin.wrt]
+    if kinds == ("gradient",):
+        return result.reshape(-1), joined(tape.grad(output.sum(), wrt, allow_unused=True), wrt), "gradient"
+    if kinds == ("vjp",):
+        weights = given[formula.rolled_arguments[-1].name]
+        return result.reshape(-1), pulled(output, wrt, weights), "reverse"
+    if kinds == ("jvp",):
+        weights = random.standard_normal(root.shape)
+        theirs = pulled(output, wrt, weights) @ flat(directions)
+        return np.sum(weights * result), theirs, "projection"
+    if kinds == ("jacobian",):
+        weights = random.standard_normal(root.shape)
+        ours = times(formula, result, weights.reshape(-1), True)
+        return ours, pulled(output, wrt, weights), "row combination"
+    if kinds == ("hessian",):
+        vector = random.standard_normal(sum(part.size for part in wrt_sizes(formula)))
+        return times(formula, result, vector, False), second(output, wrt, vector), "product with a vector"
+    if kinds == ("hvp",):
+        return result.reshape(-1), second(output, wrt, flat(directions)), "product with a vector"
+    return None
+
+
+def wrt_sizes(formula: RolledFormula) -> list[Any]:
+    assert formula.origin is not None  # of derivatives only
+    return [formula.origin.of.rolled_arguments[position] for position in formula.origin.wrt]
+
+
+def times(formula: RolledFormula, values: NDArray[Any], vector: NDArray[Any], left: bool) -> NDArray[Any]:
+    """A matrix times a vector, from the left or the right; a triangle stands for the symmetric matrix."""
+    pattern = formula.fixed_pattern
+    if pattern is None:
+        columns = sum(part.size for part in wrt_sizes(formula))
+        matrix = values.reshape(-1, columns)
+        dense: NDArray[Any] = vector @ matrix if left else matrix @ vector
+        return dense
+    rows, columns_of = pattern.rows, pattern.columns
+    if left:
+        return np.bincount(columns_of, values * vector[rows], pattern.shape[1])
+    product = np.bincount(rows, values * vector[columns_of], pattern.shape[0])
+    if pattern.triangle == "lower":
+        off = rows != columns_of
+        product = product + np.bincount(columns_of[off], values[off] * vector[rows[off]], pattern.shape[0])
+    return product
+
+
+def flat(parts: Sequence[Any]) -> NDArray[Any]:
+    return np.concatenate([np.ravel(part) for part in parts])
+
+
+def joined(grads: Sequence[Any], like: Sequence[Any]) -> NDArray[Any]:
+    pairs = zip(grads, like, strict=True)
+    return flat([np.zeros(tensor.shape) if grad is None else grad.detach().numpy() for grad, tensor in pairs])
+
+
+def pulled(output: Any, wrt: Sequence[Any], weights: NDArray[Any]) -> NDArray[Any]:
+    total = (output * tape.tensor(weights)).sum()
+    if not total.requires_grad:
+        return np.zeros(sum(tensor.numel() for tensor in wrt))
+    return joined(tape.grad(total, wrt, allow_unused=True), wrt)
+
+
+def second(output: Any, wrt: Sequence[Any], vector: NDArray[Any]) -> NDArray[Any]:
+    """The Hessian times a vector on the tape."""
+    nothing = np.zeros(sum(tensor.numel() for tensor in wrt))
+    if not output.requires_grad:
+        return nothing
+    grads = tape.grad(output, wrt, create_graph=True, allow_unused=True)
+    total, start = None, 0
+    for grad, tensor in zip(grads, wrt, strict=True):
+        part = vector[start : start + tensor.numel()].reshape(tensor.shape)
+        start += tensor.numel()
+        if grad is not None and grad.requires_grad:
+            term = (grad * tape.tensor(part)).sum()
+            total = term if total is None else total + term
+    if total is None or not total.requires_grad:
+        return nothing
+    return joined(tape.grad(total, wrt, allow_unused=True), wrt)
+
+
+def finding(formula: RolledFormula, how: str, ours: NDArray[Any], theirs: NDArray[Any]) -> Finding:
+    ours, theirs = ours.reshape(-1), theirs.reshape(-1)
+    both = np.isfinite(ours) & np.isfinite(theirs)
+    same = both | (np.isnan(ours) & np.isnan(theirs)) | (ours == theirs)
+    scale = float(np.max(np.abs(theirs[both]), initial=0.0)) or 1.0
+    error = np.zeros(len(ours))
+    error[both] = np.abs(ours[both] - theirs[both]) / scale
+    error[~same] = np.inf
+    worst = int(np.argmax(error)) if len(error) else 0
+    largest = float(error[worst]) if len(error) else 0.0
+    ulp = largest / np.finfo(float).eps
+    where = f"{formula.name}, entry {worst}: {ours[worst]!r} against {theirs[worst]!r}" if len(error) else ""
+    return Finding(formula.name, formula.shape, how, len(ours), ulp, largest, where)

@@ -1,0 +1,216 @@
+"""Rolled functions compiled together: one run of native blocks per model, checked before it is returned."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from codegen import blocks as native
+from hybrid.arguments import as_array, bind_arguments, check_threads
+from hybrid.errors import ArgumentError, ShapeError, VerificationError
+from hybrid.rolled import check
+from hybrid.rolled.formula import RolledArgument, RolledFormula
+from hybrid.rolled.maps import Shape
+from hybrid.rolled.plan import Plan, plan
+
+if TYPE_CHECKING:
+    from hybrid.certificate import Certificate
+
+
+@dataclass(frozen=True)
+class Run:
+    """The functions of one model: their plan, its native code bound to the model's data, and which results they are."""
+
+    plan: Plan
+    bound: Any
+    inputs: tuple[tuple[str, int], ...]
+    places: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class RolledKernel:
+    """Compiled rolled functions, called together: arrays in, one array per function out.
+
+    Each argument has exactly the shape it was declared with, or a batch of such in front, which is evaluated point by
+    point. Results are float64, a NumPy float for a scalar.
+    """
+
+    formulas: tuple[RolledFormula, ...]
+    arguments: tuple[RolledArgument, ...]
+    runs: tuple[Run, ...] = field(repr=False)
+    name: str
+    seconds: dict[str, float] = field(repr=False)
+    certificate: Certificate | None = None
+
+    def __call__(
+        self,
+        *args: ArrayLike,
+        out: NDArray[Any] | Sequence[NDArray[Any]] | None = None,
+        threads: int | None = None,
+        **named: ArrayLike,
+    ) -> Any:
+        """Evaluate.
+
+        args, named : one array per argument, in order or by name.
+        out : arrays, C-contiguous float64 of the results' shapes, to write into.
+        threads : how many threads share the work; the numbers do not depend on it.
+
+        Returns one array, or a tuple with one per function. Raises ArgumentError, ShapeError and InputTypeError as
+        `hybrid.Kernel` does.
+        """
+        check_threads(self.name, threads)
+        values = bind_arguments(self.name, self.arguments, args, named)
+        arrays = [as_array(self.name, a, value) for a, value in zip(self.arguments, values, strict=True)]
+        batches = [array.shape[: array.ndim - len(a.shape)] for a, array in zip(self.arguments, arrays, strict=True)]
+        given = self._outputs(out)
+        if any(batches):
+            if given is not None:
+                raise ArgumentError(f"{self.name}: out= goes with one point, not with a batch")
+            return self._batch(arrays, np.broadcast_shapes(*batches), threads)
+        results = self._point(arrays, given, threads)
+        found = tuple(r.reshape(f.shape)[()] for r, f in zip(results, self.formulas, strict=True))
+        return found[0] if len(found) == 1 else found
+
+    def _outputs(self, out: Any) -> list[NDArray[Any]] | None:
+        if out is None:
+            return None
+        listed = [out] if isinstance(out, np.ndarray) else list(out)
+        if len(listed) != len(self.formulas):
+            raise ArgumentError(f"{self.name}: out= needs {len(self.formulas)} arrays, got {len(listed)}")
+        for array, formula in zip(listed, self.formulas, strict=True):
+            if array.shape != formula.shape:
+                raise ShapeError(f"{self.name}: out= for {formula.name} has shape {array.shape}, not {formula.shape}")
+            if array.dtype != np.float64 or not array.flags.c_contiguous or not array.flags.writeable:
+                raise ArgumentError(f"{self.name}: out= for {formula.name} must be C-contiguous, writable float64")
+        return [array.reshape(-1) for array in listed]
+
+    def _point(
+        self, arrays: Sequence[NDArray[Any]], out: list[NDArray[Any]] | None, threads: int | None
+    ) -> list[NDArray[np.float64]]:
+        flat = {
+            argument.name: np.ascontiguousarray(array, dtype=np.float64).reshape(-1)
+            for argument, array in zip(self.arguments, arrays, strict=True)
+        }
+        results = out or [np.empty(prod(formula.shape)) for formula in self.formulas]
+        for run in self.runs:
+            outputs = {f"b{self.formulas[place].output}": results[place] for place in run.places}
+            inputs = {f"b{buffer}": flat[name] for name, buffer in run.inputs}
+            run.bound.run(inputs, outputs, threads=threads)
+            for place in run.places:  # a function that was given twice
+                held = outputs[f"b{self.formulas[place].output}"]
+                if held is not results[place]:
+                    results[place][:] = held
+        return results
+
+    def _batch(self, arrays: Sequence[NDArray[Any]], batch: Shape, threads: int | None) -> Any:
+        spread = [
+            np.broadcast_to(array, (*batch, *argument.shape))
+            for argument, array in zip(self.arguments, arrays, strict=True)
+        ]
+        results = [np.empty((*batch, *formula.shape)) for formula in self.formulas]
+        for index in np.ndindex(*batch):
+            point = self._point([array[index] for array in spread], None, threads)
+            for whole, part in zip(results, point, strict=True):
+                whole[index] = part.reshape(whole.shape[len(batch) :])
+        return results[0] if len(results) == 1 else tuple(results)
+
+    @property
+    def operations(self) -> int:
+        """Operations of one call: those of each template times its instances."""
+        return sum(count * times for run in self.runs for _, count, times in run.plan.operations)
+
+    @property
+    def templates(self) -> list[tuple[str, int, int]]:
+        """Per template: its name, its operations per instance, its number of instances."""
+        return [entry for run in self.runs for entry in run.plan.operations]
+
+    def explain(self) -> str:
+        """What is computed: every template with its index space, reads, writes and operations."""
+        lines = [repr(self)]
+        for run in self.runs:
+            lines += [f"{name}: {count} operations × {times:,}" for name, count, times in run.plan.operations]
+            lines.append(str(run.plan.form))
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        arguments = ", ".join(f"{a.name}{list(a.shape)}" if a.shape else a.name for a in self.arguments)
+        results = ", ".join(f"{f.name}{list(f.shape)}" if f.shape else f.name for f in self.formulas)
+        checked = "unchecked" if self.certificate is None else "verified"
+        count = len(self.templates)
+        return (
+            f"<RolledKernel {self.name}({arguments}) -> {results}: {count} template{'s' * (count != 1)}, "
+            f"{self.operations:,} operations, {checked}>"
+        )
+
+
+def check_options(functions: Sequence[Any], element: str, tier: str, reduce: object, shared: Sequence[str]) -> None:
+    """Raise ArgumentError for what does not go with rolled functions."""
+    flat = [function.name for function in functions if not function.rolled]
+    if flat:
+        raise ArgumentError(
+            f"{flat[0]} is not rolled, but other functions of the kernel are; trace it with "
+            f"hybrid.function(rolled=True, ...), or compile it by itself"
+        )
+    if element != "float64":
+        raise ArgumentError("rolled functions compute in float64; leave dtype= away")
+    if tier not in ("auto", "full"):
+        raise ArgumentError(f"rolled functions are compiled in the tier 'full', got tier={tier!r}")
+    if reduce is not None or shared:
+        raise ArgumentError("reduce= and shared= do not go with rolled functions: reduce in the function itself")
+
+
+def compile_rolled(
+    functions: Sequence[RolledFormula], name: str | None = None, verify: bool = True, rules: str = "real"
+) -> RolledKernel:
+    """One kernel for several rolled functions; those derived from one function share reads and subexpressions.
+
+    Raises VerificationError when native code and the numeric tape disagree, ArgumentError where two functions have an
+    argument of one name and two shapes.
+    """
+    title = name or functions[0].name
+    start = time.perf_counter()
+    arguments = merged_arguments(functions)
+    seconds: dict[str, float] = {}
+    runs = []
+    models = list(dict.fromkeys(function.model for function in functions))
+    for number, model in enumerate(models):
+        places = tuple(place for place, function in enumerate(functions) if function.model is model)
+        own = [functions[place] for place in places]
+        inputs = tuple(dict.fromkeys((a.name, a.buffer) for function in own for a in function.rolled_arguments))
+        primal = [function.output for function in own if function.origin is None]
+        short = title if len(models) == 1 else f"{title}_{number}"
+        made = plan(model, [function.output for function in own], primal, short, rules)
+        used = tuple((argument, buffer) for argument, buffer in inputs if f"b{buffer}" in made.form.by_name)
+        seconds["plan"] = seconds.get("plan", 0.0) + time.perf_counter() - start
+        start = time.perf_counter()
+        bound = native.compile_blocks(made.form).bind(arrays=made.arrays)
+        seconds["native code"] = seconds.get("native code", 0.0) + time.perf_counter() - start
+        runs.append(Run(made, bound, used, places))
+    kernel = RolledKernel(tuple(functions), arguments, tuple(runs), title, seconds)
+    if not verify:
+        return kernel
+    certificate = check.verify(title, arguments, functions, kernel)
+    seconds["verify"] = certificate.seconds
+    object.__setattr__(kernel, "certificate", certificate)
+    if not certificate.passed:
+        raise VerificationError(f"{title} and the numeric tape disagree\n{certificate}", certificate)
+    return kernel
+
+
+def merged_arguments(functions: Sequence[RolledFormula]) -> tuple[RolledArgument, ...]:
+    found: dict[str, RolledArgument] = {}
+    for function in functions:
+        for argument in function.rolled_arguments:
+            known = found.setdefault(argument.name, argument)
+            if known.shape != argument.shape:
+                raise ArgumentError(
+                    f"argument {argument.name!r} has shape {known.shape} in one function and {argument.shape} in "
+                    f"{function.name}; rename one of them"
+                )
+    return tuple(found.values())

@@ -1,0 +1,209 @@
+"""Rolled functions against the same functions written out, for every kind of derivative."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import hybrid as hy
+from hybrid.evaluate import evaluate as hy_evaluate
+
+random = np.random.default_rng(7)
+n = 23
+INDEX, OTHER = random.integers(0, n, 40), random.integers(0, n, 40)
+DATA = random.normal(size=(5, n))
+POINTS = random.normal(size=(3, 18))
+
+
+def recurrence(x: Any, a: Any, start: Any) -> Any:
+    first, second = hy.scan(lambda s, u: (s[0] + 0.1 * s[1] * u, s[1] - 0.1 * np.sin(s[0]) * a), (start * 2, 1.0), x)
+    return np.sum(first * second)
+
+
+def mixture(alpha: Any, mean: Any, q: Any) -> Any:
+    z = np.exp(q)[:, :, None] * (POINTS[:, None, :] - mean[:, :, None])
+    terms = alpha[:, None] - 0.5 * np.sum(z * z, axis=0) + np.sum(q, axis=0)[:, None]
+    return np.sum(hy.logsumexp(terms, axis=0)) - POINTS.shape[1] * hy.logsumexp(alpha)
+
+
+def in_place(x: Any) -> Any:
+    total = np.zeros_like(x)
+    total += x**2
+    total *= 3
+    return total[1:] * x[:-1]
+
+
+def shifted(x: Any) -> Any:
+    """A sum over neighbours of what was joined before: the template reads what another block stores."""
+    padded = np.concatenate([x[:1], x, x[-1:]])
+    return np.sum((padded[2:] - 2 * padded[1:-1] + padded[:-2]) ** 2)
+
+
+CASES: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
+    "rosenbrock": (lambda x: np.sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2), {"x": (n,)}),
+    "linear": (lambda x: DATA @ x, {"x": (n,)}),
+    "two sums": (lambda x, a: np.sum(np.sin(x) * a) + 3 * np.mean(x**2) - a**2, {"x": (n,), "a": ()}),
+    "softmax": (lambda x: np.exp(x - np.max(x)) / np.sum(np.exp(x - np.max(x))), {"x": (n,)}),
+    "gather": (lambda v: np.sum(v[INDEX] * np.cos(v[OTHER])), {"v": (n,)}),
+    "gathered rows": (lambda v: v[INDEX] * np.cos(v[OTHER, ::-1]), {"v": (n, 3)}),
+    "blocks": (lambda v, w: np.concatenate([v[1:] * w[:-1], w**2, v[::-2]]), {"v": (n,), "w": (n,)}),
+    "columns": (lambda x: np.sum((DATA - x[:, None] * DATA**2) ** 2, axis=0), {"x": (5,)}),
+    "network": (lambda w, v: np.sum((v @ np.tanh(w @ DATA[0])) ** 2), {"w": (20, n), "v": (8, 20)}),
+    "outer": (lambda x, y: np.sum(np.outer(x, y) * np.sin(x)[:, None]), {"x": (18,), "y": (19,)}),
+    "maxima": (lambda x: np.sum(np.max(x, axis=1) ** 2), {"x": (4, 20)}),
+    "minima": (lambda x: np.min(x, axis=0), {"x": (19, 3)}),
+    "log-sum-exp": (lambda x: np.sum(hy.logsumexp(x * DATA[0, :20, None], axis=1)), {"x": (20,)}),
+    "branches": (lambda x: np.sum(np.where(x > 0, np.sqrt(x), x**3)), {"x": (n,)}),
+    "stacked": (lambda x: np.stack([x[1:], x[:-1] ** 2]), {"x": (n,)}),
+    "stack inside": (lambda x: np.sum(np.stack([x[1:], x[:-1]]) ** 3), {"x": (n,)}),
+    "shifted": (shifted, {"x": (n,)}),
+    "quadratic forms": (lambda x, q: np.einsum("ni,ij,nj->n", x, q, x), {"x": (12, 3), "q": (3, 3)}),
+    "norms": (lambda x: np.linalg.norm(x.reshape(20, 3), axis=1), {"x": (60,)}),
+    "transposed": (lambda x: np.sum((x.T.reshape(-1) * DATA.reshape(-1)) ** 2), {"x": (n, 5)}),
+    "nested": (lambda x: np.exp(np.sum(x**2) / 10) * np.sum(np.sin(x)), {"x": (n,)}),
+    "running sum": (lambda x: np.sum(np.sin(np.cumsum(x))), {"x": (n,)}),
+    "running rows": (lambda x: np.cumsum(x * x, axis=1) * 2, {"x": (4, 9)}),
+    "running product": (lambda x: np.cumprod(1 + x) ** 2, {"x": (n,)}),
+    "recurrence": (recurrence, {"x": (n,), "a": (), "start": ()}),
+    "backwards": (lambda x, a: hy.scan(lambda s, u: s / 2 + u * a, a, x, reverse=True), {"x": (9, 4), "a": (4,)}),
+    "scatter": (lambda v, w: hy.scatter_add(n, INDEX, v[OTHER] * w) ** 2, {"v": (n,), "w": (40,)}),
+    "balance": (
+        lambda v, w: np.concatenate([hy.scatter_add(n, INDEX, v[OTHER] * np.sin(w)) - v, v[1:] * v[:-1]]),
+        {"v": (n,), "w": (40,)},
+    ),
+    "scattered rows": (lambda v: hy.scatter_add(n, INDEX, v[OTHER] ** 2), {"v": (n, 2)}),
+    "stated": (lambda x: hy.sum_over(lambda i: (x[i + 1] - x[i] ** 2) ** 2, n - 1), {"x": (n,)}),
+    "mapped": (lambda x: hy.map_over(lambda i, j: x[i] * np.exp(x[j]), INDEX, OTHER), {"x": (n,)}),
+    "mixture": (mixture, {"alpha": (4,), "mean": (3, 4), "q": (3, 4)}),
+    "rolled over": (lambda x: np.sum(np.roll(x, 1) * x**2), {"x": (n,)}),
+    "differences": (lambda x: np.diff(x, n=2) ** 2, {"x": (n,)}),
+    "masked": (lambda x: np.sum(x[np.arange(n) % 3 == 0] ** 3), {"x": (n,)}),
+    "spread": (lambda x: np.var(x) + np.std(x), {"x": (n,)}),
+    "grid": (lambda u: np.sum((u[1:, 1:-1] - u[:-1, 1:-1]) ** 2 * u[1:, 2:]), {"u": (8, 7)}),
+    "gram": (lambda u: (u.T @ u)[:, 0] * u[0], {"u": (20, 5)}),
+    "table": (lambda u, v: (u[:, None] + v) ** 2, {"u": (18,), "v": (7,)}),
+    "in place": (in_place, {"x": (n,)}),
+    "padded": (lambda x: np.pad(x, 2)[1:-1] * 2.0, {"x": (n,)}),
+    "clipped": (lambda x: np.clip(x, -0.5, DATA[0]) * np.sign(x), {"x": (n,)}),
+    "tiled": (lambda x: np.tile(x, 2) * np.repeat(x, 2), {"x": (n,)}),
+}
+STRUCTURE = "not sparse by structure"
+
+
+def both(name: str) -> tuple[Any, Any, list[Any]]:
+    """The function rolled and written out, and arguments."""
+    body, shapes = CASES[name]
+    rolled = hy.function(rolled=True, **shapes)(body)
+    flat = hy.function(rolled=False, **shapes)(body)
+    numbers = np.random.default_rng(len(name))
+    return (
+        rolled,
+        flat,
+        [numbers.uniform(0.1, 0.9, shape) * numbers.choice([-1, 1], shape) for shape in shapes.values()],
+    )
+
+
+def close(ours: Any, theirs: Any, what: str) -> None:
+    scale = np.max(np.abs(theirs), initial=1e-30)
+    np.testing.assert_allclose(ours / scale, theirs / scale, rtol=0, atol=2e-12, err_msg=what)
+
+
+NATIVE = (
+    "rosenbrock",
+    "balance",
+    "blocks",
+    "recurrence",
+    "mixture",
+    "maxima",
+    "log-sum-exp",
+    "grid",
+    "network",
+    "in place",
+)
+
+
+@pytest.mark.parametrize("name", NATIVE)
+def test_native(name: str) -> None:
+    """Native code of a function and its derivatives together, which the numeric tape has checked."""
+    rolled, _, arrays = both(name)
+    derived = [rolled, rolled.vjp(), rolled.jvp()]
+    derived += [rolled.gradient(), rolled.hvp()] if rolled.shape == () else []
+    found = sparse_or_none(rolled.jacobian)
+    derived += [found] if found is not None else []
+    kernel = hy.compile(*derived)
+    assert kernel.certificate.passed
+    assert len(kernel.certificate.results) == len(derived)
+    numbers = np.random.default_rng(3)
+    extra = [numbers.normal(size=a.shape) for a in kernel.arguments[len(arrays) :]]
+    named = {a.name: v for a, v in zip(kernel.arguments, [*arrays, *extra], strict=True)}
+    results = kernel(**named)
+    for function, result in zip(derived, results, strict=True):
+        own = [named[a.name] for a in function.arguments]
+        close(result, function.reference(*own), function.name)
+    again = kernel(**named, threads=2)
+    assert all(np.array_equal(one, other) for one, other in zip(results, again, strict=True))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_values_and_products(name: str) -> None:
+    rolled, flat, arrays = both(name)
+    close(rolled.reference(*arrays), value(flat, arrays), "value")
+    jacobian = matrix(flat, arrays)
+    numbers = np.random.default_rng(1)
+    bar = numbers.normal(size=rolled.shape)
+    dots = [numbers.normal(size=np.shape(array)) for array in arrays]
+    direction = np.concatenate([np.ravel(dot) for dot in dots])
+    close(np.ravel(rolled.vjp().reference(*arrays, bar)), np.ravel(bar) @ jacobian, "vjp")
+    close(np.ravel(rolled.jvp().reference(*arrays, *dots)), jacobian @ direction, "jvp")
+    if rolled.shape == ():
+        close(np.ravel(rolled.gradient().reference(*arrays)), jacobian[0], "gradient")
+        hessian = matrix(flat.gradient(), arrays)
+        close(np.ravel(rolled.hvp().reference(*arrays, *dots)), hessian @ direction, "hvp")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_matrices(name: str) -> None:
+    rolled, flat, arrays = both(name)
+    jacobian = matrix(flat, arrays)
+    ours = sparse_or_none(rolled.jacobian)
+    if ours is not None:
+        close(ours.pattern.array(ours.reference(*arrays)), jacobian, "jacobian")
+        close(rolled.jacobian().reference(*arrays).reshape(jacobian.shape), jacobian, "dense jacobian")
+    if rolled.shape != ():
+        return
+    hessian = matrix(flat.gradient(), arrays)
+    lower = sparse_or_none(rolled.hessian, triangle="lower")
+    if lower is None:
+        return
+    close(lower.pattern.array(lower.reference(*arrays)), np.tril(hessian), "lower hessian")
+    full = rolled.hessian(sparse=True)
+    close(full.pattern.array(full.reference(*arrays)), hessian, "full hessian")
+    close(rolled.hessian().reference(*arrays).reshape(hessian.shape), hessian, "dense hessian")
+
+
+def sparse_or_none(derivative: Any, **options: Any) -> Any:
+    """A sparse derivative, or None where its structure is not sparse, which must be told."""
+    try:
+        return derivative(sparse=True, **options)
+    except hy.UnsupportedError as error:
+        if STRUCTURE not in str(error):
+            raise
+        return None
+
+
+def value(flat: Any, arrays: list[Any]) -> Any:
+    variables = {
+        node: number
+        for argument, array in zip(flat.arguments, arrays, strict=True)
+        for node, number in zip(argument.nodes, np.ravel(array).tolist(), strict=True)
+    }
+    return np.array(hy_evaluate(flat.graph, flat.nodes, variables)).reshape(flat.shape)
+
+
+def matrix(flat: Any, arrays: list[Any]) -> Any:
+    """The dense Jacobian of a function that is written out, all arguments flattened."""
+    jacobian = flat.jacobian()
+    return value(jacobian, arrays).reshape(flat.size, -1)
