@@ -22,9 +22,9 @@ from hybrid.operations import CONSTANT, OPERATIONS, VARIABLE, NamedConstant, Ope
 from hybrid.sympy_functions import CLASSES
 
 # Beyond any of these SymPy's constructors, which walk expressions as trees again and again, are avoided.
-DEEP = 30  # levels
+DEEP = 12  # levels; SymPy 1.14 takes hours over some functions of functions 20 deep
 LARGE = 5_000  # nodes and arguments in all
-HEAVY = 500  # nodes of an expression as a tree, where a shared part counts each time it is used
+HEAVY = 150  # nodes of an expression as a tree, where a shared part counts each time it is used
 HALF = sp.Rational(1, 2)
 
 

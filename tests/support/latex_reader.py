@@ -32,6 +32,8 @@ NAMED = {
 RELATIONS = {"<": np.less, r"\leq": np.less_equal, ">": np.greater, r"\geq": np.greater_equal, "=": np.equal,
              r"\neq": np.not_equal}  # fmt: skip
 LOGIC = {r"\wedge": np.logical_and, r"\vee": np.logical_or, r"\veebar": np.logical_xor}
+CONSTANTS = {constant.latex: np.float64(constant.value) for constant in NAMED_CONSTANTS}
+CONSTANTS |= {r"\infty": np.inf, r"\text{NaN}": np.nan, r"\text{true}": np.True_, r"\text{false}": np.False_}
 ENDS = {
     ")",
     "}",
@@ -230,9 +232,7 @@ class Reader:
             name += "{" + "".join(self.raw()) + "}"
         if self.accept("_"):
             name += "_{" + "".join(self.raw()) + "}"
-        constants = {constant.latex: np.float64(constant.value) for constant in NAMED_CONSTANTS}
-        constants |= {r"\infty": np.inf, r"\text{NaN}": np.nan, r"\text{true}": np.True_, r"\text{false}": np.False_}
-        return self.symbols[name] if name in self.symbols else constants[name]
+        return self.symbols[name] if name in self.symbols else CONSTANTS[name]
 
     def environment(self):
         self.take(r"\begin")
