@@ -7,6 +7,7 @@ addition [Knuth, The Art of Computer Programming 2, 4.2.2]. A log-sum-exp is kep
 
 from __future__ import annotations
 
+from codegen.blocks.form import REDUCTIONS
 from codegen.body import Body
 from codegen.moves import splat
 from codegen.target import Target
@@ -128,9 +129,9 @@ def together(f: Function, body: Body, high: str, low: str) -> str:
     return f.let("sum", f"select {body.mask} {finite}, {vector} {total}, {vector} {high}")
 
 
-def finishers(body: Body, kinds: set[str]) -> list[Function]:
+def finishers(body: Body) -> list[Function]:
     """`@hy.finish.KIND(ptr partials, i64 chunks, i64 step)`: what chunks left, `step` numbers apart, as one number."""
-    return [_finisher(body, kind) for kind in sorted(kinds)]
+    return [_finisher(body, kind) for kind in REDUCTIONS]
 
 
 def _finisher(body: Body, kind: str) -> Function:

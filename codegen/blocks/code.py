@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codegen.blocks.concrete import concrete
-from codegen.blocks.form import Blocks, Buffer
+from codegen.blocks.form import REDUCTIONS, Blocks, Buffer
 from codegen.blocks.lay import Fill, Layout, Stage, Sums, lay_out
 from codegen.blocks.native import Linked, assembly, symbol
-from codegen.blocks.nest import Laid
+from codegen.blocks.nest import Laid, Word
 from codegen.blocks.stages import FILLED, SLICES
 from codegen.target import Target, find, host
 from codegen.threads import default_threads, pool
@@ -157,7 +157,7 @@ class Bound:
             size += -(-length * self._dtype.itemsize // 64) * 64
         self._memory = size
         # Words: the records of the stages, then their tables. A word is a number, a buffer, or the place of a table.
-        self._records: list[tuple[int, list[int | str | Reals], int, int]] = []
+        self._records: list[tuple[int, list[Word | Reals], int, int]] = []
         self._weights: list[int] = []
         for stage in self.layout.stages:
             self._stage(stage)
@@ -167,23 +167,23 @@ class Bound:
             self._table_at.append(at)
             at += len(table)
         self._words = at
-        places: dict[str, list[int]] = {name: [] for name in self._given}
+        places: dict[str, list[tuple[int, int]]] = {name: [] for name in self._given}
         for start, (_, table, _, _) in zip(self._table_at, self._records, strict=True):
             for number, word in enumerate(table):
-                if isinstance(word, str) and word in places:
-                    places[word].append(start + number)
+                if isinstance(word, tuple) and word[0] in places:
+                    places[word[0]].append((start + number, word[1] * self._dtype.itemsize))
         self._places = [tuple(places[name]) for name in self._given]
         self._run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(self.native.address("hy.stages"))
         self._sized = [self.lengths[name] for name in self._given]
 
     def _stage(self, stage: Stage) -> None:
+        words: list[Word | Reals]
         if isinstance(stage, Fill):
             chunks = -(-(stage.stop - stage.start) // FILLED)
-            self._add("hy.fill", [stage.buffer, stage.start, stage.stop], chunks, stage.stop - stage.start)
+            self._add("hy.fill", [(stage.buffer, 0), stage.start, stage.stop], chunks, stage.stop - stage.start)
         elif isinstance(stage, Sums):
             level = stage.level
-            words: list[int | str | Reals] = [stage.source, stage.into, level.starts, level.terms]
-            words += [level.rows, int(stage.add)]
+            words = [(stage.source, 0), (stage.into, 0), level.starts, level.terms, level.rows, int(stage.add)]
             self._add("hy.sums", words, -(-(len(level.starts) - 1) // SLICES), len(level.terms) + level.rows)
         else:
             name = symbol(stage.nest, stage.body, self.code.blocks.element)
@@ -191,12 +191,16 @@ class Bound:
             each = len(stage.body.body) + len(stage.nest.reads) + len(stage.nest.groups)
             instances = 1
             for axis in range(stage.nest.rank):
-                instances *= int(stage.values[f"n{axis}"])
+                length = stage.values[f"n{axis}"]
+                instances *= length if isinstance(length, int) else 1
             self._add(name, table, stage.chunks, each * instances)
             if stage.nest.lane_reduced:
-                self._add(f"{name}.finish", table, stage.kept, 0)
+                words = [stage.values["partials"], stage.values["chunks"], stage.nest.partial, len(stage.sinks)]
+                for sink in stage.sinks:
+                    words += [REDUCTIONS.index(sink.kind), int(sink.add), (sink.buffer, 0), sink.positions]
+                self._add(f"hy.finish.{stage.nest.width}", words, stage.kept, 0)
 
-    def _add(self, name: str, table: Sequence[int | str | Reals], chunks: int, weight: int) -> None:
+    def _add(self, name: str, table: Sequence[Word | Reals], chunks: int, weight: int) -> None:
         self._records.append((self.native.address(name), list(table), 0, chunks))
         self._weights.append(weight)
 
@@ -219,12 +223,18 @@ class Bound:
         ):
             words[4 * number : 4 * number + 4] = [address, here + 8 * start, first, last]
             for place, word in enumerate(table, start):
-                if isinstance(word, str):
-                    word = self._arrays[word].ctypes.data if word in self._arrays else base + self._offsets.get(word, 0)
-                elif isinstance(word, np.ndarray):
-                    word = word.ctypes.data
-                words[place] = word
+                if isinstance(word, tuple):
+                    words[place] = self._address(*word, base)
+                else:
+                    words[place] = word.ctypes.data if isinstance(word, np.ndarray) else word
         return _Frame(words, memory)
+
+    def _address(self, name: str, element: int, base: int) -> int:
+        """Of an element of a buffer that is bound, or of memory of a frame's own."""
+        if name in self._arrays:
+            array = self._arrays[name]
+            return int(array.ctypes.data) + element * array.itemsize
+        return base + self._offsets.get(name, 0) + element * self._dtype.itemsize
 
     # --- calls --------------------------------------------------------------------------------------------------------
     def run(
@@ -265,8 +275,8 @@ class Bound:
         words = frame.words
         for array, places in zip(every, self._places, strict=True):
             address = ctypes.c_int64.from_address(id(array) + _DATA).value
-            for place in places:
-                words[place] = address
+            for place, offset in places:
+                words[place] = address + offset
         if threads == 1 or (threads is None and self._work < 2 * WORTH):
             self._run(words, len(self._records))
         else:

@@ -10,17 +10,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from codegen.blocks.accumulators import Accumulators, finishers
+from codegen.blocks.accumulators import Accumulators
 from codegen.blocks.lanes import (
-    collect,
     either,
+    gather,
     helpers,
     integer,
-    lane,
-    lane_numbers,
+    integers,
     live,
     plus,
+    plus_vectors,
+    scatter,
     splat_integer,
+    steps,
     times,
 )
 from codegen.blocks.nest import CHUNK, RUN, Group, Nest, Shape, Value
@@ -33,23 +35,20 @@ from codegen.schedule import schedule
 from codegen.target import Target
 from codegen.text import Function
 
+Ways = tuple[Callable[[], None], Callable[[], None]]
+
 # Reads that are the same in all lanes up to which their vectors are kept in registers over a chunk.
 KEPT = 16
 
 
 def emit_nest(nest: Nest, body: Program, target: Target, name: str) -> str:
-    """The module of a nest: `@NAME`, and `@NAME.finish` if its lane axis is reduced."""
+    """The module of a nest, which needs `stages.emit_helpers` of its width."""
     target = replace(target, width=nest.width)
     writer = _Writer(nest, schedule(contracted(body, target)), target, name)
-    functions = [writer.write()]
-    if nest.lane_reduced:
-        functions.append(writer.finish())
-        functions += finishers(writer.body, {reduction.kind for reduction in nest.reductions})
-    texts = [str(function) for function in functions]
-    used = set().union(*(function.calls() for function in functions))
-    texts += [str(helper) for helper in helpers(target) if helper.name in used]
-    start = [triple_line(target), *declared(writer.body)]
-    return "\n".join([*start, *texts, functions_called(writer.body), ending(target)])
+    function = writer.write()
+    needed = [helper.declaration() for helper in helpers(target) if helper.name in function.calls()]
+    start = [triple_line(target), *declared(writer.body), *needed]
+    return "\n".join([*start, str(function), functions_called(writer.body), ending(target)])
 
 
 class _Writer:
@@ -62,6 +61,9 @@ class _Writer:
         self.numbers = numbers
         self.levels = self._levels()
         self.index: dict[int, str] = {}
+        self.sums: dict[tuple[tuple[int, str], ...], str] = {}
+        self.outer_sums: dict[tuple[tuple[int, str], ...], str] = {}
+        self.along: dict[str, str] = {}
         self.v, self.left, self.full = "0", "1", "true"
 
     # --- levels: 0 once per chunk, 1 per vector, 2 per instance of the inner loops ------------------------------------
@@ -86,14 +88,12 @@ class _Writer:
         return levels
 
     # --- the function -------------------------------------------------------------------------------------------------
-    def _open(self, suffix: str, parameters: str) -> None:
-        self.f = Function(f"define dso_local void @{self.name}{suffix}({parameters}) #1")
+    def _open(self) -> None:
+        self.f = Function(f"define dso_local void @{self.name}(ptr noalias readonly %table, i64 %first, i64 %last) #1")
         self.slots: dict[str, str] = {}
         for number, slot in enumerate(self.nest.slots):
-            pointer = slot in ("partials",) or slot.endswith((".p", ".ip"))
-            self.slots[slot] = self.f.load(
-                _clean(slot), "ptr" if pointer else "i64", self.f.at("%table", number, "i64")
-            )
+            kind = "ptr" if slot == "partials" or slot.endswith((".p", ".ip")) else "i64"
+            self.slots[slot] = self.f.load(_clean(slot), kind, self.f.at("%table", number, "i64"))
 
     def room(self) -> str:
         name = f"%{self.f.unique('room')}"
@@ -102,7 +102,7 @@ class _Writer:
 
     def write(self) -> Function:
         nest = self.nest
-        self._open("", "ptr noalias readonly %table, i64 %first, i64 %last")
+        self._open()
         f = self.f
         self.part = Part(self.body, 0, "internal")
         self.part.f = f
@@ -151,6 +151,7 @@ class _Writer:
             begin = f.let("begin", f"call i64 @llvm.smax.i64(i64 {earlier}, i64 0)")
         for room in self.before.values():
             f.store(self.target.vector, "zeroinitializer", room, 64)
+        self.v = "0"
         self._bases()
         self.part.values.clear()
         self.uniform = {k: self.scalar(f"r{k}", s) for k, s in enumerate(nest.reads) if self.level_of(s) == 0}
@@ -199,6 +200,7 @@ class _Writer:
     def _at(self, v: str) -> None:
         """Go to a vector of the lane axis."""
         self.v = v
+        self._forget()
         if self.nest.lane is not None:
             self.left = self.f.let("left", f"sub i64 {self.length}, {v}")
             self.full = self.f.let("full", f"icmp sge i64 {self.left}, {self.nest.width}")
@@ -230,6 +232,7 @@ class _Writer:
         ):
             self.index[innermost] = counter
             self._instance()
+        self._forget()
         self._groups(inner=False)
 
     def _begin_scan(self) -> None:
@@ -240,6 +243,8 @@ class _Writer:
     def _instance(self) -> None:
         """The body at an instance of the innermost loop, and what is done with its results."""
         nest, f, vector = self.nest, self.f, self.target.vector
+        if nest.inner:
+            self._forget()
         self._splats()
         self._fetch(2)
         for k, room in enumerate(self.carried):
@@ -262,8 +267,10 @@ class _Writer:
         if not self.nest.shifts:
             yield
             return
+        known = dict(self.sums), dict(self.along)
         with self.f.when(self.f.let("own", f"icmp sge i64 {self.v}, {self.start}")):
             yield
+        self.sums, self.along = known
 
     # --- the body -----------------------------------------------------------------------------------------------------
     def _set(self, argument: int, value: str) -> None:
@@ -301,52 +308,62 @@ class _Writer:
         return self.part.read(value)
 
     # --- reading ------------------------------------------------------------------------------------------------------
-    def stride(self, name: str, kind: str, axis: int, index: bool = False) -> str:
-        return self.slots[f"{name}.{'is' if index else 's'}{axis}"] if kind == "x" else kind
+    def number(self, kind: str) -> str:
+        """A stride or scale."""
+        return self.slots[kind] if kind.startswith("x") else kind
 
-    def _sum(self, name: str, kinds: Sequence[str], axes: Sequence[int], index: bool = False) -> str:
-        parts = [
-            times(self.f, self.stride(name, kinds[axis], axis, index), self.index[axis])
-            for axis in axes
-            if kinds[axis] != "0"
-        ]
-        return plus(self.f, *parts)
+    def _sum(self, kinds: Sequence[str], axes: Sequence[int]) -> str:
+        """What some axes add to a place; made once for all places with the same strides."""
+        key = tuple((axis, kinds[axis]) for axis in axes if kinds[axis] != "0")
+        if key not in self.sums:
+            self.sums[key] = plus(self.f, *(times(self.f, self.number(kind), self.index[axis]) for axis, kind in key))
+        return self.sums[key]
+
+    def _along(self, kind: str) -> str:
+        """What the lane axis adds to a place, at the first lane."""
+        if kind not in self.along:
+            self.along[kind] = times(self.f, self.number(kind), self.v)
+        return self.along[kind]
+
+    def _forget(self) -> None:
+        """Sums made from here on are not known outside; those of the outer axes are known everywhere."""
+        self.sums, self.along = dict(self.outer_sums), {}
 
     def _bases(self) -> None:
-        """For each place, what the outer axes add to its offsets."""
-        self.at: dict[str, str] = {}
-        self.index_at: dict[str, str] = {}
-        for name, shape in self.nest.places():
-            if name.startswith("m"):
-                continue
-            self.at[name] = plus(self.f, self.slots[f"{name}.o"], self._sum(name, shape.strides, self.nest.outer))
-            if shape.index is not None:
-                offset = self._sum(name, shape.index, self.nest.outer, index=True)
-                self.index_at[name] = plus(self.f, self.slots[f"{name}.io"], offset)
+        """What the outer axes add to places."""
+        self.sums, self.along = {}, {}
+        for _, shape in self.nest.places():
+            for kinds in (shape.strides, shape.index or ()):
+                if kinds:
+                    self._sum(kinds, self.nest.outer)
+        self.outer_sums = dict(self.sums)
+
+    def _offset(self, kinds: Sequence[str], inner: Sequence[int]) -> str:
+        lanes = self.nest.lane
+        along = "0" if lanes is None else self._along(kinds[lanes])
+        return plus(self.f, self._sum(kinds, self.nest.outer), self._sum(kinds, inner), along)
 
     def element(self, name: str, shape: Shape, inner: Sequence[int]) -> tuple[str, str]:
-        """The element at the first lane but for what a varying index adds, and the place of that index, or ""."""
+        """How far the element of the first lane is from the place's address, and where the index for it is, or "".
+
+        Without what the index adds, unless that is the same for all lanes.
+        """
         f, lanes = self.f, self.nest.lane
-        at = plus(f, self.at[name], self._sum(name, shape.strides, inner))
-        if lanes is not None:
-            at = plus(f, at, times(f, self.stride(name, shape.strides[lanes], lanes), self.v))
+        at = self._offset(shape.strides, inner)
+        if shape.number:
+            return plus(f, at, self.slots[f"{name}.o"]), ""
         if shape.index is None:
             return at, ""
-        place = plus(f, self.index_at[name], self._sum(name, shape.index, inner, index=True))
+        place = self._offset(shape.index, inner)
         if lanes is not None and shape.index[lanes] != "0":
-            return at, plus(f, place, times(f, self.stride(name, shape.index[lanes], lanes, True), self.v))
+            return at, place
         index = integer(f, self.slots[f"{name}.ip"], place, shape.wide)
-        return plus(f, at, times(f, index, self.scale(name, shape))), ""
-
-    def scale(self, name: str, shape: Shape) -> str:
-        return self.slots[f"{name}.scale"] if shape.scaled else "1"
+        return plus(f, at, times(f, index, self.number(shape.scale))), ""
 
     def scalar(self, name: str, shape: Shape) -> str:
         """A read that is the same in all lanes and inner loops."""
         f, scalar = self.f, self.target.scalar
-        v, self.v = self.v, "0"
         at, _ = self.element(name, shape, ())
-        self.v = v
         if shape.number:
             return f.let("number", f"sitofp i64 {at} to {scalar}")
         return f.load("x", scalar, f.at(self.slots[f"{name}.p"], at, scalar))
@@ -382,64 +399,52 @@ class _Writer:
         if not shape.number:
             return splat(f, self.target, f.load("x", scalar, f.at(self.slots[f"{name}.p"], at, scalar)))
         kind = "i64" if width == 1 else f"<{width} x i64>"
-        every = splat_integer(f, width, at)
         axis = self.nest.lane
-        if axis is not None and shape.strides[axis] != "0" and width > 1:
-            step = splat_integer(f, width, self.stride(name, shape.strides[axis], axis))
-            every = f.let(
-                "number", f"add {kind} {every}, {f.let('steps', f'mul {kind} {step}, {lane_numbers(width)}')}"
-            )
+        every = splat_integer(f, width, at)
+        if axis is not None:
+            every = plus_vectors(f, width, every, steps(f, width, self.number(shape.strides[axis])))
         return f.let("number", f"sitofp {kind} {every} to {self.target.vector}")
 
     def _plain(self, name: str, shape: Shape, at: str, index_at: str) -> str:
         f, scalar, axis = self.f, self.target.scalar, self.nest.lane
         assert axis is not None
-        pointer = self.slots[f"{name}.p"]
-        stride = self.stride(name, shape.strides[axis], axis)
-        if not index_at:
-            if stride == "1":
-                return f.load("x", self.target.vector, f.at(pointer, at, scalar))
-            return collect(f, self.target, [self._element(pointer, p) for p in self._steps(at, stride)])
-        return collect(f, self.target, [self._element(pointer, p) for p in self._indexed(name, shape, at, index_at)])
+        base = f.at(self.slots[f"{name}.p"], at, scalar)
+        stride = self.number(shape.strides[axis])
+        if stride == "1" and not index_at:
+            return f.load("x", self.target.vector, base)
+        return gather(f, self.target, base, self._places(name, shape, index_at))
 
-    def _element(self, pointer: str, place: str) -> str:
-        return self.f.load("x", self.target.scalar, self.f.at(pointer, place, self.target.scalar))
-
-    def _steps(self, at: str, stride: str) -> list[str]:
-        places = [at]
-        for _ in range(1, self.nest.width):
-            places.append(plus(self.f, places[-1], stride) if stride != "0" else at)
-        return places
-
-    def _indexed(self, name: str, shape: Shape, at: str, index_at: str) -> list[str]:
-        """The elements of all lanes, each by its own index."""
-        f, axis = self.f, self.nest.lane
+    def _places(self, name: str, shape: Shape, index_at: str) -> str:
+        """For each lane, how far its element is from where `element` says that the first is."""
+        f, axis, width = self.f, self.nest.lane, self.nest.width
         assert axis is not None
-        assert shape.index is not None
-        steps = self._steps(index_at, self.stride(name, shape.index[axis], axis, True))
-        found = [integer(f, self.slots[f"{name}.ip"], place, shape.wide) for place in steps]
-        bases = self._steps(at, self.stride(name, shape.strides[axis], axis))
-        return [
-            plus(f, base, times(f, index, self.scale(name, shape))) for base, index in zip(bases, found, strict=True)
-        ]
+        along = steps(f, width, self.number(shape.strides[axis]))
+        if not index_at or shape.index is None:
+            return along
+        step = self.number(shape.index[axis])
+        found = integers(f, width, self.slots[f"{name}.ip"], index_at, step, shape.wide)
+        if shape.scale != "1":
+            kind = "i64" if width == 1 else f"<{width} x i64>"
+            found = f.let("scaled", f"mul {kind} {found}, {splat_integer(f, width, self.number(shape.scale))}")
+        return plus_vectors(f, width, found, along)
 
     def _tail(self, name: str, shape: Shape, at: str, index_at: str) -> str:
         f, axis, vector = self.f, self.nest.lane, self.target.vector
         assert axis is not None
-        stride = self.stride(name, shape.strides[axis], axis)
+        stride = self.number(shape.strides[axis])
         pointer = f.at(self.slots[f"{name}.p"], at, self.target.scalar)
         if not index_at:
-            return f.let("x", f"call {vector} @hy.tail(ptr {pointer}, i64 {stride}, i64 {self.left})")
+            return f.let("x", f"call {vector} @hy.tail.{self.nest.width}(ptr {pointer}, i64 {stride}, i64 {self.left})")
         arguments = f"ptr {pointer}, {self._index_arguments(name, shape, index_at)}, i64 {stride}, i64 {self.left}"
-        return f.let("x", f"call {vector} @hy.tail.{64 if shape.wide else 32}({arguments})")
+        return f.let("x", f"call {vector} @hy.tail{64 if shape.wide else 32}.{self.nest.width}({arguments})")
 
     def _index_arguments(self, name: str, shape: Shape, index_at: str) -> str:
         axis = self.nest.lane
         assert axis is not None
         assert shape.index is not None
         index = self.f.at(self.slots[f"{name}.ip"], index_at, "i64" if shape.wide else "i32")
-        step = self.stride(name, shape.index[axis], axis, True)
-        return f"ptr {index}, i64 {step}, i64 {self.scale(name, shape)}"
+        step = self.number(shape.index[axis])
+        return f"ptr {index}, i64 {step}, i64 {self.number(shape.scale)}"
 
     # --- writing ------------------------------------------------------------------------------------------------------
     def value(self, value: Value) -> str:
@@ -464,34 +469,44 @@ class _Writer:
                         else f"select i1 {mask}, {vector} {value}, {vector} {self.body.number(0.0)}",
                     )
         with self._own():
-            for g, group in here:
-                self._group(g, group, [values[g, e] for e in range(len(group.entries))])
+            self._write_groups([(g, group, [values[g, e] for e in range(len(group.entries))]) for g, group in here])
         for (g, e), room in self.before.items():
             if (g, e) in values:
                 f.store(vector, values[g, e], room, 64)
 
-    def _group(self, g: int, group: Group, values: list[str]) -> None:
-        f, name, scalar = self.f, f"g{g}", self.target.scalar
+    def _write_groups(self, groups: Sequence[tuple[int, Group, list[str]]]) -> None:
+        """Store groups: whole vectors in the middle of the lane axis, by one branch for all; lanes at its ends."""
+        nest, f = self.nest, self.f
+        ways = [self._group(g, group, values) for g, group, values in groups]
+        if nest.lane is None:
+            for middle, _ in ways:
+                middle()
+            return
+        inside = self.full
+        if shifts := max((group.shifts for _, group, _ in groups), default=0):
+            late = f.let("late", f"icmp sge i64 {self.v}, {shifts}")
+            inside = f.let("inside", f"and i1 {late}, {self.full}")
+
+        def run(place: int) -> list[str]:
+            for way in ways:
+                way[place]()
+            return []
+
+        if ways:
+            either(f, inside, lambda: run(0), lambda: run(1), "i64")
+
+    def _group(self, g: int, group: Group, values: list[str]) -> Ways:
+        """What stores a group in the middle, and what at the ends."""
+        name = f"g{g}"
         at, index_at = self.element(name, group.shape, self.nest.inner if group.inner else ())
-        pointer = f.at(self.slots[f"{name}.p"], at, scalar)
+        pointer = self.f.at(self.slots[f"{name}.p"], at, self.target.scalar)
         if index_at:
-            self._scatter(name, group, at, index_at, values[0])
-        elif group.step == 0:
+            return self._scattered(name, group, pointer, index_at, values[0])
+        if group.step == 0:
             axis = self.nest.lane
-            stride = "0" if axis is None else self.stride(name, group.shape.strides[axis], axis)
-            self._strided(pointer, stride, values[0], group.mode)
-        else:
-            self._interleaved(g, group, pointer, values)
-
-    def _branch(self, condition: str, yes: Callable[[], None], no: Callable[[], None]) -> None:
-        def nothing(run: Callable[[], None]) -> Callable[[], list[str]]:
-            def made() -> list[str]:
-                run()
-                return []
-
-            return made
-
-        either(self.f, condition, nothing(yes), nothing(no), "i64")
+            stride = "0" if axis is None else self.number(group.shape.strides[axis])
+            return self._strided(pointer, stride, values[0], group.mode == "add")
+        return self._interleaved(g, group, pointer, values)
 
     def _put(self, kind: str, value: str, pointer: str, add: bool) -> None:
         f = self.f
@@ -500,40 +515,43 @@ class _Writer:
             value = f.let("sum", f"fadd {kind} {old}, {value}")
         f.store(kind, value, pointer, self.target.bytes)
 
+    def _put_apart(self, value: str, pointer: str, stride: str, add: bool) -> None:
+        """Lanes to elements `stride` apart."""
+        places = steps(self.f, self.nest.width, stride)
+        if add:
+            old = gather(self.f, self.target, pointer, places)
+            value = self.f.let("sum", f"fadd {self.target.vector} {old}, {value}")
+        scatter(self.f, self.target, pointer, places, value)
+
     def _edge(self, pointer: str, value: str, stride: str, start: str, stop: str, add: bool) -> None:
         numbers = f"i64 {stride}, i64 {start}, i64 {stop}, i1 {str(add).lower()}"
-        self.f.do(f"call void @hy.edge(ptr {pointer}, {self.target.vector} {value}, {numbers})")
+        self.f.do(f"call void @hy.edge.{self.nest.width}(ptr {pointer}, {self.target.vector} {value}, {numbers})")
 
-    def _scatter(self, name: str, group: Group, at: str, index_at: str, value: str) -> None:
-        f, shape, axis, scalar = self.f, group.shape, self.nest.lane, self.target.scalar
+    def _scattered(self, name: str, group: Group, pointer: str, index_at: str, value: str) -> Ways:
+        f, shape, axis = self.f, group.shape, self.nest.lane
         assert axis is not None
 
-        def plain() -> None:
-            for number, place in enumerate(self._indexed(name, shape, at, index_at)):
-                f.store(scalar, lane(f, self.target, value, number), f.at(self.slots[f"{name}.p"], place, scalar))
+        def middle() -> None:
+            scatter(f, self.target, pointer, self._places(name, shape, index_at), value)
 
-        def tail() -> None:
-            stride = self.stride(name, shape.strides[axis], axis)
+        def ends() -> None:
+            stride = self.number(shape.strides[axis])
             arguments = f"{self._index_arguments(name, shape, index_at)}, i64 {stride}, i64 {self.left}"
-            pointer = f.at(self.slots[f"{name}.p"], at, scalar)
-            wide = 64 if shape.wide else 32
-            f.do(f"call void @hy.edge.{wide}(ptr {pointer}, {self.target.vector} {value}, {arguments})")
+            edge = f"@hy.edge{64 if shape.wide else 32}.{self.nest.width}"
+            f.do(f"call void {edge}(ptr {pointer}, {self.target.vector} {value}, {arguments})")
 
-        self._branch(self.full, plain, tail)
+        return middle, ends
 
-    def _strided(self, pointer: str, stride: str, value: str, mode: str) -> None:
-        f, scalar, add = self.f, self.target.scalar, mode == "add"
-        if self.nest.lane is None:
-            self._put(scalar, value, pointer, add)
-            return
+    def _strided(self, pointer: str, stride: str, value: str, add: bool) -> Ways:
+        def middle() -> None:
+            if self.nest.lane is None:
+                self._put(self.target.scalar, value, pointer, add)
+            else:
+                self._put_apart(value, pointer, stride, add)
 
-        def plain() -> None:
-            for number, place in enumerate(self._steps("0", stride)):
-                self._put(scalar, lane(f, self.target, value, number), f.at(pointer, place, scalar), add)
+        return middle, lambda: self._edge(pointer, value, stride, "0", self.left, add)
 
-        self._branch(self.full, plain, lambda: self._edge(pointer, value, stride, "0", self.left, add))
-
-    def _interleaved(self, g: int, group: Group, pointer: str, values: list[str]) -> None:
+    def _interleaved(self, g: int, group: Group, pointer: str, values: list[str]) -> Ways:
         f, scalar, width, step = self.f, self.target.scalar, self.nest.width, group.step
         residues = sorted({residue for _, _, residue in group.entries})
         totals = {residue: self._total(g, group, residue, values) for residue in residues}
@@ -545,9 +563,7 @@ class _Writer:
                     self._put(self.target.vector, vector, f.at(pointer, width * number, scalar), add)
                 return
             for residue in residues:
-                for number in range(width):
-                    place = f.at(pointer, step * number + residue, scalar)
-                    self._put(scalar, lane(f, self.target, totals[residue], number), place, add)
+                self._put_apart(totals[residue], f.at(pointer, residue, scalar), str(step), add)
 
         def ends() -> None:
             for residue in residues:
@@ -556,11 +572,7 @@ class _Writer:
                 stop = plus(f, self.left, str(max(shifts)))
                 self._edge(f.at(pointer, residue, scalar), totals[residue], str(step), start, stop, add)
 
-        inside = self.full
-        if group.shifts:
-            late = f.let("late", f"icmp sge i64 {self.v}, {group.shifts}")
-            inside = f.let("inside", f"and i1 {late}, {self.full}")
-        self._branch(inside, middle, ends)
+        return middle, ends
 
     def _total(self, g: int, group: Group, residue: int, values: list[str]) -> str:
         f, total = self.f, ""
@@ -603,31 +615,6 @@ class _Writer:
                 made = f.let("woven", f"shufflevector {kind} {made}, {kind} {vectors[other]}, {mask}")
             woven.append(made)
         return woven
-
-    # --- after all chunks ---------------------------------------------------------------------------------------------
-    def finish(self) -> Function:
-        """For instances `first` to `last` of the outer axes, what their chunks left goes where it belongs."""
-        nest, scalar = self.nest, self.target.scalar
-        self._open(".finish", "ptr noalias readonly %table, i64 %first, i64 %last")
-        f = self.f
-        with f.loop("kept", "%first", "%last") as kept:
-            self._decode(kept)
-            first = times(f, kept, self.slots["chunks"])
-            at = f.at(self.slots["partials"], times(f, first, str(nest.partial)), scalar)
-            for number, reduction in enumerate(nest.reductions):
-                shape, name = reduction.sink, f"m{number}"
-                assert shape is not None
-                here = f.at(at, 2 * nest.width * number, scalar)
-                arguments = f"ptr {here}, i64 {self.slots['chunks']}, i64 {nest.partial}"
-                value = f.let("reduced", f"call {scalar} @hy.finish.{reduction.kind}({arguments})")
-                place = plus(f, self.slots[f"{name}.o"], self._sum(name, shape.strides, nest.outer))
-                if shape.index is not None:
-                    index_at = plus(f, self.slots[f"{name}.io"], self._sum(name, shape.index, nest.outer, index=True))
-                    index = integer(f, self.slots[f"{name}.ip"], index_at, shape.wide)
-                    place = plus(f, place, times(f, index, self.scale(name, shape)))
-                self._put(scalar, value, f.at(self.slots[f"{name}.p"], place, scalar), reduction.mode == "add")
-        f.do("ret void")
-        return f
 
 
 def _clean(slot: str) -> str:

@@ -8,22 +8,6 @@ from codegen.target import Target
 from codegen.text import Function
 
 
-def collect(f: Function, target: Target, scalars: Sequence[str]) -> str:
-    """A vector of scalars."""
-    if target.width == 1:
-        return scalars[0]
-    vector = "poison"
-    for lane, x in enumerate(scalars):
-        vector = f.let("lanes", f"insertelement {target.vector} {vector}, {target.scalar} {x}, i32 {lane}")
-    return vector
-
-
-def lane(f: Function, target: Target, vector: str, number: int) -> str:
-    if target.width == 1:
-        return vector
-    return f.let("lane", f"extractelement {target.vector} {vector}, i32 {number}")
-
-
 def integer(f: Function, pointer: str, place: str, wide: bool) -> str:
     """An element of an index, as i64."""
     kind = "i64" if wide else "i32"
@@ -62,6 +46,65 @@ def live(f: Function, width: int, count: str) -> str:
     return f.let("live", f"icmp slt {kind} {lane_numbers(width)}, {splat_integer(f, width, count)}")
 
 
+def integers(f: Function, width: int, pointer: str, place: str, step: str, wide: bool) -> str:
+    """Elements of an index, `step` apart, as a vector of i64."""
+    kind = "i64" if wide else "i32"
+    if width == 1:
+        return integer(f, pointer, place, wide)
+    if step == "1":
+        x = f.load("index", f"<{width} x {kind}>", f.at(pointer, place, kind), 8 if wide else 4)
+        return x if wide else f.let("index", f"sext <{width} x i32> {x} to <{width} x i64>")
+    vector = "poison"
+    for number in range(width):
+        x = integer(f, pointer, place, wide)
+        vector = f.let("index", f"insertelement <{width} x i64> {vector}, i64 {x}, i32 {number}")
+        place = plus(f, place, step)
+    return vector
+
+
+def plus_vectors(f: Function, width: int, a: str, b: str) -> str:
+    """The sum of two vectors of i64, of which "0" is none."""
+    if "0" in (a, b):
+        return b if a == "0" else a
+    return f.let("sum", f"add {'i64' if width == 1 else f'<{width} x i64>'} {a}, {b}")
+
+
+def steps(f: Function, width: int, stride: str) -> str:
+    """stride·lane; "0" if that is 0 everywhere."""
+    if stride == "0" or width == 1:
+        return "0"
+    if stride == "1":
+        return lane_numbers(width)
+    return f.let("steps", f"mul <{width} x i64> {splat_integer(f, width, stride)}, {lane_numbers(width)}")
+
+
+def _pointers(f: Function, target: Target, base: str, places: str) -> str:
+    width = target.width
+    every = places if places != "0" else "zeroinitializer"
+    return f.let("places", f"getelementptr {target.scalar}, ptr {base}, <{width} x i64> {every}")
+
+
+def gather(f: Function, target: Target, base: str, places: str) -> str:
+    """The elements at a vector of places after an address."""
+    width = target.width
+    if width == 1:
+        return f.load("x", target.scalar, f.at(base, places, target.scalar))
+    suffix = f"v{width}f{8 * target.bytes}.v{width}p0"
+    every = f"<{width} x ptr> {_pointers(f, target, base, places)}, i32 {target.bytes}, <{width} x i1> splat (i1 true)"
+    return f.let("x", f"call {target.vector} @llvm.masked.gather.{suffix}({every}, {target.vector} poison)")
+
+
+def scatter(f: Function, target: Target, base: str, places: str, value: str) -> None:
+    """A vector to a vector of places after an address, all different."""
+    width = target.width
+    if width == 1:
+        f.store(target.scalar, value, f.at(base, places, target.scalar))
+        return
+    suffix = f"v{width}f{8 * target.bytes}.v{width}p0"
+    every = f"<{width} x ptr> {_pointers(f, target, base, places)}, i32 {target.bytes}, <{width} x i1> splat (i1 true)"
+    f.do(f"call void @llvm.masked.scatter.{suffix}({target.vector} {value}, {every})")
+
+
 def either(
     f: Function, condition: str, yes: Callable[[], Sequence[str]], no: Callable[[], Sequence[str]], kind: str
 ) -> list[str]:
@@ -84,7 +127,7 @@ def either(
 
 
 def helpers(target: Target) -> list[Function]:
-    """Functions for the lanes at the ends of an axis, which are not worth code of their own."""
+    """Functions for the lanes at the ends of an axis, which are not worth code of their own in each nest."""
     return [_tail(target), *(_tail_indexed(target, wide) for wide in (False, True)), _edge(target)] + [
         _edge_indexed(target, wide) for wide in (False, True)
     ]
@@ -101,7 +144,7 @@ def _take(f: Function, target: Target) -> None:
 
 def _tail(target: Target) -> Function:
     """The first `count` lanes from elements `stride` apart, zero in the others."""
-    f = Function(f"define internal {target.vector} @hy.tail(ptr %from, i64 %stride, i64 %count) #1")
+    f = Function(f"define internal {target.vector} @hy.tail.{target.width}(ptr %from, i64 %stride, i64 %count) #1")
     _lanes_in_memory(f, target)
     most = f.let("most", f"call i64 @llvm.smin.i64(i64 %count, i64 {target.width})")
     with f.loop("l", 0, most) as number:
@@ -114,7 +157,7 @@ def _tail(target: Target) -> Function:
 def _tail_indexed(target: Target, wide: bool) -> Function:
     """The same of elements scale·index + stride·lane, the index read `step` apart."""
     parameters = "ptr %from, ptr %index, i64 %step, i64 %scale, i64 %stride, i64 %count"
-    f = Function(f"define internal {target.vector} @hy.tail.{64 if wide else 32}({parameters}) #1")
+    f = Function(f"define internal {target.vector} @hy.tail{64 if wide else 32}.{target.width}({parameters}) #1")
     _lanes_in_memory(f, target)
     most = f.let("most", f"call i64 @llvm.smin.i64(i64 %count, i64 {target.width})")
     with f.loop("l", 0, most) as number:
@@ -129,7 +172,7 @@ def _tail_indexed(target: Target, wide: bool) -> Function:
 def _edge(target: Target) -> Function:
     """Lanes `start` to `stop` to elements `stride` apart; added to what is there if `add`."""
     parameters = f"ptr %to, {target.vector} %x, i64 %stride, i64 %start, i64 %stop, i1 %add"
-    f = Function(f"define internal void @hy.edge({parameters}) #1")
+    f = Function(f"define internal void @hy.edge.{target.width}({parameters}) #1")
     _lanes_in_memory(f, target)
     f.store(target.vector, "%x", "%lanes", 64)
     first = f.let("first", "call i64 @llvm.smax.i64(i64 %start, i64 0)")
@@ -148,7 +191,7 @@ def _edge(target: Target) -> Function:
 
 def _edge_indexed(target: Target, wide: bool) -> Function:
     parameters = f"ptr %to, {target.vector} %x, ptr %index, i64 %step, i64 %scale, i64 %stride, i64 %count"
-    f = Function(f"define internal void @hy.edge.{64 if wide else 32}({parameters}) #1")
+    f = Function(f"define internal void @hy.edge{64 if wide else 32}.{target.width}({parameters}) #1")
     _lanes_in_memory(f, target)
     f.store(target.vector, "%x", "%lanes", 64)
     most = f.let("most", f"call i64 @llvm.smin.i64(i64 %count, i64 {target.width})")

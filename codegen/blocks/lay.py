@@ -11,12 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codegen.blocks.concrete import Concrete, Target, Where, apart, positions
-from codegen.blocks.nest import CHUNK, INTERLEAVED, Group, Laid, Nest, Reduction, Shape, Value, shape_of
+from codegen.blocks.nest import CHUNK, INTERLEAVED, Group, Laid, Nest, Numbers, Reduction, Shape, Sink, Value, Word
 from codegen.blocks.segments import Level, levels
 from codegen.contract import prune
 from codegen.program import Program
 
 Ints = NDArray[Any]
+
+# Of up to so many instances, a block with more places than this that are no plain vectors becomes scalar code.
+FEW, GATHERS = 256, 16
 
 
 @dataclass(frozen=True)
@@ -187,9 +190,9 @@ class _NestMaker:
         self.inner = tuple(axis for axis in axes if axis != self.lane and (axis in self.reduced or axis == block.scan))
         self.outer = tuple(axis for axis in axes if axis != self.lane and axis not in self.inner)
         self.fills: list[tuple[str, int, int]] = []
-        self.values: dict[str, int | str] = {}
+        self.numbers = Numbers()
         self.groups: list[tuple[Group, Where]] = []
-        self.sinks: dict[int, tuple[Shape, Where, str]] = {}
+        self.sinks: dict[int, Sink] = {}
 
     @property
     def lane_length(self) -> int:
@@ -221,11 +224,9 @@ class _NestMaker:
 
     def finish(self) -> Laid:
         block, groups = self.block, tuple(group for group, _ in self.groups)
-        reductions = tuple(
-            Reduction(write.result, write.reduction or "", *self._sink(write))
-            for write in block.writes
-            if write.reduced
-        )
+        reductions = tuple(Reduction(write.result, write.reduction or "") for write in block.writes if write.reduced)
+        reads = tuple(self.shape(where) for where in block.reads)
+        carries = tuple(self.shape(where) for where in block.carries)
         nest = Nest(
             self.width,
             len(self.lengths),
@@ -234,34 +235,30 @@ class _NestMaker:
             self.inner,
             block.scan,
             block.reverse,
-            tuple(self.shape(where) for where in block.reads),
-            tuple(self.shape(where) for where in block.carries),
+            reads,
+            carries,
             groups,
             reductions,
             self.lane_reduced,
+            len(self.numbers.names),
         )
         per_lane = -(-(self.lane_length + nest.shifts) // CHUNK) if self.lane_length else 0
         kept = prod(self.lengths[axis] for axis in self.outer)
         partials = f"partials.{len(self.laying.layout.stages)}"
-        values: dict[str, int | str] = {f"n{axis}": length for axis, length in enumerate(self.lengths)}
-        values |= {"chunks": per_lane, "partials": partials if nest.partial else 0}
+        values: dict[str, Word] = {f"n{axis}": length for axis, length in enumerate(self.lengths)}
+        values |= {name: number for number, name in self.numbers.names.items()}
+        values |= {"chunks": per_lane, "partials": (partials, 0) if nest.partial else 0}
         if nest.partial:
             self.laying.layout.work[partials] = max(1, kept * per_lane * nest.partial)
         wheres = [*block.reads, *block.carries, *(where for _, where in self.groups)]
-        wheres += [self.sinks[write.result][1] for write in block.writes if write.result in self.sinks]
         for (name, shape), where in zip(nest.places(), wheres, strict=True):
             values |= shape.bind(name, where)
-        return Laid(nest, block.body, values, kept * per_lane, kept)
+        sinks = tuple(self.sinks[reduction.result] for reduction in reductions if self.sinks)
+        return Laid(nest, block.body, values, kept * per_lane, kept, sinks)
 
     def shape(self, where: Where) -> Shape:
         wide = where.index is not None and self.laying.indices[where.index].dtype.itemsize == 8
-        return shape_of(where, wide)
-
-    def _sink(self, write: Target) -> tuple[Shape | None, str]:
-        if write.result not in self.sinks:
-            return None, "store"
-        shape, _, mode = self.sinks[write.result]
-        return shape, mode
+        return self.numbers.shape(where, wide)
 
     # --- writes -------------------------------------------------------------------------------------------------------
     def sink(self, write: Target) -> None:
@@ -272,7 +269,11 @@ class _NestMaker:
             mode = "store"
         elif mode == "add":
             self.laying.touch(buffer)
-        self.sinks[write.result] = (self.shape(write.where), write.where, mode)
+        kept = tuple(n if axis in self.outer else 1 for axis, n in enumerate(self.lengths))
+        whole = np.zeros(0, np.int64)
+        if 0 not in kept:
+            whole = np.broadcast_to(positions(write.where, kept, self.laying.indices), kept).reshape(-1).copy()
+        self.sinks[write.result] = Sink(write.reduction or "", mode == "add", buffer, whole)
 
     def is_whole(self, write: Target) -> bool:
         """Whether a reduction over the lane axis is all that this block adds to a buffer, and reaches all of it."""
@@ -392,11 +393,12 @@ class _NestMaker:
 def choose_lane(block: Concrete, reduced: tuple[int, ...], width: int) -> int | None:
     """The axis for the lanes of vectors: where reads and writes are plain, and few lanes are idle."""
     best, least = None, 0.0
+    places = (*block.reads, *(write.where for write in block.writes))
     for axis, length in enumerate(block.lengths):
         if axis == block.scan:
             continue
         cost = 8.0
-        for where in (*block.reads, *(write.where for write in block.writes)):
+        for where in places:
             gathers = where.index is not None and where.index_strides[axis] != 0
             plain = where.strides[axis] in (0, 1)
             cost += 2 * width if gathers else 1 if plain else width
@@ -406,5 +408,6 @@ def choose_lane(block: Concrete, reduced: tuple[int, ...], width: int) -> int | 
         # Of equals the last axis: it is the one that is contiguous most often.
         if best is None or cost <= least:
             best, least = axis, cost
-    # Lanes of which most would be idle are worth it only where nothing else could be.
-    return best
+    apart_ = sum(where.index is not None or where.strides[best] not in (0, 1) for where in places if best is not None)
+    # Gathers are long code, not worth making for a few instances.
+    return None if apart_ > GATHERS and prod(block.lengths) <= FEW else best

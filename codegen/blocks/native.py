@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import time
+from dataclasses import replace
 
 import llvmlite
 import llvmlite.binding as llvm
@@ -12,7 +13,7 @@ import llvmlite.binding as llvm
 from codegen import cache
 from codegen.blocks.emit import emit_nest
 from codegen.blocks.nest import Nest
-from codegen.blocks.stages import emit_shared
+from codegen.blocks.stages import emit_finish, emit_helpers, emit_shared
 from codegen.external import External
 from codegen.jit import link
 from codegen.program import Program
@@ -31,6 +32,7 @@ def symbol(nest: Nest, body: Program, element: str) -> str:
 def optimised(ir: str, machine: llvm.TargetMachine) -> llvm.ModuleRef:
     """Parse IR, inline the vector functions, and keep what is in memory of a function's own in registers."""
     module = llvm.parse_assembly(ir)
+    module.verify()
     builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=1))
     passes = llvm.create_new_module_pass_manager()
     passes.add_always_inliner_pass()
@@ -57,6 +59,25 @@ def assembly(ir: str, target: Target) -> str:
     return str(machine.emit_assembly(optimised(ir, machine)))
 
 
+@functools.cache
+def shared_objects(target: Target, widths: frozenset[tuple[int, bool]]) -> tuple[bytes, ...]:
+    """What all blocks share, and what nests of some widths do; what runs once per axis or call is made quickly."""
+    objects = [object_of(emit_shared(target), target, False)]
+    for width, finished in sorted(widths):
+        narrow = replace(target, width=width)
+        if finished:
+            objects.append(object_of(emit_finish(narrow), target, True))
+        else:
+            objects.append(object_of(emit_helpers(narrow), target, True))
+    return tuple(objects)
+
+
+def nests_widths(nests: dict[str, tuple[Nest, Program]]) -> set[tuple[int, bool]]:
+    """The widths of nests, and with True those that reduce their lane axis."""
+    found = {(nest.width, False) for nest, _ in nests.values()}
+    return found | {(nest.width, True) for nest, _ in nests.values() if nest.lane_reduced}
+
+
 class Linked:
     """Nests as native code. Addresses are valid as long as this object lives. seconds: to emit, to make, to link."""
 
@@ -66,7 +87,7 @@ class Linked:
         self.modules = {name: emit_nest(nest, body, target, name) for name, (nest, body) in nests.items()}
         emitted = time.perf_counter()
         objects = [object_of(ir, target, quick) for ir in self.modules.values()]
-        objects.append(object_of(emit_shared(target), target, False))
+        objects += shared_objects(target, frozenset(nests_widths(nests)))
         made = time.perf_counter()
         externals: dict[str, External] = {e.symbol: e for _, body in nests.values() for e in body.externals}
         self._engine = link(objects, target, list(externals.values()))

@@ -7,8 +7,11 @@ are put together in registers (shifted by whole instances, interleaved) and stor
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from numpy.typing import NDArray
 
 from codegen.blocks.concrete import Where
 from codegen.program import Program
@@ -21,50 +24,54 @@ RUN = 16
 INTERLEAVED = 8
 
 
+# What a slot is given: a number, or the address of an element of a buffer.
+Word = int | tuple[str, int]
+
+
 @dataclass(frozen=True)
 class Shape:
-    """What native code knows of a place: per axis whether its stride is 0, 1 or anything else, and its index.
+    """What native code knows of a place: per axis whether its stride is 0, 1, or a number it is given, and which.
 
-    wide: the index holds int64, else int32. scaled: the scale is not 1. number: it is the loop indices themselves.
+    Equal numbers have one name. wide: the index holds int64, else int32. number: it is the loop indices themselves.
     """
 
     strides: tuple[str, ...]
     index: tuple[str, ...] | None = None
     wide: bool = False
-    scaled: bool = False
+    scale: str = "1"
     number: bool = False
 
     def varies(self, axis: int) -> bool:
         return self.strides[axis] != "0" or (self.index is not None and self.index[axis] != "0")
 
     def slots(self, name: str) -> Iterator[str]:
-        """The names of the numbers and addresses that code with this place is given."""
-        yield from () if self.number else (f"{name}.p",)
-        yield f"{name}.o"
-        yield from (f"{name}.s{axis}" for axis, stride in enumerate(self.strides) if stride == "x")
+        """The names of the number or the addresses that code with this place is given."""
+        yield f"{name}.o" if self.number else f"{name}.p"
         if self.index is not None:
             yield f"{name}.ip"
-            yield f"{name}.io"
-            yield from (f"{name}.is{axis}" for axis, stride in enumerate(self.index) if stride == "x")
-            if self.scaled:
-                yield f"{name}.scale"
 
-    def bind(self, name: str, where: Where) -> dict[str, int | str]:
-        """The values of `slots`: numbers, and for addresses the name of the buffer."""
-        values: dict[str, int | str] = {f"{name}.p": where.buffer, f"{name}.o": where.offset}
-        values |= {f"{name}.s{axis}": stride for axis, stride in enumerate(where.strides)}
+    def bind(self, name: str, where: Where) -> dict[str, Word]:
+        """The values of `slots`."""
+        if self.number:
+            return {f"{name}.o": where.offset}
+        values: dict[str, Word] = {f"{name}.p": (where.buffer, where.offset)}
         if where.index is not None:
-            values |= {f"{name}.ip": where.index, f"{name}.io": where.index_offset, f"{name}.scale": where.scale}
-            values |= {f"{name}.is{axis}": stride for axis, stride in enumerate(where.index_strides)}
-        return {slot: values[slot] for slot in self.slots(name)}
+            values[f"{name}.ip"] = (where.index, where.index_offset)
+        return values
 
 
-def shape_of(where: Where, wide: bool = False) -> Shape:
-    def kinds(strides: Sequence[int]) -> tuple[str, ...]:
-        return tuple(str(stride) if stride in (0, 1) else "x" for stride in strides)
+@dataclass
+class Numbers:
+    """Strides and scales of a nest, and the names of those that are not 0 or 1."""
 
-    index = None if where.index is None else kinds(where.index_strides)
-    return Shape(kinds(where.strides), index, wide, where.scale != 1, not where.buffer)
+    names: dict[int, str] = field(default_factory=dict)
+
+    def name(self, number: int) -> str:
+        return str(number) if number in (0, 1) else self.names.setdefault(number, f"x{len(self.names)}")
+
+    def shape(self, where: Where, wide: bool = False) -> Shape:
+        index = None if where.index is None else tuple(map(self.name, where.index_strides))
+        return Shape(tuple(map(self.name, where.strides)), index, wide, self.name(where.scale), not where.buffer)
 
 
 @dataclass(frozen=True)
@@ -104,12 +111,20 @@ class Group:
 
 @dataclass(frozen=True)
 class Reduction:
-    """A result reduced. In a nest whose lane axis is reduced, `sink` is where it goes, and `mode` is store or add."""
+    """A result reduced; a nest whose lane axis is reduced leaves partial results for each chunk."""
 
     result: int
     kind: str
-    sink: Shape | None = None
-    mode: str = "store"
+
+
+@dataclass(frozen=True, eq=False)
+class Sink:
+    """Where a reduction over the lane axis goes: an element of a buffer for each instance of the outer axes."""
+
+    kind: str
+    add: bool
+    buffer: str
+    positions: NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -128,6 +143,7 @@ class Nest:
     groups: tuple[Group, ...]
     reductions: tuple[Reduction, ...]
     lane_reduced: bool
+    numbers: int
 
     @property
     def shifts(self) -> int:
@@ -143,12 +159,11 @@ class Nest:
         yield from ((f"r{k}", shape) for k, shape in enumerate(self.reads))
         yield from ((f"c{k}", shape) for k, shape in enumerate(self.carries))
         yield from ((f"g{k}", group.shape) for k, group in enumerate(self.groups))
-        yield from ((f"m{k}", red.sink) for k, red in enumerate(self.reductions) if red.sink is not None)
 
     @property
     def slots(self) -> list[str]:
         """The words of the table that the code is given: lengths, counts, then those of each place."""
-        lengths = [f"n{axis}" for axis in range(self.rank)]
+        lengths = [f"n{axis}" for axis in range(self.rank)] + [f"x{number}" for number in range(self.numbers)]
         return [*lengths, "chunks", "partials", *(slot for name, shape in self.places() for slot in shape.slots(name))]
 
 
@@ -158,6 +173,7 @@ class Laid:
 
     nest: Nest
     body: Program
-    values: dict[str, int | str]
+    values: dict[str, Word]
     chunks: int  # in all, of the kept axes too
     kept: int  # instances of the outer axes
+    sinks: tuple[Sink, ...]

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from codegen import environment
-from codegen.blocks.lanes import collect, integer, plus, times
-from codegen.emit import ending, triple_line
+from codegen.blocks.accumulators import finishers
+from codegen.blocks.form import REDUCTIONS
+from codegen.blocks.lanes import gather, helpers, integers, plus, times
+from codegen.body import Body, Cut
+from codegen.emit import ending, functions_called, triple_line
+from codegen.layout import Layout
+from codegen.program import Program
 from codegen.target import Target
 from codegen.text import Function
 
@@ -14,10 +19,58 @@ FILLED, SLICES = 8192, 256
 STAGE = 4
 
 
+# Words of a table that `@hy.finish` reads: four, and so many for each reduction.
+FINISH_HEAD, FINISH = 4, 4
+
+
 def emit_shared(target: Target) -> str:
     """The module with `@hy.stages`, `@hy.fill` and `@hy.sums`."""
     functions = [_stages(target), _fill(target), _sums(target)]
     return "\n".join([triple_line(target), *map(str, functions), ending(target)])
+
+
+def emit_helpers(target: Target) -> str:
+    """The module with `lanes.helpers` of a target."""
+    functions = [helper.with_linkage("dso_local") for helper in helpers(target)]
+    return "\n".join([triple_line(target), *functions, ending(target)])
+
+
+def emit_finish(target: Target) -> str:
+    """The module with `@hy.finish.WIDTH`, for reductions over the lane axis of nests of a width."""
+    nothing = Program("finish", (), (), [], ())
+    body = Body(Layout(nothing, target, 0), Cut([[]], {}, 0))
+    functions = [*finishers(body), _finish(target)]
+    return "\n".join([triple_line(target), *map(str, functions), functions_called(body), ending(target)])
+
+
+def _finish(target: Target) -> Function:
+    """What the chunks of instances `first` to `last` of the outer axes left goes where it belongs.
+
+    The table: partials, chunks per instance, numbers per chunk, number of reductions; for each its kind, whether to
+    add, its buffer, and the positions in it by instance.
+    """
+    f = Function(f"define dso_local void @hy.finish.{target.width}(ptr %table, i64 %first, i64 %last) #1")
+    scalar = target.scalar
+    partials = f.load("partials", "ptr", "%table")
+    chunks, step, count = (f.load("word", "i64", f.at("%table", word, "i64")) for word in (1, 2, 3))
+    f.do(f"%value = alloca {scalar}, align 8")
+    with f.loop("kept", "%first", "%last") as kept, f.loop("r", 0, count) as number:
+        first = f.at(partials, times(f, times(f, kept, chunks), step), scalar)
+        here = f.at(first, times(f, number, str(2 * target.width)), scalar)
+        row = f.at(f.at("%table", FINISH_HEAD, "i64"), times(f, number, str(FINISH)), "i64")
+        kind, add = f.load("kind", "i64", row), f.load("add", "i64", f.at(row, 1, "i64"))
+        for place, name in enumerate(REDUCTIONS):
+            with f.when(f.let("is", f"icmp eq i64 {kind}, {place}")):
+                arguments = f"ptr {here}, i64 {chunks}, i64 {step}"
+                f.store(scalar, f.let("value", f"call {scalar} @hy.finish.{name}({arguments})"), "%value")
+        buffer, places = f.load("buffer", "ptr", f.at(row, 2, "i64")), f.load("places", "ptr", f.at(row, 3, "i64"))
+        to = f.at(buffer, f.load("place", "i64", f.at(places, kept, "i64")), scalar)
+        value = f.load("value", scalar, "%value")
+        sum_ = f.let("sum", f"fadd {scalar} {f.load('old', scalar, to)}, {value}")
+        adding = f.let("adding", f"icmp ne i64 {add}, 0")
+        f.store(scalar, f.let("value", f"select i1 {adding}, {scalar} {sum_}, {scalar} {value}"), to)
+    f.do("ret void")
+    return f
 
 
 def _stages(target: Target) -> Function:
@@ -66,8 +119,7 @@ def _sums(target: Target) -> Function:
         f.store(vector, "zeroinitializer", "%sum", 64)
         with f.loop("t", from_, to) as t:
             at = f.at(terms, times(f, t, str(width)), "i32")
-            places = [integer(f, at, str(number_), False) for number_ in range(width)]
-            x = collect(f, target, [f.load("x", scalar, f.at(source, place, scalar)) for place in places])
+            x = gather(f, target, source, integers(f, width, at, "0", "1", False))
             f.store(vector, f.let("sum", f"fadd {vector} {f.load('sum', vector, '%sum', 64)}, {x}"), "%sum", 64)
         row = times(f, number, str(width))
         here = f.at(into, row, scalar)
