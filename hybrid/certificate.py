@@ -8,6 +8,7 @@ from typing import Any
 
 COLUMNS = ("result", "shape", "compared", "max ulp", "max relative", "method")
 ALIGN = "<<>>><"
+ULP_BINS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)  # upper ends of the bins of `Finding.histogram`
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,8 @@ class Finding:
     `entries` counts comparisons (entries × points, or projections × points). `max_ulp` is the largest difference from
     the tape in units in the last place of the entry, or of the terms that cancel in it where those are larger;
     `max_relative` the largest difference relative to the entry itself, cancellation included. `where` says at which
-    entry and inputs `max_ulp` occurred. `arbitrated` comparisons were decided in multiple precision.
+    entry and inputs `max_ulp` occurred. `arbitrated` comparisons were decided in multiple precision. `histogram` counts
+    the differences of finite numbers in ulp, by the bins that end at `ULP_BINS` and one for what is beyond.
     """
 
     name: str
@@ -28,6 +30,7 @@ class Finding:
     max_relative: float
     where: str
     arbitrated: int = 0
+    histogram: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

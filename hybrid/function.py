@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, update_wrapper
 from math import prod
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,6 +35,7 @@ markup_language = Deferred("hybrid.printing.mathml")
 trace = Deferred("hybrid.trace")
 rolled_trace = Deferred("hybrid.rolled.trace")
 rolled_function = Deferred("hybrid.rolled.function")
+sheet = Deferred("hybrid.report")
 Wrt = Any  # a symbol, an argument name, or a sequence of them
 
 
@@ -255,6 +258,28 @@ class Function(Formula):
 
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {typeset.latex(self)}$"
+
+    def report(self, path: str | PathLike[str], **options: Any) -> Path:
+        """Write the derivative sheet, one HTML page that needs no network; returns its path.
+
+        It shows the function, its gradient or Jacobian and its Hessian as formulas, their structure and cost, the
+        certificate of their kernel, speed measured here, the generated code, and a live panel in which the kernel runs
+        as WebAssembly. Needs Jinja2 (`pip install 'hybrid[report]'`); ImportError says so.
+
+        Options
+        -------
+        wrt : arguments to differentiate by, as for `gradient`; default all.
+        at : where the live panel starts: a number or an array of the argument's shape by name. Default: a point where
+            everything is finite, the same every time.
+        ranges : between which values inputs move: a pair (low, high) by name, each a number or an array. Default:
+            around the start, as far as the function is finite.
+        speed : measure how long calls take, some 10 ms each; without it the page is the same on every run.
+
+        The file appears whole, by rename. Raises ArgumentError for `at` and `ranges` that do not fit, and
+        VerificationError where the kernel does not deserve a certificate.
+        """
+        written: Path = sheet.report(self, path, **options)
+        return written
 
     def operations(self) -> int:
         """How many operations one evaluation takes (loads, stores and constants are free)."""

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.arbiter import Arbiter, Verdict
-from hybrid.certificate import Certificate, Finding
+from hybrid.certificate import ULP_BINS, Certificate, Finding
 from hybrid.comparison import Comparison, Outcome, contract, describe_point, judge
 from hybrid.definition import Argument, Formula
 from hybrid.errors import ArgumentError, VerificationError
@@ -395,6 +395,7 @@ class Check:
                     float(max(comparison.relative().max(initial=0.0) for comparison in own)),
                     peak[1],
                     self.arbitrated.get(index, 0),
+                    counted(own),
                 )
             )
         methods = dict.fromkeys(finding.method for finding in findings)
@@ -428,6 +429,13 @@ class Check:
             return 0.0, "no entry"
         point, number = (int(place) for place in np.unravel_index(ulps.argmax(), ulps.shape))
         return float(ulps[point, number]), f"{comparison.label(number)} at {describe_point(self.at(points, point))}"
+
+
+def counted(comparisons: Sequence[Comparison]) -> tuple[int, ...]:
+    """How many differences are in each bin of `ULP_BINS`, and beyond the last."""
+    ulps = np.concatenate([c.ulps()[np.isfinite(c.tape) & np.isfinite(c.kernel)] for c in comparisons])
+    bins = np.searchsorted(ULP_BINS, ulps, side="left")
+    return tuple(np.bincount(bins, minlength=len(ULP_BINS) + 1).tolist())
 
 
 def disputes_of(points: Points, comparisons: Sequence[Comparison]) -> list[tuple[Comparison, int, int]]:
