@@ -19,7 +19,7 @@ TOP_LEVEL = {"pyproject.toml", "hybrid", "codegen", "tests", "examples", "docs",
 TAPE_MAY_IMPORT = ("hybrid.tape", "hybrid.errors", "hybrid.special", "hybrid.special_values")
 COMMAND_LINE_ONLY = ("click", "rich")
 COMMAND_LINE = ("hybrid.cli", "hybrid.__main__", "hybrid.tour", "hybrid.tour.screen")
-OPTIONAL = ("scipy", "torch", "jax", "numba", "casadi", "ziglang", "cyipopt", "dask")
+OPTIONAL = ("scipy", "torch", "jax", "numba", "casadi", "ziglang", "cyipopt", "dask", "jinja2", "matplotlib")
 
 
 def module_name(path: Path) -> str:

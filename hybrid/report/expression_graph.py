@@ -7,6 +7,7 @@ found by sweeps over the means of the neighbours, the places by least squares wi
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -163,7 +164,7 @@ def bend(nodes: list[Node], edges: Sequence[tuple[int, int]]) -> list[list[int]]
             nodes.append(Node("", "bend", BEND, level))
             route.append(len(nodes) - 1)
         route.append(below)
-        for first, second in zip(route, route[1:], strict=False):
+        for first, second in itertools.pairwise(route):
             nodes[first].below.append(second)
             nodes[second].above.append(first)
         routes.append(route)
@@ -190,7 +191,7 @@ def ordered(nodes: Sequence[Node]) -> list[list[int]]:
 
 def crossings(nodes: Sequence[Node], levels: Sequence[Sequence[int]]) -> int:
     total = 0
-    for upper, lower in zip(levels, levels[1:], strict=False):
+    for upper, lower in itertools.pairwise(levels):
         rank = {number: place for place, number in enumerate(lower)}
         ends = [rank[below] for number in upper for below in sorted(nodes[number].below, key=rank.__getitem__)]
         seen: list[int] = []
@@ -203,7 +204,7 @@ def crossings(nodes: Sequence[Node], levels: Sequence[Sequence[int]]) -> int:
 def place(nodes: Sequence[Node], levels: Sequence[Sequence[int]]) -> None:
     """Every node near the mean of its neighbours, none nearer than it may be to the next."""
     for level in levels:
-        spread(nodes, level, {number: 0.0 for number in level})
+        spread(nodes, level, dict.fromkeys(level, 0.0))
     for sweep in range(SWEEPS):
         for level in levels if sweep % 2 == 0 else levels[::-1]:
             wanted = {}
@@ -266,7 +267,7 @@ def curve(nodes: Sequence[Node], route: Sequence[int]) -> str:
     points[0] = (points[0][0], points[0][1] + HIGH / 2)
     points[-1] = (points[-1][0], points[-1][1] - HIGH / 2)
     path = f"M{points[0][0]:.5g} {points[0][1]:.5g}"
-    for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
+    for (x0, y0), (x1, y1) in itertools.pairwise(points):
         middle = (y0 + y1) / 2
         path += f"C{x0:.5g} {middle:.5g} {x1:.5g} {middle:.5g} {x1:.5g} {y1:.5g}"
     return path

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-from codegen.export.c_source import c_source
 from hybrid import __version__
 from hybrid.certificate import Certificate
 from hybrid.choice import Explanation
@@ -16,6 +15,7 @@ from hybrid.errors import UnsupportedError
 from hybrid.function import Function
 from hybrid.machine import machine
 from hybrid.report import expression_graph, pictures
+from hybrid.report.emitted import c_code
 from hybrid.report.formulas import Formula, formula
 from hybrid.report.panel import Panel
 from hybrid.report.speed import Timing, duration
@@ -49,7 +49,8 @@ def page(study: Study, panel: Panel, timings: Sequence[Timing] | None) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    return environment.get_template("sheet.html").render(content(study, panel, timings))
+    text: str = environment.get_template("sheet.html").render(content(study, panel, timings))
+    return text
 
 
 def content(study: Study, panel: Panel, timings: Sequence[Timing] | None) -> dict[str, Any]:
@@ -77,9 +78,9 @@ def content(study: Study, panel: Panel, timings: Sequence[Timing] | None) -> dic
         "certificate": study.certificate,
         "findings": findings(study.certificate),
         "histogram": pictures.histogram(study.certificate),
-        "timings": timings and [(t.what, *map(duration, (t.median, t.low, t.high)), rate(t)) for t in timings],
-        "speeds": timings and pictures.speeds(timings),
-        "machine": timings and machine().summary,
+        "timings": [(t.what, *map(duration, (t.median, t.low, t.high)), rate(t)) for t in timings or ()],
+        "speeds": pictures.speeds(timings) if timings else "",
+        "machine": machine().summary,
         "codes": codes(study),
     }
 
@@ -180,7 +181,7 @@ def codes(study: Study) -> list[Code]:
     """C and assembly of the kernel, of long ones the beginning."""
     kernel, found = study.kernel, []
     try:
-        found.append(cut("C source", c_source(kernel.program)))
+        found.append(cut("C source", c_code(kernel.program)))
     except (UnsupportedError, ValueError) as error:
         found.append(Code("C source", "", 0, str(error)))
     if study.operations > MOST_ASSEMBLED:

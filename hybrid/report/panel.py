@@ -16,14 +16,14 @@ from codegen.program import Program
 from hybrid.cost import graph_cost
 from hybrid.errors import ArgumentError
 from hybrid.lower import Result, lower
+from hybrid.report.emitted import SYMBOL, webassembly
 from hybrid.report.labels import Label
 from hybrid.report.study import Study
-from hybrid.report.webassembly import SYMBOL, module
 from hybrid.sampling import Sampler
 
 MOST_CONTROLS = 24
 MOST_NUMBERS = 3_000  # entries of a derivative that a browser shows as they change
-MOST_OPERATIONS = 20_000  # of a kernel in a page
+MOST_OPERATIONS = 6_000  # of a kernel in a page
 WIDE = 129  # points at which a range is tried
 Table = NDArray[np.float64]
 
@@ -52,14 +52,19 @@ class Panel:
 def panel(study: Study, at: Mapping[str, Any] | None, ranges: Mapping[str, Any] | None) -> Panel:
     """Start, ranges and code. Raises ArgumentError for names and shapes that do not fit the function."""
     given = elements(study, at or {}, "at")
-    pairs = {name: ends(name, pair) for name, pair in (ranges or {}).items()}
+    pairs = {name: sides_of(name, pair) for name, pair in (ranges or {}).items()}
     sides = [elements(study, {name: pair[side] for name, pair in pairs.items()}, "ranges") for side in (0, 1)]
     limits = np.stack(sides, axis=1)
-    start = np.where(np.isnan(given), chosen(study), given)
+    start = np.where(np.isnan(given), within(chosen(study), limits), given)
     first = dict.fromkeys([*study.variables, *range(len(start))])
     places = sorted(list(first)[:MOST_CONTROLS])
     controls = tuple(
-        Control(place, study.inputs[place], float(start[place]), *span(study, start, place, limits[place], float(given[place])))
+        Control(
+            place,
+            study.inputs[place],
+            float(start[place]),
+            *span(study, start, place, limits[place], bool(np.isnan(given[place]))),
+        )
         for place in places
     )
     arrays = split(study, start)
@@ -69,7 +74,7 @@ def panel(study: Study, at: Mapping[str, Any] | None, ranges: Mapping[str, Any] 
         reason = f"its first derivative alone takes {cost:,} operations; a page holds up to {MOST_OPERATIONS:,}"
         return Panel(arrays, controls, None, reason)
     try:
-        code = module(program)
+        code = webassembly(program)
     except (LinkerNotFound, RuntimeError, ValueError) as error:
         return Panel(arrays, controls, None, str(error))
     return Panel(arrays, controls, described(study, program, second, start, controls, code))
@@ -123,7 +128,7 @@ def places(derived: Any, size: int) -> dict[str, Any]:
 
 
 # --- where it starts --------------------------------------------------------------------------------------------------
-def ends(name: str, pair: Any) -> tuple[Any, Any]:
+def sides_of(name: str, pair: Any) -> tuple[Any, Any]:
     try:
         low, high = pair
     except (TypeError, ValueError):
@@ -168,7 +173,8 @@ def values(study: Study, table: Table, everything: bool = True) -> Table:
         at += argument.size
     results = study.kernel(*batch)
     shown = results if everything else results[:1]
-    return np.concatenate([np.asarray(result).reshape(len(table), -1) for result in shown], axis=1)
+    flat = np.concatenate([np.asarray(result).reshape(len(table), -1) for result in shown], axis=1)
+    return flat
 
 
 def chosen(study: Study) -> Table:
@@ -186,31 +192,40 @@ def chosen(study: Study) -> Table:
     return candidates[0] if candidates else np.zeros(at)
 
 
+def within(start: Table, limits: Table) -> Table:
+    """The start where it is between the limits; elsewhere a place off their middle, where little is symmetric."""
+    low, high = limits.T
+    outside = (start < low) | (start > high)
+    return np.where(outside, rounded(low + 0.6 * (high - low)), start)
+
+
 def rounded(row: Table) -> Table:
     return np.array([float(f"{value:.2g}") for value in row])
 
 
-def span(study: Study, start: Table, place: int, limits: Table, given: float) -> tuple[float, float]:
+def span(study: Study, start: Table, place: int, limits: Table, free: bool) -> tuple[float, float]:
     """Between which values an input moves: as given, else around where it starts, as far as the function is finite."""
     if not np.isnan(limits).any():
         return float(limits[0]), float(limits[1])
     value = start[place] if math.isfinite(start[place]) else 0.0
     size = abs(value) or 1.0
-    if np.isnan(given):
+    if free:
         size = max(size, 1.0)
     step = nice(size / 2)
     low, high = step * math.floor((value - 2 * size) / step), step * math.ceil((value + 2 * size) / step)
     table = np.repeat(start[None], WIDE, axis=0)
     table[:, place] = np.linspace(low, high, WIDE)
     with np.errstate(all="ignore"):
-        finite = np.isfinite(values(study, table, everything=False)).all(axis=1)
-    middle = int(np.abs(table[:, place] - value).argmin())
-    if finite.all() or not finite[middle]:
+        finite = np.all(np.isfinite(values(study, table, everything=False)), axis=1).tolist()
+    first = last = int(np.abs(table[:, place] - value).argmin())
+    if all(finite) or not finite[first]:
         return float(f"{low:.6g}"), float(f"{high:.6g}")
-    first = middle - int((~finite[: middle + 1][::-1]).argmax()) + 1 if not finite[: middle + 1].all() else 0
-    last = middle + int((~finite[middle:]).argmax()) - 1 if not finite[middle:].all() else WIDE - 1
-    low, high = table[first, place], table[last, place]
-    return (float(f"{min(low, value):.4g}"), float(f"{max(high, value):.4g}")) if low < high else (value - 1, value + 1)
+    while first > 0 and finite[first - 1]:
+        first -= 1
+    while last < WIDE - 1 and finite[last + 1]:
+        last += 1
+    low, high = min(table[first, place], value), max(table[last, place], value)
+    return (float(f"{low:.4g}"), float(f"{high:.4g}")) if low < high else (value - 1, value + 1)
 
 
 def nice(size: float) -> float:

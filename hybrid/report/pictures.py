@@ -23,10 +23,10 @@ LABELLED = 16  # rows and columns up to which they are named
 WIDE = 340.0  # of a picture of a matrix
 
 
-def svg(width: float, height: float, name: str, body: str) -> str:
+def svg(width: float, height: float, name: str, body: str, kind: str = "matrix-picture") -> str:
     """A picture with a name for those who do not see it; it shrinks with the page and never grows."""
     return (
-        f'<svg class="figure" role="img" aria-label="{escape(name)}" viewBox="0 0 {width:g} {height:g}" '
+        f'<svg class="figure {kind}" role="img" aria-label="{escape(name)}" viewBox="0 0 {width:g} {height:g}" '
         f'style="max-width:{width:g}px">{body}</svg>'
     )
 
@@ -113,7 +113,7 @@ def histogram(certificate: Certificate) -> str:
     body += f'<path class="axis" d="M{left} {bottom}H{width - left}"/>'
     body += text(width / 2, height - 6, "difference from the tape in ulp, up to", "tick")
     spoken = ", ".join(f"{name}: {count:,}" for name, count in zip(names, counts, strict=True) if count)
-    return svg(width, height, f"Histogram of {total:,} differences in ulp. Up to {spoken}", body)
+    return svg(width, height, f"Histogram of {total:,} differences in ulp. Up to {spoken}", body, "histogram")
 
 
 # --- speed ------------------------------------------------------------------------------------------------------------
@@ -137,4 +137,4 @@ def speeds(rows: Sequence[Timing]) -> str:
         body += f'<path class="whisker" d="M{x(row.low):.5g} {y}H{x(row.high):.5g}"/>'
         body += f'<circle class="dot" cx="{x(row.median):.5g}" cy="{y}" r="4.5"/>'
     spoken = "; ".join(f"{row.what}: {duration(row.median)} per point" for row in rows)
-    return svg(width, bottom + 26, f"Time per point. {spoken}", body)
+    return svg(width, bottom + 26, f"Time per point. {spoken}", body, "speeds")

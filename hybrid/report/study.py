@@ -10,10 +10,10 @@ import numpy as np
 
 from hybrid.certificate import Certificate
 from hybrid.choice import Explanation
+from hybrid.compiling import compile
 from hybrid.cost import graph_cost
 from hybrid.errors import UnsupportedError
 from hybrid.function import Function
-from hybrid.compiling import compile
 from hybrid.kernel import Kernel
 from hybrid.report.labels import Label, element_labels, output_labels
 from hybrid.sparsity import Pattern
@@ -103,16 +103,17 @@ def study(function: Function, wrt: Any = None) -> Study:
 def second_derivative(function: Function, wrt: Any, notes: list[str]) -> Function | None:
     """The Hessian as far as it fits on a page."""
     count = sum(function.arguments[position].size for position in function._positions(wrt))
-    if function.shape == ():
-        second = function.hessian(wrt, sparse=count > DENSE)
-    elif function.size * count**2 > MOST_ENTRIES:
+    if function.shape != () and function.size * count**2 > MOST_ENTRIES:
         notes.append(
             f"The second derivatives of {function.size:,} outputs by {count:,} variables are left out: "
             f"{function.size * count**2:,} numbers. Take the Hessian of one output, or of a sum of them."
         )
         return None
-    else:
-        second = function.hessian(wrt)
+    try:
+        second = function.hessian(wrt, sparse=function.shape == () and count > DENSE)
+    except UnsupportedError as error:
+        notes.append(f"There is no second derivative: {error}")
+        return None
     cost = graph_cost(second.graph, second.nodes)
     if cost > MOST_HESSIAN:
         notes.append(f"The Hessian takes {cost:,} operations and is left out; a Hessian–vector product takes fewer.")

@@ -3,7 +3,8 @@
   const data = JSON.parse(document.getElementById("live-data").textContent);
   const panel = document.getElementById("panel");
   const byId = (id) => document.getElementById(id);
-  const SAMPLES = 280, WIDTH = 660, HEIGHT = 380, LEFT = 62, RIGHT = 14, TOP = 14, BOTTOM = 34;
+  let WIDTH = 660, HEIGHT = 380;
+  const SAMPLES = 280, LEFT = 62, RIGHT = 14, TOP = 14, BOTTOM = 34;
 
   // --- the kernel ---
   async function load() {
@@ -106,7 +107,16 @@
   }
   const lines = {};
   plot.append(draw("clipPath", { id: "inside" }));
-  plot.firstChild.append(draw("rect", { x: LEFT, y: TOP, width: WIDTH - LEFT - RIGHT, height: HEIGHT - TOP - BOTTOM }));
+  const inside = draw("rect", { x: LEFT, y: TOP });
+  plot.firstChild.append(inside);
+  /** Letters keep their size: the picture is as many units wide as it has pixels. */
+  function fit() {
+    WIDTH = Math.max(300, Math.round(plot.clientWidth || 660));
+    HEIGHT = Math.round(Math.min(Math.max(WIDTH * 0.58, 260), 400));
+    plot.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
+    inside.setAttribute("width", WIDTH - LEFT - RIGHT);
+    inside.setAttribute("height", HEIGHT - TOP - BOTTOM);
+  }
   for (const name of ["grid", "here", "curve", "tangent", "parabola"]) {
     lines[name] = draw("path", name === "grid" ? { class: name } : { class: name, "clip-path": "url(#inside)" });
     plot.append(lines[name]);
@@ -168,7 +178,7 @@
     lines.here.setAttribute("d", `M${px(here)} ${TOP}V${HEIGHT - BOTTOM}`);
     let grid = "";
     const labels = [];
-    for (const t of nice(low, high, 6)) {
+    for (const t of nice(low, high, WIDTH < 440 ? 4 : 6)) {
       grid += `M${px(t)} ${TOP}V${HEIGHT - BOTTOM}`;
       labels.push(draw("text", { x: px(t), y: HEIGHT - BOTTOM + 20, "text-anchor": "middle", class: "tick" }, tick(t)));
     }
@@ -243,7 +253,11 @@
   document.addEventListener("repaint", refresh);
 
   panel.hidden = false;
+  fit();
   update();
+  new ResizeObserver(() => {
+    if (Math.round(plot.clientWidth) !== WIDTH && plot.clientWidth >= 300) { fit(); refresh(); }
+  }).observe(plot.parentElement);
   const begin = performance.now();
   let calls = 0;
   while (calls < 2000 && performance.now() - begin < 8) { evaluate(x); calls++; }

@@ -13,7 +13,7 @@
     if (theme) root.dataset.theme = theme; else delete root.dataset.theme;
     const name = THEMES.find((row) => row[0] === theme)[1];
     themeName.textContent = name;
-    toggle.setAttribute("aria-label", "Colours: " + (theme ? name.toLowerCase() : "as the system"));
+    toggle.setAttribute("aria-label", `${name} colours`);
     document.dispatchEvent(new Event("repaint"));
   }
   toggle.addEventListener("click", () => {
