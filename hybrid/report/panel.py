@@ -173,8 +173,7 @@ def values(study: Study, table: Table, everything: bool = True) -> Table:
         at += argument.size
     results = study.kernel(*batch)
     shown = results if everything else results[:1]
-    flat = np.concatenate([np.asarray(result).reshape(len(table), -1) for result in shown], axis=1)
-    return flat
+    return np.concatenate([np.reshape(result, (len(table), -1)) for result in shown], axis=1)
 
 
 def chosen(study: Study) -> Table:
@@ -185,7 +184,7 @@ def chosen(study: Study) -> Table:
         at += argument.size
     with np.errstate(all="ignore"):
         sample = Sampler([study.function], columns, at, np.random.default_rng(0)).sample(4)
-        candidates = [rounded(row) for row in sample] + list(sample)
+        candidates: list[Table] = [rounded(row) for row in sample] + list(sample)
         for row in candidates:
             if np.isfinite(values(study, row[None])).all():
                 return row

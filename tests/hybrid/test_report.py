@@ -4,6 +4,7 @@ import base64
 import json
 import re
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -17,9 +18,10 @@ from codegen.export import LinkerNotFound
 from hybrid.certificate import ULP_BINS
 from hybrid.cli import main
 from hybrid.errors import ArgumentError
-from hybrid.report import expression_graph, page, pictures
+from hybrid.report import expression_graph, pictures
 from hybrid.report.emitted import webassembly
 from hybrid.report.labels import label
+from hybrid.report.page import script_safe
 from hybrid.sparsity import Pattern
 
 HOSTILE = ('</script><script>alert("1")</script>', '"><img src=x onerror=alert(2)>', "<!--", "&lt;b&gt; \\ % $ # _ ^")
@@ -332,7 +334,7 @@ def test_nodes_of_the_graph_do_not_overlap_and_edges_go_down() -> None:
     levels = expression_graph.ordered(nodes)
     expression_graph.place(nodes, levels)
     for level in levels:
-        for left, right in zip(level, level[1:], strict=False):
+        for left, right in pairwise(level):
             gap = nodes[right].x - nodes[left].x - (nodes[left].width + nodes[right].width) / 2
             assert gap >= expression_graph.GAP - 1e-6
     for route in routes:
@@ -363,16 +365,18 @@ def test_labels(name, index, expected) -> None:
 
 
 def test_json_in_a_script_cannot_end_it() -> None:
-    text = page.script_safe({"name": "</script><!-- &"}) if hasattr(page, "script_safe") else ""
+    text = script_safe({"name": "</script><!-- &"})
     assert "<" not in text
     assert "&" not in text
+    assert json.loads(text) == {"name": "</script><!-- &"}
 
 
 # --- in a browser -----------------------------------------------------------------------------------------------------
 READ = """
 const read = (id) => page.$eval(id, (e) => Number(e.dataset.value));
 const cells = (id) => page.$$eval(id + ' tbody td', (all) => all.map((e) => Number(e.dataset.value)));
-const settle = () => page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+const frame = () => page.evaluate(() => new Promise((done) => requestAnimationFrame(done)));
+const settle = async () => { await frame(); await frame(); };
 await page.waitForSelector('#panel:not([hidden])');
 """
 
