@@ -9,7 +9,8 @@ The stages, in order:
     evaluate.py         the NumPy meaning of blocks
     adjoint.py, tangent.py
                         reverse and forward mode, block by block
-    sparse.py           sparse Jacobians and Hessians, template by template, and their patterns
+    sparse.py, inline.py
+                        sparse Jacobians and Hessians, template by template, and their patterns
     plan.py             blocks fused, simplified and lowered to those of the code generator
     kernel.py, check.py native code for several functions, and its check against the numeric tape
     formula.py, function.py

@@ -17,6 +17,7 @@ from hybrid.rolled import maps, sparse, tangent
 from hybrid.rolled.adjoint import Adjoints, Flow, pull
 from hybrid.rolled.evaluate import evaluate
 from hybrid.rolled.formula import Origin, RolledArgument, RolledFormula
+from hybrid.rolled.inline import Inlining
 from hybrid.rolled.kernel import RolledKernel, compile_rolled
 from hybrid.rolled.maps import Map, Shape
 from hybrid.rolled.model import STORE, SUM, Access, Block, Model, Write
@@ -203,7 +204,19 @@ class RolledFunction(RolledFormula, Function):
         self, kind: str, buffers: Sequence[int], offsets: dict[int, int], triangle: Triangle
     ) -> list[sparse.Term]:
         model = self.model
-        blocks = model.needed([self.output])
+        blocks = [model.blocks[number] for number in model.needed([self.output])]
+        try:
+            return self._terms_of(blocks, kind, buffers, offsets, triangle)
+        except sparse.NotSeparableError:
+            inlined = Inlining(model, model.depending(buffers)).run(blocks)
+            if inlined == blocks:
+                raise
+        return self._terms_of(inlined, kind, buffers, offsets, triangle)
+
+    def _terms_of(
+        self, blocks: list[Block], kind: str, buffers: Sequence[int], offsets: dict[int, int], triangle: Triangle
+    ) -> list[sparse.Term]:
+        model = self.model
         if kind == "hessian":
             adjoints = self._adjoints(buffers, Flow((), model.number(1), Map(0, ())))
             return sparse.hessian_terms(adjoints, blocks, offsets, triangle)

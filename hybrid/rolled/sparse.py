@@ -46,12 +46,11 @@ class Weighted:
     seeds: tuple[tuple[int, int], ...]
 
 
-def weighted_blocks(adjoints: Adjoints, blocks: Sequence[int]) -> list[Weighted]:
+def weighted_blocks(adjoints: Adjoints, blocks: Sequence[Block]) -> list[Weighted]:
     """The blocks that matter, with the weights of their templates; sweeps through them all."""
     model = adjoints.model
     found = []
-    for number in reversed(blocks):
-        block = model.blocks[number]
+    for block in reversed(blocks):
         if block.carries:
             raise NotSeparableError("it has a recurrence (hy.scan or a running sum)")
         seeds = seeds_of(adjoints, block)
@@ -73,7 +72,7 @@ def active_reads(adjoints: Adjoints, nodes: Sequence[int]) -> list[int]:
 
 
 def hessian_terms(
-    adjoints: Adjoints, blocks: Sequence[int], offsets: Mapping[int, int], triangle: Triangle
+    adjoints: Adjoints, blocks: Sequence[Block], offsets: Mapping[int, int], triangle: Triangle
 ) -> list[Term]:
     """The Hessian, or its lower triangle, of what the adjoints are of; `offsets` says where each argument starts.
 
@@ -129,7 +128,7 @@ def lower_entry(
     return Term(space, node, np.maximum(first, second), np.minimum(first, second))
 
 
-def jacobian_terms(adjoints: Adjoints, blocks: Sequence[int], weights: int, offsets: Mapping[int, int]) -> list[Term]:
+def jacobian_terms(adjoints: Adjoints, blocks: Sequence[Block], weights: int, offsets: Mapping[int, int]) -> list[Term]:
     """The Jacobian by the arguments in `offsets` of the output that the buffer `weights` weighs.
 
     It is the mixed second derivative of the weighted sum of outputs by weights and arguments. Raises NotSeparableError.

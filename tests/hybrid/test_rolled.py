@@ -207,3 +207,91 @@ def matrix(flat: Any, arrays: list[Any]) -> Any:
     """The dense Jacobian of a function that is written out, all arguments flattened."""
     jacobian = flat.jacobian()
     return value(jacobian, arrays).reshape(flat.size, -1)
+
+
+def test_sparse_derivatives_through_joined_parts() -> None:
+    """Trapezoidal collocation of a pendulum: the dynamics are stacked, then read at two times each."""
+    steps = 40
+
+    def defects(state: Any, push: Any) -> Any:
+        rate = np.stack([state[:, 1], -np.sin(state[:, 0]) - 0.1 * state[:, 1] ** 3 + push], axis=1)
+        return state[1:] - state[:-1] - 0.05 * (rate[1:] + rate[:-1])
+
+    shapes: dict[str, Any] = {"state": (steps, 2), "push": (steps,)}
+    rolled = hy.function(rolled=True, **shapes)(defects)
+    flat = hy.function(rolled=False, **shapes)(defects)
+    numbers = np.random.default_rng(5)
+    arrays = [numbers.normal(size=shape) for shape in shapes.values()]
+    jacobian = rolled.jacobian(sparse=True)
+    assert jacobian.pattern.nnz == 2 * (steps - 1) * 5
+    close(jacobian.pattern.array(jacobian.reference(*arrays)), matrix(flat, arrays), "jacobian")
+    weights = numbers.normal(size=rolled.shape)
+    cost = hy.function(rolled=True, **shapes)(lambda state, push: np.sum(state[-1] ** 2) + np.sum(push**2))
+    lagrangian = hy.lagrangian(cost, rolled)
+    hessian = lagrangian.hessian(wrt=["state", "push"], sparse=True, triangle="lower")
+    plain = hy.lagrangian(hy.function(rolled=False, **shapes)(cost.__wrapped__), flat)
+    dense = plain.hessian(wrt=["state", "push"])
+    point = [*arrays, 0.7, weights]
+    close(hessian.pattern.array(hessian.reference(*point)), np.tril(value(dense, point)), "lagrangian")
+
+
+def test_refusals_name_the_operation() -> None:
+    big = hy.function(rolled=True, x=(3000,))
+    with pytest.raises(hy.UnsupportedError, match=r"sort"):
+        big(lambda x: np.sum(np.sort(x)))
+    with pytest.raises(hy.UnsupportedError, match="indexing with traced values"):
+        big(lambda x: x[x > 0])
+    with pytest.raises(hy.UnsupportedError, match="in place"):
+        big(lambda x: in_place_argument(x))
+    with pytest.raises(hy.InputTypeError, match="np.where"):
+        big(lambda x: x if x[0] > 0 else -x)
+    with pytest.raises(hy.UnsupportedError, match="picked out"):
+        big(lambda x: hy.scan(lambda s, u: s[0] + u, np.zeros(2), x[:, None] * np.ones(2)))
+    f = big(lambda x: np.sum(x**2))
+    assert isinstance(f, hy.Function)
+    with pytest.raises(hy.UnsupportedError, match="rolled=False"):
+        f.sympy()
+    with pytest.raises(hy.UnsupportedError, match="3,000"):
+        big(lambda x: np.outer(x, x)).jacobian()
+    with pytest.raises(hy.ArgumentError, match="missing: x"):
+        f()
+    with pytest.raises(hy.ShapeError, match=r"x of shape \(\.\.\., 3000\)"):
+        f(np.ones(2999))
+    flat = hy.function(x=(3,))(lambda x: x * 2)
+    with pytest.raises(hy.ArgumentError, match="is not rolled"):
+        hy.compile(f, flat)
+
+
+def in_place_argument(x: Any) -> Any:
+    x += 1.0
+    return x
+
+
+def test_what_is_small_or_cannot_roll_is_written_out() -> None:
+    assert not hy.function(x=(100,))(lambda x: np.sum(x**2)).rolled
+    assert hy.function(x=(5000,))(lambda x: np.sum(np.sin(x) * x)).rolled
+    assert not hy.function(x=(2500,))(lambda x: np.linalg.det(x[:4].reshape(2, 2))).rolled
+
+
+def test_views_that_numpy_would_share_are_refused_in_place() -> None:
+    def wrong(x: Any) -> Any:
+        y = x * 2
+        head = y[:5]
+        y *= 3
+        return head
+
+    with pytest.raises(hy.UnsupportedError, match="shares elements"):
+        hy.function(rolled=True, x=(50,))(wrong)
+
+
+def test_batches_and_outputs() -> None:
+    f = hy.function(rolled=True, x=(60,))(lambda x: np.sum(np.exp(x) * x))
+    gradient = f.gradient()
+    x = np.random.default_rng(0).normal(size=(2, 3, 60))
+    assert f(x).shape == (2, 3)
+    np.testing.assert_allclose(gradient(x), np.exp(x) * (1 + x), rtol=1e-14)
+    out = np.empty(60)
+    assert gradient.kernel(x[0, 0], out=out) is not None
+    np.testing.assert_array_equal(out, gradient(x[0, 0]))
+    with pytest.raises(hy.ShapeError, match="out="):
+        gradient.kernel(x[0, 0], out=np.empty(61))
