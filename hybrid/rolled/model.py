@@ -26,7 +26,7 @@ from hybrid.rolled.maps import Map, Shape, Tables, View, covers, identity
 
 READ, CARRY = "read", "carry"
 STORE, SUM, MAX, LOGSUMEXP = "store", "sum", "max", "logsumexp"
-START = {STORE: 0.0, SUM: 0.0, MAX: -np.inf, LOGSUMEXP: -np.inf}  # what a buffer holds before the first write
+START = {STORE: np.nan, SUM: 0.0, MAX: -np.inf, LOGSUMEXP: -np.inf}  # what a buffer holds before it is written
 
 
 @dataclass(eq=False)

@@ -17,10 +17,11 @@ from hybrid.rolled.model import LOGSUMEXP, STORE, SUM, Access, Block, Carry, Mod
 def push(model: Model, blocks: Sequence[int], seeds: Mapping[int, int]) -> dict[int, int]:
     """Tangents of all buffers that depend on the seeded ones, as buffers; `seeds` has those of the arguments."""
     tangents = dict(seeds)
+    active = model.depending(seeds)
     for number in blocks:
         block = model.blocks[number]
-        if tangents.keys().isdisjoint(model.read_by(block)):
-            continue
+        if active.isdisjoint(write.to.buffer for write in block.writes):
+            continue  # what writes only a part of an active buffer has a tangent of zero there, though
         (push_scan if block.carries else push_map)(model, block, tangents)
     return tangents
 
