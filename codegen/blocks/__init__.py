@@ -7,7 +7,7 @@ The stages, in order:
     concrete.py     with the sizes and indices of one binding: integers, checked
     lay.py, segments.py, nest.py
                     loop nests, and segmented sums for what adds through an index
-    emit.py, lanes.py, accumulators.py, stages.py
+    emit.py, places.py, stores.py, lanes.py, accumulators.py, stages.py
                     these as LLVM IR
     native.py, code.py
                     native code, called with arrays

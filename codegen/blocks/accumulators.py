@@ -7,7 +7,6 @@ addition [Knuth, The Art of Computer Programming 2, 4.2.2]. A log-sum-exp is kep
 
 from __future__ import annotations
 
-from codegen.blocks.form import REDUCTIONS
 from codegen.body import Body
 from codegen.moves import splat
 from codegen.target import Target
@@ -129,15 +128,11 @@ def together(f: Function, body: Body, high: str, low: str) -> str:
     return f.let("sum", f"select {body.mask} {finite}, {vector} {total}, {vector} {high}")
 
 
-def finishers(body: Body) -> list[Function]:
-    """`@hy.finish.KIND(ptr partials, i64 chunks, i64 step)`: what chunks left, `step` numbers apart, as one number."""
-    return [_finisher(body, kind) for kind in REDUCTIONS]
-
-
-def _finisher(body: Body, kind: str) -> Function:
+def finisher(body: Body, kind: str) -> Function:
+    """`@hy.finish.KIND.WIDTH(partials, chunks, step)`: what chunks left, `step` numbers apart, as one number."""
     target = body.layout.target
     scalar, width = target.scalar, target.width
-    f = Function(f"define internal {scalar} @hy.finish.{kind}(ptr %partials, i64 %chunks, i64 %step) #1")
+    f = Function(f"define internal {scalar} @hy.finish.{kind}.{width}(ptr %partials, i64 %chunks, i64 %step) #1")
     rooms = ("%run", "%high", "%low")
     for room in rooms:
         f.do(f"{room} = alloca {body.vector}, align 64")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from codegen.blocks.concrete import concrete
 from codegen.blocks.form import REDUCTIONS, Blocks, Buffer
 from codegen.blocks.lay import Fill, Layout, Stage, Sums, lay_out
-from codegen.blocks.native import Linked, assembly, symbol
+from codegen.blocks.native import Linked, assembly, linked, symbol
 from codegen.blocks.nest import Laid, Word
 from codegen.blocks.stages import FILLED, SLICES
 from codegen.target import Target, find, host
@@ -88,7 +88,7 @@ class RolledCode:
         }
         key = tuple(nests)
         if key not in self._linked:
-            self._linked[key] = Linked(nests, self.target, self.tier == "quick")
+            self._linked[key] = linked(nests, self.target, self.tier == "quick")
         return self._linked[key]
 
 
@@ -175,6 +175,7 @@ class Bound:
         self._places = [tuple(places[name]) for name in self._given]
         self._run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(self.native.address("hy.stages"))
         self._sized = [self.lengths[name] for name in self._given]
+        self._bytes = [length * self._dtype.itemsize for length in self._sized]
 
     def _stage(self, stage: Stage) -> None:
         words: list[Word | Reals]
@@ -271,10 +272,11 @@ class Bound:
                 or not array.flags.c_contiguous
             ):
                 every[number] = self._fitted(number, array, number < count)
+        addresses = [ctypes.c_int64.from_address(id(array) + _DATA).value for array in every]
+        self._check_apart(addresses, count)
         frame = self._frame()
         words = frame.words
-        for array, places in zip(every, self._places, strict=True):
-            address = ctypes.c_int64.from_address(id(array) + _DATA).value
+        for address, places in zip(addresses, self._places, strict=True):
             for place, offset in places:
                 words[place] = address + offset
         if threads == 1 or (threads is None and self._work < 2 * WORTH):
@@ -283,6 +285,19 @@ class Bound:
             self._share(frame, threads or default_threads())
         self._frames.append(frame)
         return made
+
+    def _check_apart(self, addresses: Sequence[int], count: int) -> None:
+        """That no output shares memory with another array of the call."""
+        end, last = 0, -1
+        for address, number in sorted(zip(addresses, range(len(addresses)), strict=True)):
+            size = self._bytes[number]
+            if not size:
+                continue
+            if address < end and max(number, last) >= count:
+                one, other = self._given[last], self._given[number]
+                raise ValueError(f"{self.code.blocks.name}: {one} and {other} share memory; an output must be apart")
+            if address + size > end:
+                end, last = address + size, number
 
     def _fitted(self, number: int, array: Any, is_input: bool) -> Reals:
         name, length = self._given[number], self._sized[number]

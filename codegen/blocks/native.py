@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import time
+import weakref
 from dataclasses import replace
 
 import llvmlite
@@ -13,7 +14,7 @@ import llvmlite.binding as llvm
 from codegen import cache
 from codegen.blocks.emit import emit_nest
 from codegen.blocks.nest import Nest
-from codegen.blocks.stages import emit_finish, emit_helpers, emit_shared
+from codegen.blocks.stages import emit_finish, emit_finish_exponential, emit_helpers, emit_shared
 from codegen.external import External
 from codegen.jit import link
 from codegen.program import Program
@@ -66,7 +67,8 @@ def shared_objects(target: Target, widths: frozenset[tuple[int, bool]]) -> tuple
     for width, finished in sorted(widths):
         narrow = replace(target, width=width)
         if finished:
-            objects.append(object_of(emit_finish(narrow), target, True))
+            objects.append(object_of(emit_finish(narrow), target, False))
+            objects.append(object_of(emit_finish_exponential(narrow), target, True))
         else:
             objects.append(object_of(emit_helpers(narrow), target, True))
     return tuple(objects)
@@ -83,7 +85,7 @@ class Linked:
 
     def __init__(self, nests: dict[str, tuple[Nest, Program]], target: Target, quick: bool) -> None:
         start = time.perf_counter()
-        self.target = target
+        self.target, self.quick = target, quick
         self.modules = {name: emit_nest(nest, body, target, name) for name, (nest, body) in nests.items()}
         emitted = time.perf_counter()
         objects = [object_of(ir, target, quick) for ir in self.modules.values()]
@@ -93,5 +95,23 @@ class Linked:
         self._engine = link(objects, target, list(externals.values()))
         self.seconds = {"emit": emitted - start, "generate": made - emitted, "link": time.perf_counter() - made}
 
+    @property
+    def key(self) -> tuple[tuple[str, ...], Target, bool]:
+        return tuple(self.modules), self.target, self.quick
+
     def address(self, name: str) -> int:
         return int(self._engine.get_function_address(name))
+
+
+_known: weakref.WeakValueDictionary[tuple[tuple[str, ...], Target, bool], Linked] = weakref.WeakValueDictionary()
+
+
+def linked(nests: dict[str, tuple[Nest, Program]], target: Target, quick: bool) -> Linked:
+    """Nests by `symbol` as native code; the same object as long as one that was made before is in use."""
+    externals = any(body.externals for _, body in nests.values())
+    found = None if externals else _known.get((tuple(nests), target, quick))
+    if found is None:
+        found = Linked(nests, target, quick)
+        if not externals:
+            _known[found.key] = found
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from codegen import environment
-from codegen.blocks.accumulators import finishers
+from codegen.blocks.accumulators import finisher
 from codegen.blocks.form import REDUCTIONS
 from codegen.blocks.lanes import gather, helpers, integers, plus, times
 from codegen.body import Body, Cut
@@ -37,10 +37,21 @@ def emit_helpers(target: Target) -> str:
 
 def emit_finish(target: Target) -> str:
     """The module with `@hy.finish.WIDTH`, for reductions over the lane axis of nests of a width."""
-    nothing = Program("finish", (), (), [], ())
-    body = Body(Layout(nothing, target, 0), Cut([[]], {}, 0))
-    functions = [*finishers(body), _finish(target)]
-    return "\n".join([triple_line(target), *map(str, functions), functions_called(body), ending(target)])
+    body = _no_body(target)
+    exponential, *others = (finisher(body, kind) for kind in ("logsumexp", "sum", "max"))
+    functions = [*map(str, others), _finish(target), exponential.declaration()]
+    return "\n".join([triple_line(target), *map(str, functions), ending(target)])
+
+
+def emit_finish_exponential(target: Target) -> str:
+    """The module with `@hy.finish.logsumexp.WIDTH`, which is worth less of LLVM's time."""
+    body = _no_body(target)
+    text = finisher(body, "logsumexp").with_linkage("dso_local")
+    return "\n".join([triple_line(target), text, functions_called(body), ending(target)])
+
+
+def _no_body(target: Target) -> Body:
+    return Body(Layout(Program("finish", (), (), [], ()), target, 0), Cut([[]], {}, 0))
 
 
 def _finish(target: Target) -> Function:
@@ -62,7 +73,9 @@ def _finish(target: Target) -> Function:
         for place, name in enumerate(REDUCTIONS):
             with f.when(f.let("is", f"icmp eq i64 {kind}, {place}")):
                 arguments = f"ptr {here}, i64 {chunks}, i64 {step}"
-                f.store(scalar, f.let("value", f"call {scalar} @hy.finish.{name}({arguments})"), "%value")
+                f.store(
+                    scalar, f.let("value", f"call {scalar} @hy.finish.{name}.{target.width}({arguments})"), "%value"
+                )
         buffer, places = f.load("buffer", "ptr", f.at(row, 2, "i64")), f.load("places", "ptr", f.at(row, 3, "i64"))
         to = f.at(buffer, f.load("place", "i64", f.at(places, kept, "i64")), scalar)
         value = f.load("value", scalar, "%value")

@@ -518,6 +518,10 @@ def test_what_does_not_fit_is_refused():
         bound.run([np.zeros(4), np.zeros(4)])
     with pytest.raises(ValueError, match="threads must be at least 1"):
         bound.run([np.zeros(4)], threads=0)
+    x = np.arange(8.0)
+    with pytest.raises(ValueError, match="x and y share memory"):
+        bound.run([x[:4]], [x[3:7]])
+    np.testing.assert_array_equal(bound.run([x[:4]], [x[4:]])[0], range(4))
     np.testing.assert_array_equal(bound.run([range(4)])[0], range(4))
     np.testing.assert_array_equal(bound.run({"x": np.arange(8.0)[::2]})[0], [0, 2, 4, 6])
     with pytest.raises(IndexError, match=r"copying, block copy: x\[i \+ 1\] reaches from element 1 to 4, outside"):
@@ -547,3 +551,32 @@ def test_looking_inside():
     assert "define dso_local void @hy.nest." in bound.ir()
     assert "hy.nest." in bound.assembly()
     assert bound.code.operations == {"copy": 0}
+
+
+def test_the_quick_tier():
+    bound = compile_blocks(copying(affine("x", 0, 1), store(affine("y", 0, 1))).blocks, "quick").bind(sizes={"n": 100})
+    x = np.arange(100.0)
+    np.testing.assert_array_equal(bound.run([x])[0], x)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 40), (16, 16)])
+def test_few_instances_of_many_gathers_are_scalar_code(shape):
+    """r[i] = Σ_j Σ_k x[3 (20 i + k)] y[7 (j + k)], the k written out."""
+    body = [("load", k, 0) for k in range(40)] + [("mul", k, 20 + k) for k in range(20)]
+    body.append(("add", 40, 41))
+    body += [("add", 58 + k, 40 + k) for k in range(2, 20)]
+    dot = program(" ".join(f"a{k}" for k in range(40)), "r r2", body, (len(body) - 1, 40))
+    reads = [affine("x", 3 * k, 60, 0) for k in range(20)] + [affine("y", 7 * k, 0, 7) for k in range(20)]
+    writes = (reduce("sum", affine("r", 0, 2, 0), 1), add(affine("s", 0, 0, 0)))
+    buffers = (
+        Buffer("x", "input", 60 * m),
+        Buffer("y", "input", 7 * (n + 20)),
+        Buffer("r", "output", 2 * m),
+        Buffer("s", "output", size(1)),
+    )
+    blocks = Blocks("dot", buffers, (Block("b", (m, n), dot, tuple(reads), writes),))
+    sizes = dict(zip("mn", shape, strict=True))
+    bound = compile_blocks(blocks).bind(sizes=sizes)
+    assert 1 in {stage.nest.width for stage in bound.layout.stages if hasattr(stage, "nest")}
+    rng = np.random.default_rng(13)
+    agree(blocks, sizes, {b.name: rng.normal(size=b.length.value(sizes)) for b in buffers[:2]})
