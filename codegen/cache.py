@@ -39,10 +39,10 @@ def key(*parts: str) -> str:
 
 def load(name: str) -> bytes | None:
     """The content of an entry; None if it is missing. A damaged one is removed."""
-    folder = _folder()
-    if folder is None:
+    place = folder()
+    if place is None:
         return None
-    path = folder / f"{name}.o"
+    path = place / f"{name}.o"
     try:
         data = path.read_bytes()
         head, digest, content = data[: len(_MAGIC)], data[len(_MAGIC) :][:_DIGEST], data[len(_MAGIC) + _DIGEST :]
@@ -57,21 +57,21 @@ def load(name: str) -> bytes | None:
 
 def store(name: str, content: bytes) -> None:
     """Keep an entry, if there is a cache."""
-    folder = _folder()
-    if folder is None:
+    place = folder()
+    if place is None:
         return
     with contextlib.suppress(OSError):
-        handle, temporary = tempfile.mkstemp(dir=folder, prefix="new-")
+        handle, temporary = tempfile.mkstemp(dir=place, prefix="new-")
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(_MAGIC + _checksum(name, content) + content)
-            os.replace(temporary, folder / f"{name}.o")
+            os.replace(temporary, place / f"{name}.o")
         except OSError:
             os.unlink(temporary)
             raise
         _written.append(name)
         if len(_written) % CHECK_EVERY == 1:
-            trim(folder)
+            trim(place)
 
 
 _written: list[str] = []
@@ -99,7 +99,8 @@ def _checksum(name: str, content: bytes) -> bytes:
     return hashlib.sha256(name.encode() + content).digest()
 
 
-def _folder() -> Path | None:
+def folder() -> Path | None:
+    """The folder of the cache; None if it is switched off or cannot be used."""
     setting = os.environ.get("HYBRID_CACHE", "")
     return None if setting.lower() in ("off", "0") else _private(setting)
 

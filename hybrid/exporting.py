@@ -19,6 +19,7 @@ from codegen.target import Target, find, portable
 from hybrid.arguments import element_of
 from hybrid.calling import Gathered
 from hybrid.compiled import CompiledFunctions
+from hybrid.definition import Formula
 from hybrid.errors import UnsupportedError
 from hybrid.sampling import Sampler
 from hybrid.together import unique_names
@@ -67,7 +68,20 @@ def details(kernel: CompiledFunctions, program: Program, reduction: Reduction | 
         reduction,
         {"hybrid": hybrid.__version__},
         lambda: points(kernel, [argument.name for argument in program.arguments]),
+        {name: origin(formula) for name, formula in zip(unique_names(kernel.formulas), kernel.formulas, strict=True)},
     )
+
+
+def origin(formula: Formula) -> dict[str, Any]:
+    """Which function a result is, and which derivatives were taken of it, one after the other; for `hybrid check`."""
+    steps: list[dict[str, Any]] = []
+    while (made := formula.derivation) is not None:
+        step: dict[str, Any] = {"kind": made.kind, "by": [made.of.arguments[k].name for k in made.wrt]}
+        if made.pattern is not None:
+            step["sparse"] = made.pattern.triangle
+        steps.insert(0, step)
+        formula = made.of
+    return {"function": formula.name, "derivatives": steps}
 
 
 def certificate(kernel: CompiledFunctions) -> dict[str, Any] | None:

@@ -1,19 +1,50 @@
-"""What computes: processor, vector width, threads, and the versions of what matters."""
+"""What computes: processor, vector width, threads, tools and cache at hand, and the versions of what matters."""
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import re
+import shutil
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from codegen import cache
 from codegen.target import NAMED, host
 from codegen.threads import default_threads
 from hybrid import __version__
 
-PACKAGES = ("numpy", "sympy", "llvmlite", "scipy")
+PACKAGES = ("numpy", "sympy", "llvmlite", "scipy", "ziglang")
+# Programs that exporting and its tests make use of: linkers and compilers, and what runs the results.
+TOOLS = (
+    "cc",
+    "gcc",
+    "clang",
+    "ld.lld",
+    "wasm-ld",
+    "ptxas",
+    "node",
+    "cmake",
+    "pkg-config",
+    "qemu-aarch64",
+    "qemu-riscv64",
+)
+
+
+@dataclass(frozen=True)
+class Cache:
+    """The folder of compiled objects: how many there are, and their bytes, of which at most `limit` are kept."""
+
+    folder: str
+    entries: int
+    bytes: int
+    limit: int
+
+    @property
+    def size(self) -> str:
+        return f"{self.bytes / 2**20:.1f} of {self.limit / 2**20:.0f} MiB"
 
 
 @dataclass(frozen=True)
@@ -28,9 +59,12 @@ class Machine:
     triple: str
     lanes: int
     fma: bool
+    features: tuple[str, ...]
     threads: int
     targets: tuple[str, ...]
     packages: dict[str, str]
+    tools: dict[str, str]
+    cache: Cache | None
 
     @property
     def summary(self) -> str:
@@ -53,10 +87,25 @@ def machine() -> Machine:
         triple=target.triple,
         lanes=target.width,
         fma=target.fma,
+        features=tuple(item[1:] for item in target.features.split(",") if item.startswith("+")),
         threads=default_threads(),
-        targets=("host", *NAMED),
+        targets=("portable", "host", *NAMED),
         packages={name: version for name in PACKAGES if (version := installed(name))},
+        tools={name: path for name in TOOLS if (path := shutil.which(name))},
+        cache=cached(),
     )
+
+
+def cached() -> Cache | None:
+    """The cache as it is; None if it is switched off or cannot be used."""
+    folder = cache.folder()
+    if folder is None:
+        return None
+    sizes = []
+    for path in folder.glob("*.o"):
+        with contextlib.suppress(OSError):
+            sizes.append(path.stat().st_size)
+    return Cache(str(folder), len(sizes), sum(sizes), cache.LIMIT)
 
 
 def processor() -> str:

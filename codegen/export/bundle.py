@@ -37,7 +37,8 @@ class Details:
     """What a bundle says about its functions and the code generator does not know: plain data, for the manifest.
 
     certificate: how the functions were checked. sparsity: patterns by the name of the result. reduction: if the results
-    are reduced over the rows of a call. versions: of whoever made the program. points: where the stored test compares,
+    are reduced over the rows of a call. origins: what each result is, by its name. versions: of whoever made the
+    program. points: where the stored test compares,
     per point one flat sequence of numbers per argument; made when a format needs it.
     """
 
@@ -46,6 +47,7 @@ class Details:
     reduction: Reduction | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     points: Callable[[], Sequence[Sequence[Sequence[float]]] | None] = lambda: None
+    origins: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,11 @@ def manifest(build: Build, files: Mapping[str, Files]) -> bytes:
         "element": build.element,
         "functions": interface.prototypes_on_one_line(),
         "arguments": [_described(interface, p) for p in interface.parameters if not p.is_result],
-        "results": [_described(interface, p) for p in interface.parameters if p.is_result],
+        "results": [
+            _described(interface, p) | dict(details.origins.get(p.array.name, {}))
+            for p in interface.parameters
+            if p.is_result
+        ],
         "operations": _operations(build),
         "target": _target(build),
         "calls": _calls(build),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,9 @@ from click.testing import CliRunner, Result
 from codegen.export import linker
 from codegen.export.linker import LinkerNotFound
 from hybrid import __version__
-from hybrid.cli import KINDS, WRITERS, main
+from hybrid.cli import main
+from hybrid.commands.formulas import WRITERS
+from hybrid.commands.shared import KINDS
 from hybrid.errors import VerificationError
 
 MODEL = """
@@ -76,7 +79,8 @@ def test_derive_by_one_argument_several_orders_and_a_name() -> None:
 @pytest.mark.parametrize("format_", WRITERS)
 def test_derive_every_kind_in_every_format(kind: str, format_: str) -> None:
     text = out("derive", "x**2*sin(y)", "--of", kind, "--format", format_)
-    assert {"text": "=", "latex": "\\sin", "python": "def f"}[format_] in text
+    words = {"text": "=", "latex": "\\sin", "python": "def f", "mathml": "<math", "sympy": "sin(y)", "c": "void f"}
+    assert words[format_] in text
 
 
 def test_derive_leaves_derivatives_as_they_come_on_request() -> None:
@@ -159,7 +163,7 @@ def test_export_stops_where_the_check_fails(folder, monkeypatch) -> None:
     def wrong(*functions: object, **options: object) -> None:
         raise VerificationError("the kernel disagrees with the tape")
 
-    monkeypatch.setattr("hybrid.cli.compile", wrong)
+    monkeypatch.setattr("hybrid.commands.bundles.compile", wrong)
     result = run("export", "x*y", "build")
     assert result.exit_code == 1
     assert not Path("build").exists()
@@ -178,7 +182,8 @@ def test_info() -> None:
 def test_completion_as_the_help_says() -> None:
     result = CliRunner().invoke(main, prog_name="hybrid", env={"_HYBRID_COMPLETE": "bash_source"})
     assert "complete -o nosort -F _hybrid_completion hybrid" in result.stdout
-    assert "_HYBRID_COMPLETE=bash_source" in out("--help")
+    assert "hybrid completion bash" in out("--help")
+    assert out("completion", "bash").strip() == result.stdout.strip()
 
 
 def test_version() -> None:
@@ -203,6 +208,17 @@ FAILURES = {
     ("derive", "model.py:number"): (1, "is of type int"),
     ("derive", "model.py:plain"): (1, "--shape"),
     ("derive", "model.py:energy", "--name", "g"): (2, "--name is for expressions"),
+    ("derive", "model.py:enregy"): (1, "did you mean 'energy'"),
+    ("derive", "model.py:Path"): (1, "has no 'Path'"),
+    ("derive", "x", "--shape", "x=2", "--shape", "x=3"): (2, "two shapes"),
+    ("export", "x*y", "build", "--shared", "x"): (2, "--shared goes with --reduce"),
+    ("export", "x*y", "build", "--reduce", "sum", "--float32"): (2, "--float32 does not go with --reduce"),
+    ("export", "x*y", "build", "--format", "python", "--name", "json"): (1, "another Python package"),
+    ("export", "build"): (2, "Missing argument"),
+    ("check", "nowhere"): (1, "does not exist"),
+    ("check", "model.py"): (1, "is no manifest"),
+    ("check", "package"): (1, "has no manifest"),
+    ("completion",): (2, "Missing argument"),
     ("derive", "x*y", "--wrt", "z"): (1, "no argument 'z'"),
     ("derive", "[x, y]", "--of", "gradient"): (1, "needs a scalar function"),
     ("derive", "x", "--of", "nothing"): (2, "Invalid value"),
@@ -241,10 +257,146 @@ def test_a_file_may_define_classes(folder) -> None:
     assert out("derive", "classes.py:f") == "∂f/∂x = 6·x\n"
 
 
-def test_an_error_inside_the_users_file_is_shown_as_it_is(folder) -> None:
-    Path("broken.py").write_text("import nothing_of_this_name\n")
-    with pytest.raises(ModuleNotFoundError, match="nothing_of_this_name"):
-        run("derive", "broken.py:f")
+USERS = {
+    "import nothing_of_this_name\n": ("ModuleNotFoundError: No module named 'nothing_of_this_name'", "line 1"),
+    "def g():\n    return 1 / 0\n\n\nf = g()\n": ("ZeroDivisionError: division by zero", "in g"),
+    "f = (1 +\n": ("SyntaxError", "line 1"),
+    "import sys\nsys.exit(3)\n": ("it ended Python", "__main__"),
+}
+
+
+@pytest.mark.parametrize("text", USERS, ids=lambda text: text[:12])
+@pytest.mark.parametrize("source", ["broken.py:f", "broken:f"])
+def test_an_error_inside_the_users_file_is_shown_where_it_is(folder, monkeypatch, text: str, source: str) -> None:
+    monkeypatch.delitem(sys.modules, "broken", raising=False)
+    Path("broken.py").write_text(text)
+    result = run("derive", source)
+    assert result.exit_code == 1
+    assert "broken" in result.stderr
+    for words in USERS[text]:
+        assert words in result.stderr
+    assert "hybrid/loading.py" not in result.stderr
+    assert "importlib" not in result.stderr
+
+
+def test_an_error_while_tracing_is_shown_where_it_is(folder) -> None:
+    Path("model.py").write_text("import numpy as np\n\n\ndef f(q):\n    return {}['a'] + q\n")
+    result = run("derive", "model.py:f", "--shape", "q=3")
+    assert result.exit_code == 1
+    assert "model.py:f fails when it is traced: KeyError: 'a'" in result.stderr
+    assert "line 5, in f" in result.stderr
+
+
+# --- text from elsewhere, output to files -----------------------------------------------------------------------------
+def test_expressions_from_standard_input_and_files(folder) -> None:
+    result = CliRunner().invoke(main, ["derive", "-", "--of", "value"], input="# a comment\na = x*y\na + 1\n")
+    assert result.stdout == "f(x, y) = x·y + 1\n"
+    Path("formula.txt").write_text("r = x**2\nsin(r)\n")
+    assert out("derive", "@formula.txt") == "∂f/∂x = 2·x·cos(x²)\n"
+    for source, words in (("@none.txt", "No such file"), ("@.", "Is a directory")):
+        assert words in run("derive", source).stderr
+    Path("bytes.txt").write_bytes(b"\xff\xfe")
+    assert run("derive", "@bytes.txt").exit_code == 1
+
+
+def test_output_to_a_file_is_whole_or_not_there(folder, monkeypatch) -> None:
+    assert out("derive", "x*y", "-o", "made.txt") == ""
+    assert Path("made.txt").read_text() == "∂f/∂x = y\n∂f/∂y = x\n"
+    monkeypatch.setattr(os, "replace", full)
+    result = run("latex", "x*y", "-o", "made.txt")
+    assert result.exit_code == 1
+    assert "No space left" in result.stderr
+    assert Path("made.txt").read_text() == "∂f/∂x = y\n∂f/∂y = x\n"
+    assert run("derive", "x*y", "-o", "none/made.txt").exit_code == 1
+    assert sorted(p.name for p in folder.iterdir()) == ["made.txt", "model.py", "package"]
+
+
+def full(*args: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_a_full_disk_leaves_the_folder_as_it_was(folder, monkeypatch) -> None:
+    out("export", "x*y", "build", "--format", "h")
+    before = {path.name: path.read_bytes() for path in Path("build").iterdir()}
+    replace, count = os.replace, iter(range(100))
+    monkeypatch.setattr(os, "replace", lambda *args: full() if next(count) == 1 else replace(*args))
+    result = run("export", "x*y+1", "build", "--format", "h", "--format", "c")
+    assert result.exit_code == 1
+    assert "No space left" in result.stderr
+    assert {path.name: path.read_bytes() for path in Path("build").iterdir()} == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals as on Unix")
+def test_ctrl_c_leaves_nothing_half_written(folder) -> None:
+    Path("slow.py").write_text(
+        "import os, signal, hybrid as hy\nx = hy.symbols('x')\nf = hy.Function([x], x**2)\n"
+        "os.kill(os.getpid(), signal.SIGINT)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-m", "hybrid", "export", "slow.py:f", "build"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 130
+    assert done.stderr == "Interrupted: nothing was written.\n"
+    assert not Path("build").exists()
+
+
+# --- bundles ----------------------------------------------------------------------------------------------------------
+def test_export_several_functions_and_kinds(folder) -> None:
+    data = json.loads(
+        out("export", "model.py:energy", "model.py:product", "build", "--of", "value", "--of", "hessian", "--sparse",
+            "--name", "both", "--format", "h", "--json")
+    )  # fmt: skip
+    assert data["name"] == "both"
+    manifest = json.loads(Path("build/both.manifest.json").read_text())
+    assert [result["name"] for result in manifest["results"]] == [
+        "energy", "energy_hessian", "product", "product_hessian",
+    ]  # fmt: skip
+    assert manifest["results"][1]["derivatives"] == [{"kind": "hessian", "by": ["q"], "sparse": "full"}]
+    assert manifest["results"][3]["sparsity"]["nnz"] == 2
+
+
+def test_expressions_of_one_bundle_have_names(folder) -> None:
+    out("export", "x*y", "x+y", "build", "--format", "h")
+    manifest = json.loads(Path("build/f.manifest.json").read_text())
+    assert [result["name"] for result in manifest["results"]] == ["f", "g"]
+
+
+def test_export_options(folder) -> None:
+    out("export", "exp(x)", "build", "--float32", "--size", "--format", "h", "--target", "x86-64-v2")
+    manifest = json.loads(Path("build/f.manifest.json").read_text())
+    assert manifest["element"] == "float32"
+    assert manifest["target"]["cpu"] == "x86-64-v2"
+    assert manifest["target"]["optimise"] == "size"
+    out("export", "(y-a*x)**2", "reduced", "--reduce", "sum", "--shared", "a", "--format", "h")
+    manifest = json.loads(Path("reduced/f.manifest.json").read_text())
+    assert manifest["results"][0]["reduction"] == "sum"
+    assert {item["name"]: item["shared"] for item in manifest["arguments"]} == {"y": False, "a": True, "x": False}
+
+
+def test_completion_knows_what_a_file_defines(folder) -> None:
+    Path("model.py").write_text(MODEL + "\n1 / 0\n")  # it is not run
+    complete = {"_HYBRID_COMPLETE": "bash_complete", "COMP_CWORD": "2"}
+    for typed, expected in (
+        ("model.py:e", ["model.py:energy"]),
+        ("model.py:p", ["model.py:product", "model.py:plain"]),
+    ):
+        environment = complete | {"COMP_WORDS": f"hybrid derive {typed}"}
+        result = CliRunner().invoke(main, prog_name="hybrid", env=environment)
+        assert [line.partition(",")[2] for line in result.stdout.split()] == expected
+    assert run("completion", "powershell").exit_code == 2
+
+
+def test_json_has_the_keys_that_help_names(folder) -> None:
+    made = {
+        "derive": json.loads(out("derive", "x*y", "--json"))["function"],
+        "export": json.loads(out("export", "x*y", "build", "--format", "h", "--json")),
+        "check": json.loads(out("check", "build", "--json")),
+        "info": json.loads(out("info", "--json")),
+    }
+    for command, data in made.items():
+        text = " ".join(out(command, "--help").split())
+        named = set(re.findall(r'"(\w+)"', text[text.index("--json:") :]))
+        assert set(data) <= named, (command, set(data) - named)
 
 
 def test_runs_as_a_module_and_as_a_command() -> None:
