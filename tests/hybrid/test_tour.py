@@ -139,7 +139,9 @@ def test_a_fresh_folder_never_meets_an_old_one(tmp_path, monkeypatch) -> None:
 
 def test_the_command_hands_its_options_on(monkeypatch, tmp_path) -> None:
     taken: list[Settings] = []
-    monkeypatch.setattr("hybrid.cli.tour", lambda screen, settings: taken.append(settings) or {"examples": []})
+    monkeypatch.setattr(
+        "hybrid.commands.about.tour", lambda screen, settings: taken.append(settings) or {"examples": []}
+    )
     result = CliRunner().invoke(main, ["tour", "--points", "7", "--quick", "--json", "--output", str(tmp_path)])
     assert taken == [Settings(7, tmp_path, quick=True)]
     assert json.loads(result.stdout) == {"examples": []}
