@@ -14,9 +14,10 @@ from hybrid.composite import expand
 from hybrid.cost import graph_cost
 from hybrid.definition import Derivation, Formula
 from hybrid.errors import ArgumentError
+from hybrid.graph import Graph
 from hybrid.lower import count_operations
 from hybrid.methods import GRADIENTS, HESSIANS, JACOBIANS, LARGE, Methods, Way, ways
-from hybrid.simplify import simplify
+from hybrid.simplify import estimate, simplify
 from hybrid.sparsity import Pattern
 
 METHODS: dict[str, Methods] = {"gradient": GRADIENTS, "jacobian": JACOBIANS, "hessian": HESSIANS}
@@ -25,6 +26,7 @@ TIGHT = 1.5  # a derivative of less than this many times its function's operatio
 CLOSE = 1.4  # ways are tried in a kernel if their graphs are at most this much larger than the smallest one
 TRIED, MOST_TRIED = 3_000, 10  # operations of all ways to a derivative together that are tried; and how many ways
 MOST_IN_ALL = 20_000  # operations of all combinations that are tried in one kernel
+PROMISING, COUNTED = 1.05, 3  # forms are counted if estimated at most this much above the lowest; and how many
 
 
 def alternatives(formula: Formula) -> list[tuple[str, list[int]]]:
@@ -92,27 +94,36 @@ def placed(formula: Formula, derivation: Derivation, way: Way) -> list[int] | No
     return [way.entries.get(place, zero) for place in places] if wanted <= set(places) else None
 
 
-def economical(functions: Sequence[Formula], cost: Callable[[Sequence[Formula]], int]) -> tuple[Formula, ...]:
+def economical(
+    functions: Sequence[Formula],
+    cost: Callable[[Sequence[Formula]], int],
+    estimate: Callable[[Sequence[Formula]], int],
+) -> tuple[Formula, ...]:
     """The functions, each derivative in the form that takes the fewest operations together with the others.
 
-    Of something large, the smallest graph is taken without trying it.
+    All forms are estimated, and those of the lowest estimates counted. Of something large, the smallest graph is taken
+    without trying it.
     """
     chosen = list(functions)
-    least, tried = None, 0
+    estimated = 0
     for place, function in enumerate(functions):
         forms = function.forms()
         if forms and (size := graph_cost(function.graph, forms[0].nodes)) > TRIED:
             if size < graph_cost(function.graph, function.nodes):
-                chosen[place], least = forms[0], None
+                chosen[place] = forms[0]
             continue
-        for form in forms:
-            least = cost(chosen) if least is None else least
-            tried += least
-            if tried > MOST_IN_ALL:
-                break
+        found: list[tuple[int, int, list[Formula]]] = []
+        for number, form in enumerate([function, *forms] if forms else []):
             trial = [*chosen[:place], form, *chosen[place + 1 :]]
-            if (count := cost(trial)) < least:
-                chosen, least = trial, count
+            found.append((estimate(trial), number, trial))
+            estimated += found[-1][0]
+            if estimated > MOST_IN_ALL:
+                break
+        if not found:
+            continue
+        least = min(found)[0]
+        close = sorted(one for one in found if one[0] <= PROMISING * least)[:COUNTED]
+        chosen = min(close, key=lambda one: cost(one[2]))[2] if len(close) > 1 else close[0][2]
     return tuple(chosen)
 
 
@@ -173,7 +184,11 @@ def explain(formula: Formula, pattern: Pattern) -> Explanation:
         )
     of, made = derivation.of, formula
     if not derivation.asked:
-        (made,) = economical([formula], lambda trial: in_kernel(formula, trial[0].nodes))
+        (made,) = economical(
+            [formula],
+            lambda trial: in_kernel(formula, trial[0].nodes),
+            lambda trial: estimated(formula, trial[0].nodes),
+        )
     assert made.derivation is not None  # it is a form of the formula
     chosen, reason = made.derivation.method, "as asked" if derivation.asked else REASONS[derivation.kind]
     found = methods_of(formula, derivation)
@@ -197,10 +212,22 @@ def explain(formula: Formula, pattern: Pattern) -> Explanation:
 
 def in_kernel(formula: Formula, nodes: Sequence[int]) -> int:
     """Operations of the values and these entries together, simplified as compiling does it."""
+    graph, roots, keep = in_place(formula, nodes)
+    return count_operations(graph, simplify(graph, roots, keep=keep))
+
+
+def in_place(formula: Formula, nodes: Sequence[int]) -> tuple[Graph, list[int], list[int]]:
+    """The graph, the values and these entries, and what of it a kernel keeps as it is."""
     graph, keep = formula.graph, formula.primal
     values = formula.derivation.of.nodes if formula.derivation else ()
     expanded = expand(graph, [*keep, *values, *nodes])
-    return count_operations(graph, simplify(graph, expanded[len(keep) :], keep=expanded[: len(keep)]))
+    return graph, expanded[len(keep) :], expanded[: len(keep)]
+
+
+def estimated(formula: Formula, nodes: Sequence[int]) -> int:
+    """About what `in_kernel` will count."""
+    graph, roots, keep = in_place(formula, nodes)
+    return estimate(graph, roots, keep=keep)
 
 
 def methods_of(formula: Formula, derivation: Derivation) -> dict[str, list[int]]:

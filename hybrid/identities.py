@@ -52,17 +52,24 @@ Ratio = int | Fraction
 Match = tuple[int, Ratio]  # the node that stays, and what to multiply it by
 
 
-def merge_equal(graph: Graph, roots: Sequence[int], kept: frozenset[int]) -> list[int]:
-    """The roots with nodes that are identically zero, or a simple multiple of an earlier node, replaced."""
+def merge_equal(graph: Graph, roots: Sequence[int], kept: frozenset[int], proven: bool = True) -> list[int]:
+    """The roots with nodes that are identically zero, or a simple multiple of an earlier node, replaced.
+
+    Unless `proven`, agreement in float64 is enough: to estimate what merging will leave.
+    """
     if len(graph.reach(roots)) > LARGEST:
         return list(roots)
+    if not proven:
+        return merged_by_value(graph, roots, kept, POINTS + EXTREME, proven)
     merged = merged_by_value(graph, roots, kept, POINTS + EXTREME)
     if not overflows(graph, roots, merged):
         return merged
     return merged_by_value(graph, roots, kept, POINTS + EXTREME + SPECIAL)  # each node finite where it was
 
 
-def merged_by_value(graph: Graph, roots: Sequence[int], kept: frozenset[int], count: int) -> list[int]:
+def merged_by_value(
+    graph: Graph, roots: Sequence[int], kept: frozenset[int], count: int, proven: bool = True
+) -> list[int]:
     """`merge_equal`, with nodes that are finite at the first `count` points of the sample staying so."""
     order = graph.reach(roots)
     analytic = smooth_nodes(graph, order)
@@ -78,7 +85,8 @@ def merged_by_value(graph: Graph, roots: Sequence[int], kept: frozenset[int], co
             candidates[node] = leader, ratio
     if not candidates:
         return list(roots)
-    confirmed = confirm(graph, candidates, dict(zip(variables, samples, strict=True)), table)
+    points = dict(zip(variables, samples, strict=True))
+    confirmed = confirm(graph, candidates, points, table) if proven else candidates
     return replace(graph, order, roots, kept, confirmed) if confirmed else list(roots)
 
 

@@ -16,7 +16,7 @@ from hybrid.definition import Argument, Formula
 from hybrid.errors import ArgumentError, InputTypeError
 from hybrid.graph import Graph
 from hybrid.lower import Result, lower
-from hybrid.simplify import RULE_SETS, operations, simplify
+from hybrid.simplify import RULE_SETS, estimate, operations, simplify
 
 LARGEST_FULL = 20_000  # nodes of a graph up to which compiling takes all the time it needs
 
@@ -32,7 +32,7 @@ def simplified_together(
         tier = "quick" if len(graph.reach(roots)) > LARGEST_FULL else "full"
     together = Together(rules if tier == "full" else "bitwise")
     if tier == "full":
-        functions = economical(functions, lambda trial: together(trial).operations)
+        functions = economical(functions, lambda trial: together(trial).operations, together.estimate)
     return tier, functions, together(functions).parts
 
 
@@ -83,11 +83,21 @@ class Together:
     def __call__(self, functions: Sequence[Formula]) -> Simplified:
         key = tuple(function.nodes for function in functions)
         if key not in self.known:
-            graph, arguments, roots, keep = merge(functions)
-            expanded = expand(graph, [*roots, *keep])
-            roots, keep = expanded[: len(roots)], expanded[len(roots) :]
+            graph, arguments, roots, keep = merge_expanded(functions)
             self.known[key] = Simplified((graph, arguments, simplify(graph, roots, self.rules, keep)))
         return self.known[key]
+
+    def estimate(self, functions: Sequence[Formula]) -> int:
+        """About how many operations simplifying them will leave."""
+        graph, _, roots, keep = merge_expanded(functions)
+        return estimate(graph, roots, self.rules, keep)
+
+
+def merge_expanded(functions: Sequence[Formula]) -> tuple[Graph, tuple[Argument, ...], list[int], list[int]]:
+    """`merge`, with operations of several results written out."""
+    graph, arguments, roots, keep = merge(functions)
+    expanded = expand(graph, [*roots, *keep])
+    return graph, arguments, expanded[: len(roots)], expanded[len(roots) :]
 
 
 def gathering(functions: Sequence[Formula], arguments: Sequence[Argument]) -> calling.Gathered | None:
