@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.compiling import compile
+from hybrid.errors import UnsupportedError
 from hybrid.function import Function, function
 from hybrid.lagrangian import FACTOR, MULTIPLIERS, lagrangian
 from hybrid.problems.reading import FLAT, Constraint, Part, Shape, Space, limits
+from hybrid.rolled.kernel import RolledKernel
 from hybrid.sparsity import Pattern
 
 Vector = NDArray[np.float64]
 NOTHING = np.empty(0)
+# Variables from which on arrays stay rolled, and up to which what cannot be rolled is written out one by one.
+SMALLEST_ROLLED, LARGEST_FLAT = 64, 50_000
 
 
 class Model:
@@ -43,15 +47,32 @@ class Model:
         self.name = name
         self.options = dict(options)
         self.shapes: list[Shape] = []  # of the constraints, in order
-        arguments = {self.flat_name: (variables.size,), **parameters.shapes}
-        self.objective = self.traced(arguments, lambda named: objective(named), f"{name}_objective")
-        self.constraints = self.traced(arguments, self.stacked, f"{name}_constraints") if parts else None
+        self.whole = objective
+        rolled = variables.size >= SMALLEST_ROLLED
+        try:
+            self.define(rolled)
+        except UnsupportedError:
+            if not rolled or variables.size > LARGEST_FLAT:
+                raise
+            self.define(False)
         low, high = [np.empty(0)], [np.empty(0)]
         for constraint, shape in zip(constraints, self.shapes, strict=True):
             below, above = limits(constraint, shape, f"constraint {constraint.name or len(low)}")
             low.append(below)
             high.append(above)
         self.lower, self.upper = np.concatenate(low), np.concatenate(high)
+
+    def define(self, rolled: bool) -> None:
+        """Trace objective and constraints, rolled or written out, and derive what solvers need."""
+        for name in ("lagrangian", "jacobian", "hessian"):
+            self.__dict__.pop(name, None)  # of an earlier definition
+        arguments = {self.flat_name: (self.variables.size,), **self.parameters.shapes}
+        self.objective = self.traced(arguments, self.whole, f"{self.name}_objective", rolled)
+        self.constraints: Function | None = None
+        if self.parts:
+            self.constraints = self.traced(arguments, self.stacked, f"{self.name}_constraints", rolled)
+        if rolled and self.objective.shape == ():
+            self.jacobian, self.hessian  # noqa: B018 - derived here, where what cannot be rolled is written out instead
 
     @property
     def flat_name(self) -> str:
@@ -62,7 +83,13 @@ class Model:
         self.shapes = [np.shape(value) for value in values]
         return np.concatenate([np.ravel(value) for value in values])
 
-    def traced(self, shapes: Mapping[str, Shape], of: Callable[[Mapping[str, Any]], Any], name: str) -> Function:
+    def traced(
+        self,
+        shapes: Mapping[str, Shape],
+        of: Callable[[Mapping[str, Any]], Any],
+        name: str,
+        rolled: bool,
+    ) -> Function:
         def body(*values: Any) -> Any:
             flat, *parameters = values
             return of(self.variables.split(flat) | dict(zip(self.parameters.shapes, parameters, strict=True)))
@@ -70,19 +97,19 @@ class Model:
         body.__name__ = body.__qualname__ = name
         signature = inspect.Signature([inspect.Parameter(n, inspect.Parameter.POSITIONAL_ONLY) for n in shapes])
         body.__signature__ = signature  # type: ignore[attr-defined]  # any function may have one
-        made: Function = function(**shapes)(body)
+        made: Function = function(rolled=rolled, **shapes)(body)
         return made
 
     # --- derivatives --------------------------------------------------------------------------------------------------
-    @cached_property
+    @functools.cached_property
     def lagrangian(self) -> Function:
         return lagrangian(self.objective, self.constraints) if self.constraints is not None else self.objective
 
-    @cached_property
+    @functools.cached_property
     def jacobian(self) -> Function | None:
         return None if self.constraints is None else self.constraints.jacobian(wrt=self.flat_name, sparse=True)
 
-    @cached_property
+    @functools.cached_property
     def hessian(self) -> Function:
         return self.lagrangian.hessian(wrt=self.flat_name, sparse=True, triangle="lower")
 
@@ -96,21 +123,25 @@ class Model:
     def hessian_pattern(self) -> Pattern:
         return self.hessian.pattern
 
-    @cached_property
+    def compile(self, *functions: Function, name: str) -> Any:
+        options = self.options | ({"tier": "auto"} if functions[0].rolled else {})
+        return compile(*functions, name=f"{self.name}_{name}", **options)
+
+    @functools.cached_property
     def values_kernel(self) -> Any:
         functions = [self.objective] if self.constraints is None else [self.objective, self.constraints]
-        return compile(*functions, name=f"{self.name}_values", **self.options)
+        return self.compile(*functions, name="values")
 
-    @cached_property
+    @functools.cached_property
     def slopes_kernel(self) -> Any:
         functions = [self.objective.gradient(wrt=self.flat_name)]
         if self.jacobian is not None:
             functions.append(self.jacobian)
-        return compile(*functions, name=f"{self.name}_derivatives", **self.options)
+        return self.compile(*functions, name="derivatives")
 
-    @cached_property
+    @functools.cached_property
     def hessian_kernel(self) -> Any:
-        return compile(self.hessian, name=f"{self.name}_hessian", **self.options)
+        return self.compile(self.hessian, name="hessian")
 
     def compiled(self) -> list[Any]:
         """The kernels that have been asked for."""
@@ -150,7 +181,8 @@ class Callbacks:
                 "derivatives": lambda: self.model.slopes_kernel,
                 "Hessians": lambda: self.model.hessian_kernel,
             }[counted]()
-            step = kernel.bind({argument.name: self.arrays[argument.name] for argument in kernel.arguments})
+            arrays: dict[str, Any] = {argument.name: self.arrays[argument.name] for argument in kernel.arguments}
+            step = functools.partial(kernel, **arrays) if isinstance(kernel, RolledKernel) else kernel.bind(arrays)
             self.steps[counted] = step
         self.point[:] = x
         result = step()

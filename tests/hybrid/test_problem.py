@@ -212,3 +212,33 @@ def test_certificates_of_what_was_compiled():
     assert problem.certificates() == []
     problem.callbacks().objective(np.ones(4))
     assert [certificate.passed for certificate in problem.certificates()] == [True]
+
+
+# --- rolled -----------------------------------------------------------------------------------------------------------
+def test_large_problems_stay_rolled_with_the_same_derivatives():
+    def cost(x, y):
+        return np.sum((x[1:] - x[:-1] ** 2) ** 2) + np.sum(np.cos(x[::5] * y))
+
+    shapes, limits = {"x": (500,), "y": (100,)}, [(lambda x, y: np.sin(x[:100] * y) + x[1:101], -1, 1)]
+    large = hy.Problem(shapes, cost, limits)
+    assert large.objective.rolled
+    flat = hy.Problem(shapes, cost, limits, verify=False)
+    flat.model.define(False)
+    assert not flat.objective.rolled
+    point = np.random.default_rng(0).normal(size=600)
+    one, other = large.callbacks(), flat.callbacks()
+    np.testing.assert_allclose(one.objective(point), other.objective(point), rtol=1e-13)
+    np.testing.assert_allclose(one.gradient(point), other.gradient(point), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(one.constraints(point), other.constraints(point), rtol=1e-13)
+    weights = np.linspace(-1, 1, 100)
+    for left, right, values, others in (
+        (large.jacobian_pattern, flat.jacobian_pattern, one.jacobian(point), other.jacobian(point)),
+        (large.hessian_pattern, flat.hessian_pattern, one.hessian(point, weights, 2), other.hessian(point, weights, 2)),
+    ):
+        np.testing.assert_allclose(left.array(values), right.array(others), rtol=1e-12, atol=1e-12)
+    assert all(certificate.passed for certificate in large.certificates())
+
+
+def test_what_cannot_be_rolled_is_written_out():
+    problem = hy.Problem({"x": (70,)}, lambda x: np.linalg.det(x[:4].reshape(2, 2)) ** 2 + x @ x)
+    assert not problem.objective.rolled
