@@ -6,6 +6,10 @@ import html
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from hybrid.deferred import Deferred
+
+plots = Deferred("hybrid.plots")
+
 COLUMNS = ("result", "shape", "compared", "max ulp", "max relative", "method")
 ALIGN = "<<>>><"
 ULP_BINS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)  # upper ends of the bins of `Finding.histogram`
@@ -82,6 +86,13 @@ class Certificate:
             f"{self.name} {verdict}: {self.entries:,} numbers at {self.points + self.special} points against the tape, "
             f"largest error {_ulp(self.max_ulp)} ulp, {self.seconds:.2f} s"
         )
+
+    def plot(self, ax: Any = None) -> Any:
+        """Plot how many numbers differ from the tape by how many ulp; returns the matplotlib Axes.
+
+        They are those of `ax` or of a new figure. Needs `pip install 'hybrid[plot]'`.
+        """
+        return plots.plot_certificate(self, ax)
 
     def _details(self) -> list[tuple[str, str]]:
         details = [

@@ -36,6 +36,7 @@ trace = Deferred("hybrid.trace")
 rolled_trace = Deferred("hybrid.rolled.trace")
 rolled_function = Deferred("hybrid.rolled.function")
 sheet = Deferred("hybrid.report")
+plots = Deferred("hybrid.plots")
 Wrt = Any  # a symbol, an argument name, or a sequence of them
 
 
@@ -280,6 +281,20 @@ class Function(Formula):
         """
         written: Path = sheet.report(self, path, **options)
         return written
+
+    def plot_sparsity(self, ax: Any = None) -> Any:
+        """Plot where this derivative can be non-zero (of a function: its Hessian, or Jacobian if it has a shape).
+
+        Returns the matplotlib Axes, those of `ax` or of a new figure. Needs `pip install 'hybrid[plot]'`.
+        """
+        return plots.plot_sparsity(self, ax)
+
+    def plot_contours(self, *args: Any, **options: Any) -> Any:
+        """Plot contours of a scalar function of two variables, its gradient field, and its Hessian as ellipses.
+
+        The options are those of `hybrid.plots.plot_contours`: ranges, at, ax, levels, … Returns the matplotlib Axes.
+        """
+        return plots.plot_contours(self, *args, **options)
 
     def operations(self) -> int:
         """How many operations one evaluation takes (loads, stores and constants are free)."""

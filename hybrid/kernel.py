@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 recorded = Deferred("hybrid.recorded")
 compiling = Deferred("hybrid.compiling")
 exporting = Deferred("hybrid.exporting")
+plots = Deferred("hybrid.plots")
 
 FLOATS = (calling.DOUBLE, calling.SINGLE)
 WARM = 3  # small calls after which a kernel is taken to be called often
@@ -201,6 +202,13 @@ class Kernel(CompiledFunctions):
     def assembly(self) -> str:
         """The native assembly of the kernel."""
         return self.compiled.assembly()
+
+    def plot_errors(self, points: int = 64, seed: int = 0, ax: Any = None) -> Any:
+        """Plot how far each result is from the numeric tape, in ulp, against its size, at freshly sampled points.
+
+        Returns the matplotlib Axes, those of `ax` or of a new figure. Needs `pip install 'hybrid[plot]'`.
+        """
+        return plots.plot_errors(self, points, seed, ax)
 
     @cached_property
     def spills(self) -> tuple[int, int]:
