@@ -130,9 +130,7 @@ def two_variables(
     function: Function, ranges: Sequence[Range] | Mapping[str, Range]
 ) -> tuple[list[str], list[int], list[Range]]:
     """Names, places among all elements, and ranges of the two variables."""
-    names = [
-        f"{a.name}[{', '.join(map(str, i))}]" if i else a.name for a in function.arguments for i in np.ndindex(a.shape)
-    ]
+    names = [name for argument in function.arguments for name in element_names(argument)]
     if isinstance(ranges, Mapping):
         chosen = [str(name) for name in ranges]
         unknown = [name for name in chosen if name not in names]
