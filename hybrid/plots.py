@@ -45,7 +45,8 @@ def axes(ax: Axes | None, size: tuple[float, float] = (6.0, 4.5)) -> Axes:
 def plot_sparsity(function: Function, ax: Axes | None = None) -> Axes:
     """Where a derivative can be non-zero, rows downwards; see `Function.plot_sparsity`."""
     shown = function
-    if function.derivation is None:
+    rolled = getattr(function, "origin", None)  # how a rolled derivative came about
+    if function.derivation is None and rolled is None:
         shown = function.jacobian(sparse=True) if function.shape else function.hessian(sparse=True)
     ax = axes(ax, (5.0, 5.0))
     pattern = shown.pattern

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from hybrid import trace
 from hybrid.certificate import Certificate
 from hybrid.choice import Explanation
 from hybrid.compiling import compile
@@ -16,10 +17,12 @@ from hybrid.errors import UnsupportedError
 from hybrid.function import Function
 from hybrid.kernel import Kernel
 from hybrid.report.labels import Label, element_labels, output_labels
+from hybrid.rolled.function import RolledFunction
 from hybrid.sparsity import Pattern
 
 DENSE = 40  # variables up to which the Hessian of a scalar is a dense matrix
 MOST_ENTRIES = 4_000  # of a dense Jacobian, and of the Hessians of several outputs
+MOST_ELEMENTS = 30_000  # inputs and outputs of a function
 MOST_HESSIAN = 150_000  # operations of a Hessian that is compiled
 SIMPLIFIED = 5_000  # operations up to which a derivative is simplified before it is printed
 SMALL = 20_000  # operations of a kernel up to which its parts are counted
@@ -89,6 +92,7 @@ class Study:
 def study(function: Function, wrt: Any = None) -> Study:
     """Derive, compile and check; `wrt` as for `Function.jacobian`."""
     notes: list[str] = []
+    function = unrolled(function)
     scalar = function.shape == ()
     first = function.gradient(wrt) if scalar else function.jacobian(wrt)
     if not scalar and len(first.nodes) > MOST_ENTRIES:
@@ -98,6 +102,24 @@ def study(function: Function, wrt: Any = None) -> Study:
     kernel = compile(*formulas, name=function.name)
     explanations = [told for derived in formulas[1:] if (told := explained(derived)) is not None]
     return Study(function, first, second, kernel, tuple(explanations), tuple(notes))
+
+
+def unrolled(function: Function) -> Function:
+    """The function with every element an expression of its own: a rolled one is traced again.
+
+    Raises UnsupportedError for a rolled derivative, and for what is too large to be unrolled.
+    """
+    if not isinstance(function, RolledFunction):
+        return function
+    size = function.size + sum(argument.size for argument in function.arguments)
+    if function.origin is not None or size > MOST_ELEMENTS:
+        raise UnsupportedError(
+            f"the sheet of {function.name} would need each of its {size:,} elements as an expression: it shows "
+            f"functions, not rolled derivatives, of up to {MOST_ELEMENTS:,} elements; take one with smaller arrays"
+        )
+    shapes = {argument.name: argument.shape for argument in function.arguments}
+    body = function.rolled_source.function
+    return Function.from_definition(trace.define(body, shapes, function.name))
 
 
 def second_derivative(function: Function, wrt: Any, notes: list[str]) -> Function | None:

@@ -69,6 +69,15 @@ def test_large_patterns_are_points() -> None:
     np.testing.assert_array_equal(np.abs(points.get_xdata() - points.get_ydata()), 1)
 
 
+def test_rolled_functions_and_their_derivatives_are_shown_alike() -> None:
+    @hy.function(rolled=True, x=(50,))
+    def f(x):
+        return np.sum(x[1:] ** 2 * x[:-1])
+
+    title = "f_hessian: 148 of 50 × 50 (5.92 %)"
+    assert f.plot_sparsity().get_title() == f.hessian(sparse=True).plot_sparsity().get_title() == title
+
+
 def test_arrows_point_uphill_and_ellipses_follow_the_eigenvectors() -> None:
     f = hy.Function([x, y], 50 * x**2 + 2 * y**2, name="bowl")
     ax = f.plot_contours([(-1, 1), (-1, 1)], arrows=4, ellipses=1)

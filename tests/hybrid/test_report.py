@@ -200,6 +200,21 @@ def test_code_of_a_users_own_cannot_run_in_the_page(tmp_path) -> None:
     assert "outside" in page.by_id("live").text
 
 
+def test_rolled_functions_are_written_out_or_refused(tmp_path) -> None:
+    def pairs(n):
+        @hy.function(rolled=True, x=(n,))
+        def f(x):
+            return np.sum(x[1:] ** 2 * x[:-1])
+
+        return f
+
+    page = Page(pairs(20).report(tmp_path / "f.html", speed=False).read_text(encoding="utf-8"))
+    assert "20 × 20, 58 entries" in page.by_id("structure").text
+    for function in (pairs(40_000), pairs(20).gradient()):
+        with pytest.raises(hy.UnsupportedError, match="take one with smaller arrays"):
+            function.report(tmp_path / "g.html")
+
+
 def test_constants_planes_and_functions_of_one_variable(tmp_path) -> None:
     x, y = hy.symbols("x y")
     for name, inputs, body in (("plane", [x, y], 2 * x - y), ("constant", [x], sp.Integer(3)), ("log", [x], sp.log(x))):
