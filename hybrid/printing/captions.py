@@ -156,6 +156,11 @@ def entry_name(function: Printable, index: tuple[int, ...], names: LaTeXNames) -
         text += f"_{{{place(index, names)}}}"
     if not variables:
         return text
+    return partial(text, variables)
+
+
+def partial(text: str, variables: Sequence[str]) -> str:
+    r"""\frac{\partial^{2} f}{\partial x \, \partial y}, by the variables in order."""
     order = f"^{{{len(variables)}}}" if len(variables) > 1 else ""
     counted = {variable: variables.count(variable) for variable in variables}
     below = r" \, ".join(rf"\partial {name}" + (f"^{{{n}}}" if n > 1 else "") for name, n in counted.items())

@@ -32,7 +32,7 @@ class Elided:
 
 @dataclass(frozen=True)
 class Sum:
-    """terms: (sign, node); `omitted` more stand before the last one."""
+    """terms: (coefficient, node), where equal terms are counted; `omitted` more stand before the last one."""
 
     terms: tuple[tuple[int, int], ...]
     omitted: int = 0

@@ -17,10 +17,11 @@ from hybrid.errors import ArgumentError
 from hybrid.graph import Graph
 from hybrid.operations import CONSTANT, NamedConstant
 from hybrid.printing.captions import Printable, ancestry, entry_name, fraction_of_partials, signature, unravel
-from hybrid.printing.latex_notation import LaTeX, NumberFormat, thousands, visible_length
+from hybrid.printing.latex_notation import NUMBER_FORMATS, LaTeX, NumberFormat, thousands, visible_length
 from hybrid.printing.layout import UNLIMITED, Layout, Limit, is_zero
-from hybrid.printing.matrices import DELIMITERS, Blocks
+from hybrid.printing.matrices import DELIMITERS, Blocks, Heads, derivative_blocks, environment, matrix_heads, pattern_of
 from hybrid.printing.naming import LaTeXNames
+from hybrid.printing.pictures import rules
 from hybrid.printing.text import text
 from hybrid.printing.typeset import Level, Piece, Typesetter
 
@@ -29,6 +30,20 @@ __all__ = ["Limit", "latex", "text"]
 PAGE = 100  # symbols on a line: an entry of a matrix with n columns that is wider than PAGE/n gets a name
 SHORT_DEFINITION = 44  # symbols; shorter ones share a line
 DEFAULT_LIMIT = Limit()
+
+
+STYLES = ("plain", "equation", "equation*", "align", "align*")
+NUMBERED = ("equation", "align")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How matrices are set: see the options of `latex`."""
+
+    matrix: str
+    row: bool
+    zero: str
+    labels: bool
 
 
 @dataclass(frozen=True)
@@ -45,6 +60,8 @@ def latex(
     lhs: bool | str = True,
     matrix: str = "bmatrix",
     form: str = "matrix",
+    labels: bool = False,
+    picture: bool | str = "auto",
     gradient: str = "column",
     symbol_names: Mapping[Any, str] | None = None,
     first_index: int = 1,
@@ -60,15 +77,21 @@ def latex(
 
     lhs: True writes f(x, y), \nabla f, J_f or \nabla^2 f with arguments; "partial" writes a derivative as
         \partial (f_1, …) / \partial (x_1, …); False writes none; any other text is taken as it is.
-    matrix: "bmatrix", "pmatrix", "Bmatrix", "vmatrix", "Vmatrix" or "matrix".
-    form: "matrix", or "entries": one equation per entry that is not a structural zero, named
-        \partial f_i / \partial x_j.
+    matrix: "bmatrix", "pmatrix", "Bmatrix", "vmatrix", "Vmatrix", "matrix"; "array" in brackets, "smallmatrix" for
+        text, or "cases", with a brace on the left. Bars separate the parts that belong to different array arguments.
+    form: "matrix"; "blocks", a derivative by several arguments as a matrix of partial derivatives, such as
+        \partial f / \partial q, which are set one by one; or "entries": one equation per entry that is not a
+        structural zero, named \partial f_i / \partial x_j.
+    labels: a row of the variables above a matrix and a column of the outputs, or variables, beside it.
+    picture: a picture of where entries can be non-zero, of rules; "auto" where a sparse matrix is shown in part.
     gradient: a vector is set as a "column" or a "row".
     symbol_names: LaTeX for names, elements ("q[0]") or SymPy symbols, taken as it is.
     first_index: what the first element of an array is called; 1, as in mathematics.
-    style: "plain" (for use between dollars), or a numbered "equation" or "align"; `label` needs one of these two.
-    number_format: digits for floats, or a function from a non-negative float to LaTeX; None prints the shortest decimal
-        that reads back as the same float.
+    style: "plain" (for use between dollars), a numbered "equation" or "align", which may have a `label`, or one of
+        these without a number, "equation*" or "align*".
+    number_format: digits for floats; "scientific" or "engineering" for a power of ten; "rational" for the simplest
+        fraction that is the same float; or a function from a non-negative float to LaTeX. None prints the shortest
+        decimal that reads back as the same float.
     where: "auto" names repeated parts where that shortens the whole, True names all that are not short, False none.
     width: symbols on a line before a sum breaks; None never breaks.
     zero: LaTeX of structural zeros in matrices; "auto" is 0, or a dot in a large sparse matrix.
@@ -77,16 +100,36 @@ def latex(
     Raises ArgumentError for an option outside these.
     """
     check_choice("matrix", matrix, DELIMITERS)
-    check_choice("form", form, ("matrix", "entries"))
+    check_choice("form", form, ("matrix", "blocks", "entries"))
     check_choice("gradient", gradient, ("column", "row"))
-    check_choice("style", style, ("plain", "equation", "align"))
+    check_choice("style", style, STYLES)
     check_choice("where", where, (True, False, "auto"))
-    if label is not None and style == "plain":
+    check_choice("picture", picture, (True, False, "auto"))
+    check_number_format(number_format)
+    if matrix == "cases" and len(function.shape) != 1:
+        raise ArgumentError(f'matrix="cases" is for vectors; {function.name} has shape {tuple(function.shape)}')
+    if label is not None and style not in NUMBERED:
         raise ArgumentError(f'label is {label!r} without a numbered style: add style="equation" or style="align"')
     writer = Writer(function, symbol_names, first_index, number_format, where, limit or UNLIMITED)
-    lines = writer.entries() if form == "entries" else [writer.equation(lhs, matrix, gradient == "row", zero)]
+    writer.look_at(form, labels)
+    setting = Setting(matrix, gradient == "row", zero, labels)
+    if form == "entries":
+        lines = writer.entries()
+    elif form == "blocks":
+        lines = writer.by_argument(lhs, setting)
+    else:
+        lines = [writer.equation(lhs, setting)]
     definitions = writer.definitions()
-    return assemble(lines, definitions, writer.note(definitions), style, label, width)
+    return assemble(lines, definitions, writer.notes(definitions, picture), style, label, width)
+
+
+def check_number_format(value: object) -> None:
+    if callable(value) or value is None or value in NUMBER_FORMATS or (type(value) is int and value > 0):
+        return
+    raise ArgumentError(
+        f"number_format is {value!r}: expected a positive number of digits, "
+        f"{', '.join(map(repr, NUMBER_FORMATS))}, or a function from a float to LaTeX"
+    )
 
 
 def check_choice(option: str, value: object, allowed: Iterable[object]) -> None:
@@ -110,29 +153,64 @@ class Writer:
         self.function = function
         self.graph = function.graph
         self.limit = limit
+        self.number_format = number_format
+        self.where = where
         self.blocks = Blocks.of(function, limit)
-        self.shown = self.blocks.shown()
-        roots = [function.nodes[i] for i in self.shown]
-        longest = max(12, PAGE // self.blocks.columns()) if function.shape else None
-        self.layout = Layout(self.graph, roots, where, limit, longest)
         arguments = [(argument.name, tuple(argument.shape)) for argument in function.arguments]
-        constants = constants_used(self.graph, self.layout.explored)
+        constants = constants_used(self.graph, self.graph.reach(function.nodes))
         self.names = LaTeXNames(arguments, symbol_names, first_index, constants, [ancestry(function)[-1].name])
-        self.typesetter = Typesetter(self.layout, LaTeX(self.names, number_format))
 
-    def equation(self, lhs: bool | str, matrix: str, row: bool, zero: str) -> Line:
+    def look_at(self, form: str, labels: bool) -> None:
+        """Decides which entries are shown, in which matrices, and lays these out."""
+        self.parts = derivative_blocks(self.function, self.names, labels) if form == "blocks" else None
+        matrices = [self.blocks]
+        if self.parts is not None:
+            matrices = [self.blocks.part(part.rows, part.columns) for row in self.parts for part in row if part.own]
+        self.shown = list(dict.fromkeys(output for matrix in matrices for output in matrix.shown()))
+        wide = max((matrix.columns() for matrix in matrices), default=1)
+        longest = max(12, PAGE // wide) if self.function.shape and form != "entries" else None
+        roots = [self.function.nodes[i] for i in self.shown]
+        self.layout = Layout(self.graph, roots, self.where, self.limit, longest)
+        self.typesetter = Typesetter(self.layout, LaTeX(self.names, self.number_format))
+
+    def equation(self, lhs: bool | str, setting: Setting) -> Line:
         left = self._left(lhs)
         if not self.function.shape:
             return Line(left, right_side(self.typesetter.entry(self.function.nodes[0])))
-        zeros = sum(is_zero(self.graph, self.function.nodes[i]) for i in self.shown)
+        return Line(left, (self._matrix(self.blocks, setting),))
+
+    def _matrix(self, blocks: Blocks, setting: Setting, heads: Heads | None = None) -> str:
+        """The entries of blocks, each by its name or written out."""
+        cells = blocks.cells()
+        zero = setting.zero
         if zero == "auto":
-            zero = r"\cdot" if len(self.shown) >= 25 and 2 * zeros > len(self.shown) else "0"
+            zeros = cells - sum(not is_zero(self.graph, self.function.nodes[i]) for i in blocks.shown())
+            zero = r"\cdot" if cells >= 25 and 2 * zeros > cells else "0"
 
         def entry(output: int) -> Piece:
             node = self.function.nodes[output]
             return Piece(zero) if is_zero(self.graph, node) else self.typesetter.entry(node)
 
-        return Line(left, (self.blocks.set(entry, matrix, row),))
+        if setting.labels and heads is None:
+            heads = matrix_heads(self.function, self.names)
+        return blocks.set(entry, setting.matrix, setting.row, zero, heads)
+
+    def by_argument(self, lhs: bool | str, setting: Setting) -> list[Line]:
+        """The matrix of partial derivatives by each argument, then these; only one of two transposed ones is set."""
+        if self.parts is None:
+            return [self.equation(lhs, setting)]
+        names = [[Piece(part.name, tall=True) for part in row] for row in self.parts]
+        outer = environment(names, setting.matrix)
+        lines = [Line(self._left(lhs), (outer,))]
+        for part in (part for row in self.parts for part in row if part.own):
+            blocks = self.blocks.part(part.rows, part.columns)
+            if blocks.size == 1 and part.heads is None:
+                output = blocks.output(0)
+                entry = Piece("0") if output is None else self.typesetter.entry(self.function.nodes[output])
+                lines.append(Line(part.name, right_side(entry)))
+            else:
+                lines.append(Line(part.name, (self._matrix(blocks, setting, part.heads),)))
+        return lines
 
     def _left(self, lhs: bool | str) -> str:
         if lhs is True:
@@ -162,13 +240,18 @@ class Writer:
             lines.append(Line(self.names.temporary(number), right_side(self.typesetter.body(node))))
         return lines
 
-    def note(self, definitions: Sequence[Line]) -> str:
-        """How big the whole is, if a part of it is left out."""
-        if len(definitions) <= self.limit.definitions and not self.layout.elided:
-            return ""
-        count = self.layout.operations
-        shown = f", {thousands(len(self.layout.number))} parts named" if definitions else ""
-        return rf"\text{{({thousands(count)} operations in all{shown})}}"
+    def notes(self, definitions: Sequence[Line], picture: bool | str) -> list[str]:
+        """How big the whole is, if a part of it is left out, and a picture of a sparse matrix shown in part."""
+        found = []
+        pattern = pattern_of(self.function) if picture is True or (picture == "auto" and self.blocks.cut) else None
+        if pattern is not None and pattern.nnz and (picture is True or 2 * pattern.density <= 1):
+            count = f"{thousands(pattern.nnz)} of {thousands(pattern.shape[0] * pattern.shape[1])}"
+            found.append(rf"\text{{{count} entries can be non-zero:}} \quad {rules(pattern)}")
+        if len(definitions) > self.limit.definitions or self.layout.elided:
+            count = thousands(self.layout.operations)
+            shown = f", {thousands(len(self.layout.number))} parts named" if definitions else ""
+            found.append(rf"\text{{({count} operations in all{shown})}}")
+        return found
 
 
 def constants_used(graph: Graph, nodes: Iterable[int]) -> list[str]:
@@ -224,23 +307,29 @@ def packed(definitions: Iterable[Line], width: int | None) -> list[Line]:
 
 
 def assemble(
-    lines: Sequence[Line], definitions: Sequence[Line], note: str, style: str, label: str | None, width: int | None
+    lines: Sequence[Line],
+    definitions: Sequence[Line],
+    notes: Sequence[str],
+    style: str,
+    label: str | None,
+    width: int | None,
 ) -> str:
     rows = [row for line in lines for row in aligned_rows(line, width)]
-    plain = len(rows) == 1 and not definitions and not note
+    plain = len(rows) == 1 and not definitions and not notes
     for i, line in enumerate(packed(definitions, width)):
         rows += aligned_rows(line, width, r"\text{where} \quad " if i == 0 else "")
-    if note:
-        rows.append(f"& {note}")
+    rows += [f"& {note}" for note in notes]
     tag = rf"\label{{{label}}}" if label else ""
+    if style == "align*":
+        return environment_of(style, rows)
     if style == "align":
         first, *rest = rows
-        return environment("align", [f"{first} {tag}".rstrip(), *(rf"{row} \notag" for row in rest)])
-    body = rows[0].replace("&= ", "= ", 1).removeprefix("& ") if plain else environment("aligned", rows)
-    return body if style == "plain" else "\n".join([rf"\begin{{equation}}{tag}", body, r"\end{equation}"])
+        return environment_of("align", [f"{first} {tag}".rstrip(), *(rf"{row} \notag" for row in rest)])
+    body = rows[0].replace("&= ", "= ", 1).removeprefix("& ") if plain else environment_of("aligned", rows)
+    return body if style == "plain" else "\n".join([rf"\begin{{{style}}}{tag}", body, rf"\end{{{style}}}"])
 
 
-def environment(name: str, rows: Sequence[str]) -> str:
+def environment_of(name: str, rows: Sequence[str]) -> str:
     ends = [*[r" \\" if r"\frac" not in row else r" \\[4pt]" for row in rows[:-1]], ""]
     body = "\n".join(row + end for row, end in zip(rows, ends, strict=True))
     return "\n".join([rf"\begin{{{name}}}", body, rf"\end{{{name}}}"])

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 from functools import cache
 from itertools import pairwise
@@ -29,7 +30,8 @@ LONGEST_EXPONENT = 30  # symbols; beyond that e^{…} is set as exp(…)
 LONGEST_INTEGER = 60  # digits
 WORDS = ("sin", "cos", "tan", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "exp", "log", "min", "max")
 
-NumberFormat = int | Callable[[float], str] | None
+NumberFormat = int | str | Callable[[float], str] | None
+NUMBER_FORMATS = ("rational", "scientific", "engineering")
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class LaTeX(Notation):
     scripts = True
     draws_out = True
     root_level = Level.ATOM
+    roots = (2, 4, 6, 8)
 
     def __init__(self, names: LaTeXNames, number_format: NumberFormat = None) -> None:
         self.names = names
@@ -75,7 +78,7 @@ class LaTeX(Notation):
 
     def number(self, value: int | Fraction | float, script: bool) -> Piece:
         if isinstance(value, float):
-            return self._float(value)
+            return self._float(value, script)
         if isinstance(value, Fraction) and value.denominator != 1:
             above, below = integer(abs(value.numerator)), integer(value.denominator)
             text = f"{above}/{below}" if script else rf"\frac{{{above}}}{{{below}}}"
@@ -83,7 +86,7 @@ class LaTeX(Notation):
             return Piece(text, level, Rank.NUMBER, negative=value < 0, tall=not script, monomial=())
         return Piece(integer(abs(int(value))), rank=Rank.NUMBER, negative=value < 0, monomial=())
 
-    def _float(self, value: float) -> Piece:
+    def _float(self, value: float, script: bool) -> Piece:
         negative = math.copysign(1.0, value) < 0
         size = abs(value)
         if math.isnan(size):
@@ -92,7 +95,10 @@ class LaTeX(Notation):
             return Piece(r"\infty", rank=Rank.NUMBER, negative=negative)
         if callable(self.number_format):
             return Piece(self.number_format(size), Level.FUNCTION, Rank.NUMBER, negative=negative, monomial=())
-        text = repr(size) if self.number_format is None else f"{size:.{self.number_format}g}"
+        if self.number_format == "rational":
+            simple = simplest_fraction(size)
+            return self.number(-simple if negative else simple, script).but(negative=negative)
+        text = written(size, self.number_format)
         digits, _, exponent = text.partition("e")
         digits = digits.removesuffix(".0")
         if not exponent:
@@ -100,7 +106,7 @@ class LaTeX(Notation):
         power = f"10^{{{int(exponent)}}}"
         if digits == "1":
             return Piece(power, Level.POWER, Rank.NUMBER, negative=negative, monomial=())
-        return Piece(rf"{digits} \cdot {power}", Level.PRODUCT, Rank.NUMBER, negative=negative, monomial=())
+        return Piece(rf"{digits} \times {power}", Level.PRODUCT, Rank.NUMBER, negative=negative, monomial=())
 
     def named_constant(self, constant: NamedConstant) -> str:
         return r"\mathrm{e}" if constant is ops.E and not self.euler_is_free else constant.latex
@@ -120,8 +126,8 @@ class LaTeX(Notation):
     def power(self, base: str, exponent: str) -> str:
         return f"{base}^{{{exponent}}}"
 
-    def root(self, piece: Piece) -> str:
-        return rf"\sqrt{{{piece.full}}}"
+    def root(self, piece: Piece, index: int = 2) -> str:
+        return rf"\sqrt{{{piece.full}}}" if index == 2 else rf"\sqrt[{index}]{{{piece.full}}}"
 
     def fraction(self, over: Piece, under: Piece, script: bool) -> Piece:
         rank = max(over.rank, under.rank)
@@ -221,6 +227,36 @@ class LaTeX(Notation):
         return visible_length(text)
 
 
+def written(size: float, how: int | str | None) -> str:
+    """A positive float in decimal: with `how` digits, or with a power of ten where Python does that or if asked."""
+    if isinstance(how, int):
+        return f"{size:.{how}g}"
+    shortest = repr(size)
+    if how is None or size == 0:
+        return shortest
+    digits, exponent = Decimal(shortest).normalize().as_tuple()[1:]
+    power = len(digits) - 1 + int(exponent)
+    if how == "engineering":
+        power -= power % 3
+    mantissa = Decimal(shortest).scaleb(-power)
+    text = f"{mantissa:f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return f"{text}e{power}" if power else text
+
+
+def simplest_fraction(size: float) -> Fraction:
+    """The fraction of the smallest denominator that is this float once rounded: 1/3 of 0.333…, 1/10 of 0.1."""
+    exact = Fraction(size)
+    low, high = 1, exact.denominator
+    while low < high:
+        middle = (low + high) // 2
+        if float(exact.limit_denominator(middle)) == size:
+            high = middle
+        else:
+            low = middle + 1
+    return exact.limit_denominator(low)
+
+
 def visible_length(text: str) -> int:
     """About how many symbols wide LaTeX is once set; the two halves of a fraction count once."""
     text = re.sub(r"\\(?:left|right|begin\{\w+\}|end\{\w+\}|mathrm|mathbf|text|operatorname|,|cdot)", "", text)
@@ -239,4 +275,4 @@ def integer(value: int) -> str:
         return str(value)
     leading = value // 10 ** (digits - 12)
     text = str(leading)
-    return rf"{text[0]}.{text[1:10]}\ldots \cdot 10^{{{digits - 12 + len(text) - 1}}}"
+    return rf"{text[0]}.{text[1:10]}\ldots \times 10^{{{digits - 12 + len(text) - 1}}}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TypeVar
 
@@ -177,7 +177,7 @@ class Layout:
         op = graph.ops[node]
         if op is CONSTANT:
             value = graph.leaves[node]
-            return min(len(repr(value)), 20) if isinstance(value, float) else 1
+            return min(len(repr(value)), 20) if isinstance(value, float) else digits(value)
         if op is VARIABLE:
             return 1 if not graph.leaves[node].index else 2
         if op is ops.add:
@@ -289,8 +289,9 @@ class Layout:
         return distinct if len(distinct) > 1 else found
 
     def _sum(self, start: int) -> Sum:
+        """Terms of nested sums; x + x is counted as 2x, while x − x stays what it is."""
         graph = self.graph
-        terms: list[tuple[int, int]] = []
+        terms: dict[tuple[int, int], int] = {}
         stack = [(1, start)]
         while stack:
             sign, node = stack.pop()
@@ -302,9 +303,16 @@ class Layout:
                 signs = (1,) * len(args) if op is ops.add else (1, -1)
                 stack.extend(reversed(list(zip(signs, args, strict=True))))
             else:
-                terms.append((sign, node))
-        shown, omitted = self._cut(terms)
+                terms[sign, node] = terms.get((sign, node), 0) + 1
+        shown, omitted = self._cut([(sign * count, node) for (sign, node), count in terms.items()])
         return Sum(tuple(shown), omitted)
+
+    def multiple(self, count: int, node: int) -> Product:
+        """A term that occurs several times, as a product of its own coefficient."""
+        if node in self.named or node not in self.explored:
+            return Product(Fraction(abs(count)), ((node, 1),))
+        product = self._product(node)
+        return replace(product, coefficient=product.coefficient * abs(count))
 
     def _product(self, start: int) -> Product:
         """Factors of nested products, quotients and fixed powers; equal ones are counted, numbers multiplied."""
@@ -350,6 +358,13 @@ class Layout:
             node = node_else
         shown, omitted = self._cut(rows)
         return Cases(tuple(shown), node, omitted)
+
+
+def digits(value: object) -> int:
+    """How wide a constant is that is no float, at most 20."""
+    if isinstance(value, Fraction):
+        return max(digits(abs(value.numerator)), digits(value.denominator))
+    return min(int(value.bit_length() * 0.302) + 1, 20) if type(value) is int else 1
 
 
 def is_transparent(graph: Graph, node: int) -> bool:

@@ -122,13 +122,14 @@ def mathml(function: Printable, display: str = "block", **options: Any) -> str:
     r"""Presentation MathML of a function, one `<math>` element; the options are those of `latex`.
 
     display: "block" for a formula on its own, "inline" within text. Numbered styles and labels are LaTeX's alone:
-    ArgumentError. The element is well-formed XML and MathML Core, which current browsers set without a script.
+    ArgumentError. Pictures of sparsity are left to the page. The element is well-formed XML and MathML Core, which
+    current browsers set without a script.
     """
     if options.get("style", "plain") != "plain" or options.get("label") is not None:
         raise ArgumentError("MathML has no numbered equations: leave out style and label, and number in the page")
     if display not in ("block", "inline"):
         raise ArgumentError(f"display is {display!r}: expected 'block' or 'inline'")
-    return translate(latex(function, **options), display)
+    return translate(latex(function, **options | {"picture": False}), display)
 
 
 def translate(text: str, display: str = "block") -> str:

@@ -32,6 +32,7 @@ class PlainText(Notation):
     scripts = False
     draws_out = False
     root_level = Level.POWER
+    roots = (2,)
 
     def __init__(self, names: TextNames) -> None:
         self.names = names
@@ -68,7 +69,7 @@ class PlainText(Notation):
             return base + exponent.translate(SUPERSCRIPTS)
         return f"{base}^{exponent}" if re.fullmatch(r"\w+", exponent) else f"{base}^({exponent})"
 
-    def root(self, piece: Piece) -> str:
+    def root(self, piece: Piece, index: int = 2) -> str:
         bare = piece.level == Level.ATOM and not piece.negative and piece.rank <= Rank.SYMBOL
         return f"√{piece.text}" if bare else f"√({piece.full})"
 

@@ -15,7 +15,7 @@ from fractions import Fraction
 from typing import Any
 
 from hybrid.graph import Variable
-from hybrid.operations import CONSTANT, HALF, MASK, NamedConstant, Operation
+from hybrid.operations import CONSTANT, MASK, NamedConstant, Operation
 from hybrid.printing.forms import Apply, Cases, Elided, Exponent, Form, Leaf, Power, Product, Root, Sum, parts
 from hybrid.printing.layout import Layout
 from hybrid.printing.naming import SortKey, natural_key
@@ -100,6 +100,7 @@ class Notation(ABC):
     scripts: bool  # whether exponents are set small
     draws_out: bool  # whether a tall numerator reads better behind its fraction
     root_level: Level  # whether a root can be raised to a power without parentheses
+    roots: tuple[int, ...]  # which roots have a sign
 
     @abstractmethod
     def number(self, value: int | Fraction | float, script: bool) -> Piece: ...
@@ -123,7 +124,7 @@ class Notation(ABC):
     def power(self, base: str, exponent: str) -> str: ...
 
     @abstractmethod
-    def root(self, piece: Piece) -> str: ...
+    def root(self, piece: Piece, index: int = 2) -> str: ...
 
     @abstractmethod
     def fraction(self, over: Piece, under: Piece, script: bool) -> Piece: ...
@@ -201,6 +202,12 @@ class Typesetter:
         match form:
             case Power(base, exponent):
                 return [(base, script), (exponent, self.notation.scripts)]
+            case Sum(terms) if any(abs(count) > 1 for count, _ in terms):
+                return [
+                    (part, script)
+                    for count, node in terms
+                    for part in ([node] if abs(count) == 1 else parts(self.layout.multiple(count, node)))
+                ]
             case Apply(op, args):
                 scripts = self.notation.argument_scripts(op, args, self.layout.weight.get)
                 return [(arg, script or small) for arg, small in zip(args, scripts, strict=True)]
@@ -245,8 +252,10 @@ class Typesetter:
     def _sum(self, form: Sum, script: bool) -> Piece:
         terms: list[tuple[int, Piece]] = []
         dots = self.notation.elided()
-        for sign, node in form.terms:
-            piece = self._piece(node, script)
+        for count, node in form.terms:
+            several = abs(count) > 1
+            piece = self._product(self.layout.multiple(count, node), script) if several else self._piece(node, script)
+            sign = 1 if count > 0 else -1
             sign = -sign if piece.negative else sign
             mixed = any(inner < 0 for inner, _ in piece.signed)  # x − (y − z) reads better as x − y + z
             if piece.signed and (sign > 0 or mixed):
@@ -348,7 +357,7 @@ class Typesetter:
 
     # --- powers -------------------------------------------------------------------------------------------------------
     def _raise(self, base: Piece, exponent: Exponent) -> Piece:
-        """base^exponent for a positive rational exponent (or 0). Only x^(1/2) is a root: cube roots take x < 0 too."""
+        """base^exponent for a positive rational exponent (or 0). Even roots have a sign; odd ones would take x < 0."""
         if exponent == 1:
             return base
         if isinstance(exponent, int):
@@ -364,8 +373,9 @@ class Typesetter:
                 monomial = ((base.monomial[0][0], base.monomial[0][1] * exponent),)
             rank = base.rank if base.rank in (Rank.CONSTANT, Rank.SYMBOL, Rank.GROUP) else Rank.POWER
             return Piece(text, Level.POWER, rank, base.key, sign, base.tall, monomial)
-        if exponent == HALF:
-            return Piece(self.notation.root(base), self.notation.root_level, Rank.ROOT, tall=base.tall)
+        if exponent.numerator == 1 and exponent.denominator in self.notation.roots:
+            text = self.notation.root(base, exponent.denominator)
+            return Piece(text, self.notation.root_level, Rank.ROOT, tall=base.tall)
         text = self.notation.power(self._base(base), self.notation.number(exponent, True).full)
         return Piece(text, Level.POWER, Rank.POWER, tall=base.tall)
 

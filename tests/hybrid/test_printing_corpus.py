@@ -84,7 +84,8 @@ def differences(function: Function, line: Line, form: str, got: Any) -> list[str
         through = np.abs(np.array(evaluate(function.graph, nodes, values), dtype=float))
         expected = np.array(evaluate(function.graph, function.nodes, values), dtype=float)
     scale = max(1.0, float(np.max(through[np.isfinite(through)], initial=1.0)))
-    wrong = ~np.isclose(np.ravel(np.array(got, dtype=float)), expected, rtol=TOLERANCE, atol=1e-13 * scale)
+    found = np.ravel(np.array(got, dtype=float))
+    wrong = ~np.isclose(found, expected, rtol=TOLERANCE, atol=1e-13 * scale, equal_nan=True)
     return [f"{form} of {line.expression}: read {got}, means {expected}"] if np.any(wrong) else []
 
 

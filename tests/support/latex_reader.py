@@ -119,7 +119,7 @@ class Reader:
     def product(self):
         value, kind = self.factor()
         while self.token not in ENDS:
-            dot = self.accept(r"\cdot")
+            dot = self.accept(r"\cdot") or self.accept(r"\times")
             assert dot or not self.token[0].isdigit(), f"a number after a factor at {self.tokens[self.at - 2 :][:5]}"
             factor, next_kind = self.factor()
             allowed = next_kind or kind != "bare function"

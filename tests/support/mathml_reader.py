@@ -111,7 +111,7 @@ class Row:
 
     def product(self):
         value = self.factor()
-        while self.op in (TIMES, "⋅"):
+        while self.op in (TIMES, "⋅", "×"):
             self.take()
             value = value * self.factor()
         return np.divide(value, self.factor()) if self.accept("/") else value
