@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 verification = Deferred("hybrid.verify")
 reduced = Deferred("hybrid.reduced")
 rolled_kernel = Deferred("hybrid.rolled.kernel")
+rolled_again = Deferred("hybrid.rolled.again")
 single_precision = Deferred("hybrid.single")
 
 TIERS = ("auto", "full", "quick")
@@ -123,8 +124,8 @@ def compiled_together(
     check_functions(functions, rules)
     element = element_of(dtype)
     if any(function.rolled for function in functions):
-        rolled_kernel.check_options(functions, element, tier, reduce, shared)
-        return cast("Kernel", rolled_kernel.compile_rolled(functions, name, verify, rules))
+        rolled_kernel.check_options(element, reduce, shared)
+        return cast("Kernel", rolled_kernel.compile_rolled(rolled_again.all_rolled(functions), name, verify, rules))
     if element == "float32" and reduce is not None:
         raise ArgumentError("dtype=float32 does not go with reduce=: reductions add up in float64")
     if tier not in TIERS:

@@ -147,7 +147,7 @@ def chosen(space: Shape, group: Integers, number: int, groups: int) -> tuple[Vie
     if groups == 1:
         return maps.broadcast(space, space), space
     flat = np.flatnonzero(group == number)
-    indices = np.unravel_index(flat, space)
+    indices = maps.unravelled(flat, space)
     low = [int(index.min()) for index in indices]
     box = tuple(int(index.max()) - start + 1 for index, start in zip(indices, low, strict=True))
     if int(np.prod(box)) == len(flat):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -98,6 +98,10 @@ class RolledKernel:
             for argument, array in zip(self.arguments, arrays, strict=True)
         }
         results = out or [np.empty(prod(formula.shape)) for formula in self.formulas]
+        self._run(flat, results, threads)
+        return results
+
+    def _run(self, flat: Mapping[str, NDArray[Any]], results: Any, threads: int | None) -> None:
         for run in self.runs:
             outputs = {f"b{self.formulas[place].output}": results[place] for place in run.places}
             inputs = {f"b{buffer}": flat[name] for name, buffer in run.inputs}
@@ -106,7 +110,6 @@ class RolledKernel:
                 held = outputs[f"b{self.formulas[place].output}"]
                 if held is not results[place]:
                     results[place][:] = held
-        return results
 
     def _batch(self, arrays: Sequence[NDArray[Any]], batch: Shape, threads: int | None) -> Any:
         spread = [
@@ -119,6 +122,44 @@ class RolledKernel:
             for whole, part in zip(results, point, strict=True):
                 whole[index] = part.reshape(whole.shape[len(batch) :])
         return results[0] if len(results) == 1 else tuple(results)
+
+    def bind(
+        self,
+        inputs: Mapping[str, NDArray[Any]] | Sequence[NDArray[Any]],
+        outputs: NDArray[Any] | Sequence[NDArray[Any]] | None = None,
+    ) -> Callable[[], Any]:
+        """A function of no arguments that evaluates the kernel on fixed arrays, as `hybrid.Kernel.bind`.
+
+        Arrays are C-contiguous float64 of the declared shapes. Each call reads `inputs` as they are and overwrites
+        `outputs`, which it returns. Raises ArgumentError and ShapeError for arrays that do not fit.
+        """
+        values = inputs if isinstance(inputs, Mapping) else dict(zip(self._names, inputs, strict=False))
+        arrays = [np.asarray(values[name]) for name in self._names if name in values]
+        if len(arrays) != len(self.arguments):
+            raise ArgumentError(f"{self.name}: bind needs an array for each of {', '.join(self._names)}")
+        flat = {}
+        for argument, array in zip(self.arguments, arrays, strict=True):
+            if array.shape != argument.shape:
+                raise ShapeError(f"{self.name}: {argument.name} has shape {argument.shape}, got {array.shape}")
+            if array.dtype != np.float64 or not array.flags.c_contiguous:
+                raise ArgumentError(
+                    f"{self.name}: bind needs C-contiguous float64 arrays, not {argument.name} as it is"
+                )
+            flat[argument.name] = array.reshape(-1)
+        made = [np.empty(formula.shape) for formula in self.formulas]
+        listed = made if outputs is None else [outputs] if isinstance(outputs, np.ndarray) else list(outputs)
+        results = self._outputs(listed)
+        whole: Any = listed[0] if len(listed) == 1 else tuple(listed)
+
+        def step() -> Any:
+            self._run(flat, results, None)
+            return whole
+
+        return step
+
+    @property
+    def _names(self) -> list[str]:
+        return [argument.name for argument in self.arguments]
 
     @property
     def operations(self) -> int:
@@ -149,18 +190,10 @@ class RolledKernel:
         )
 
 
-def check_options(functions: Sequence[Any], element: str, tier: str, reduce: object, shared: Sequence[str]) -> None:
+def check_options(element: str, reduce: object, shared: Sequence[str]) -> None:
     """Raise ArgumentError for what does not go with rolled functions."""
-    flat = [function.name for function in functions if not function.rolled]
-    if flat:
-        raise ArgumentError(
-            f"{flat[0]} is not rolled, but other functions of the kernel are; trace it with "
-            f"hybrid.function(rolled=True, ...), or compile it by itself"
-        )
     if element != "float64":
         raise ArgumentError("rolled functions compute in float64; leave dtype= away")
-    if tier not in ("auto", "full"):
-        raise ArgumentError(f"rolled functions are compiled in the tier 'full', got tier={tier!r}")
     if reduce is not None or shared:
         raise ArgumentError("reduce= and shared= do not go with rolled functions: reduce in the function itself")
 

@@ -225,10 +225,22 @@ def transposed(old: Shape, axes: Sequence[int]) -> View:
     return tuple(unit(place[axis], old[axis], rank) for axis in range(rank))
 
 
+def unravelled(places: Integers, shape: Shape) -> list[Integers]:
+    """Indices along each axis of flat positions in C order.
+
+    np.unravel_index of NumPy 2.4 is wrong beyond element 8192 of an array of two axes.
+    """
+    indices: list[Integers] = []
+    for length in reversed(shape):
+        places, index = np.divmod(places, length)
+        indices.append(index)
+    return indices[::-1]
+
+
 def gathered(old: Shape, places: Integers) -> View:
     """The view whose instances are at flat positions (C order) of the old space."""
     rank = places.ndim
-    indices = np.unravel_index(places, old) if old else ()
+    indices = unravelled(places, old)
     axes = []
     for index in indices:
         start, slopes, rest = affine_part(np.asarray(index, dtype=np.int64))

@@ -1,0 +1,82 @@
+"""The same derivatives of another form of a function: rolled instead of written out, or with other data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from hybrid.definition import Formula, PythonSource
+from hybrid.errors import UnsupportedError
+from hybrid.rolled.function import RolledFunction
+from hybrid.rolled.trace import define
+
+Step = tuple[str, tuple[int, ...], bool, str]  # kind, positions of what it is by, whether sparse, which triangle
+
+
+def history(function: Any) -> tuple[Any, list[Step]]:
+    """The function that everything was derived from, and the derivations in order."""
+    steps: list[Step] = []
+    while True:
+        made = function.origin if function.rolled else function.derivation
+        if made is None:
+            return function, steps[::-1]
+        pattern = function.fixed_pattern if function.rolled else made.pattern
+        steps.append((made.kind, made.wrt, pattern is not None, "full" if pattern is None else pattern.triangle))
+        function = made.of
+
+
+def derived(root: RolledFunction, steps: list[Step]) -> RolledFunction:
+    """A rolled function derived by the same steps."""
+    function = root
+    for kind, positions, sparse, triangle in steps:
+        wrt = [function.arguments[position].name for position in positions]
+        if kind == "jacobian":
+            function = function.jacobian(wrt, sparse=sparse)
+        elif kind == "hessian":
+            function = function.hessian(wrt, sparse=sparse, triangle="lower" if triangle == "lower" else "full")
+        else:
+            function = getattr(function, kind)(wrt)
+    return function
+
+
+def all_rolled(
+    functions: tuple[Formula, ...], roll: Callable[[Any], RolledFunction | None] | None = None
+) -> tuple[RolledFunction, ...]:
+    """Functions of which some are written out, all rolled; those derived from one function stay together.
+
+    roll: how a function that is written out is rolled; by default its Python code is traced again.
+    Raises UnsupportedError for what cannot be rolled, or has other entries then.
+    """
+    roots: dict[int, RolledFunction] = {}
+    result = []
+    for function in functions:
+        if isinstance(function, RolledFunction):
+            result.append(function)
+            continue
+        root, steps = history(function)
+        if id(root) not in roots:
+            found = (roll or traced_again)(root)
+            if found is None:
+                raise refusal(root)
+            roots[id(root)] = found
+        made = derived(roots[id(root)], steps)
+        same = made.fixed_pattern is None or made.fixed_pattern == function.derivation.pattern  # type: ignore[union-attr]  # it has one
+        if made.shape != function.shape or not same:
+            raise UnsupportedError(f"{function.name} has other entries when it is rolled; compile it by itself")
+        result.append(made)
+    return tuple(result)
+
+
+def traced_again(root: Formula) -> RolledFunction:
+    """A function that was written out, from the same Python code."""
+    if not isinstance(root.source, PythonSource):
+        raise refusal(root)
+    shapes = {argument.name: argument.shape for argument in root.arguments}
+    return RolledFunction.make(define(root.source.function, shapes, root.name))
+
+
+def refusal(root: Formula) -> UnsupportedError:
+    return UnsupportedError(
+        f"{root.name} is not rolled, but other functions of the kernel are, and it has no Python code to trace again; "
+        f"compile it by itself"
+    )
