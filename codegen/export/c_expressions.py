@@ -7,7 +7,8 @@ import math
 from codegen.program import INSTRUCTIONS
 
 # Instructions that C has no function for. The sums for digamma and polygamma are those of Abramowitz and Stegun,
-# 6.3.18 and 6.4.11, after raising the argument by the recurrences 6.3.5 and 6.4.6.
+# 6.3.18 and 6.4.11, after raising the argument by the recurrences 6.3.5 and 6.4.6; left of zero by the reflections
+# 6.3.7 and 6.4.7, in which the derivative of a polynomial p(cot) is -(1 + cot²) p'(cot).
 HELPERS: dict[str, str] = {
     "minimum": "static double codegen_minimum(double a, double b) { return a != a ? a : a < b ? a : b; }",
     "maximum": "static double codegen_maximum(double a, double b) { return a != a ? a : a > b ? a : b; }",
@@ -27,7 +28,7 @@ static double codegen_digamma(double x)
     if (x <= 0) {
         if (x == floor(x))
             return x == 0 ? copysign(INFINITY, -x) : NAN;
-        shift = -3.14159265358979324 / tan(3.14159265358979324 * (x - floor(x)));
+        shift = -3.14159265358979324 / tan(3.14159265358979324 * (x - floor(x + 0.5)));
         x = 1 - x;
     }
     for (; x < 10; x += 1)
@@ -42,12 +43,30 @@ static double codegen_digamma(double x)
 static double codegen_polygamma(double order, double x)
 {
     static const double B[] = {1. / 6, -1. / 30, 1. / 42, -1. / 30, 5. / 66, -691. / 2730, 7. / 6, -3617. / 510};
-    double factorial = 1, sum = 0, term, tail;
-    int k, n = (int)order;
+    double factorial = 1, sum = 0, term, tail, c, p[24] = {0, 1}, q[24];
+    int j, k, n = (int)order;
     if (n == 0)
         return codegen_digamma(x);
-    if (x <= 0 && x == floor(x))
-        return n % 2 ? INFINITY : NAN;
+    if (x == 0)
+        return n % 2 ? INFINITY : copysign(INFINITY, -x);
+    if (x < 0) {
+        if (x == floor(x))
+            return n % 2 && x > -INFINITY ? INFINITY : NAN;
+        c = x - floor(x + 0.5);
+        if (fabs(c) > 0.25)
+            c = copysign(tan(3.14159265358979324 * (0.5 - fabs(c))), c);
+        else
+            c = 1 / tan(3.14159265358979324 * c);
+        for (k = 0; k < n; k++) {
+            for (j = 0; j <= k; j++)
+                q[j] = -(j + 1) * p[j + 1];
+            for (j = 0; j <= k + 2; j++)
+                p[j] = (j <= k ? q[j] : 0) + (j >= 2 ? q[j - 2] : 0);
+        }
+        for (sum = p[n + 1], k = n; k >= 0; k--)
+            sum = sum * c + p[k];
+        return (n % 2 ? -1 : 1) * codegen_polygamma(order, 1 - x) - pow(3.14159265358979324, n + 1) * sum;
+    }
     for (k = 2; k < n; k++)
         factorial *= k;
     for (; x < 20 + n; x += 1)

@@ -14,6 +14,7 @@ from codegen.export.interface import ABI_VERSION, QUERIES, Interface
 from codegen.export.parameters import Parameter
 from codegen.external import groups
 from codegen.program import INSTRUCTIONS, MASK, Array, Program
+from codegen.vector_math import MAX_ORDER
 
 
 def c_source(interface: Interface, version: str = "") -> str:
@@ -26,6 +27,7 @@ def c_source(interface: Interface, version: str = "") -> str:
     program = prune(interface.program)
     used = program.counts()
     if "polygamma" in used:
+        _check_orders(program)
         used["digamma"] += 1
     prototypes = interface.prototypes()
     pieces = [
@@ -45,6 +47,17 @@ def c_source(interface: Interface, version: str = "") -> str:
         pieces.append(f"{prototypes['_reduce']}\n{{\n{c_reduce(interface)}}}")
     pieces += _queries(interface, version)
     return "\n\n".join(pieces) + "\n"
+
+
+def _check_orders(program: Program) -> None:
+    """Raises ValueError for a polygamma whose order is no constant that its C has room for."""
+    for name, *operands in program.body:
+        if name == "polygamma":
+            kind, *order = program.body[operands[0]]
+            if kind != "const" or order[0] not in range(MAX_ORDER + 1):
+                raise ValueError(
+                    f"{program.name}: polygamma needs a constant order 0, 1 … {MAX_ORDER}, got {kind} {order}"
+                )
 
 
 # --- one point --------------------------------------------------------------------------------------------------------

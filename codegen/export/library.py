@@ -10,7 +10,7 @@ from codegen.body import Body
 from codegen.driver import driver, table
 from codegen.emit import ending, lay_out, program_text
 from codegen.export.interface import ABI_VERSION, Interface
-from codegen.layout import Layout
+from codegen.layout import SCRATCH, Layout
 from codegen.target import Target
 from codegen.text import Function
 
@@ -26,7 +26,7 @@ def fitting(interface: Interface, target: Target, *, size: bool) -> Layout:
     if size:
         target = replace(target, width=narrowest)
     while True:
-        layout = replace(lay_out(interface.program, target)[0], stack=STACK)
+        layout = replace(lay_out(interface.program, target)[0], stack=STACK, budget=min(SCRATCH, STACK // 4))
         if not layout.on_heap or target.width <= narrowest:
             return layout
         target = replace(target, width=target.width // 2)
