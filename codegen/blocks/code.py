@@ -77,8 +77,9 @@ class RolledCode:
             raise ValueError(f"{self.blocks.name}: {negative[0]} has length {lengths[negative[0]]} for sizes {known}")
         indices = {buffer.name: kept[buffer.name] for buffer in self.blocks.of_kind("index")}
         made = concrete(self.blocks, known, indices)
-        layout = lay_out(made, lengths, self.blocks.added_to, indices, self.target.width)
-        return Bound(self, known, lengths, layout, kept, self._native(layout))
+        data = {buffer.name: kept[buffer.name] for buffer in self.blocks.of_kind("data")}
+        layout = lay_out(made, lengths, self.blocks.added_to, indices, data, self.target.width)
+        return Bound(self, known, lengths, layout, kept | layout.arrays, self._native(layout))
 
     def _native(self, layout: Layout) -> Linked:
         nests = {

@@ -11,13 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codegen.blocks.concrete import Concrete, Target, Where, apart, positions
+from codegen.blocks.hoist import hoist, with_reads
 from codegen.blocks.nest import CHUNK, INTERLEAVED, Group, Laid, Nest, Numbers, Reduction, Shape, Sink, Value, Word
 from codegen.blocks.segments import Level, levels
-from codegen.contract import prune
 from codegen.program import Program
 
 Ints = NDArray[Any]
+Reals = NDArray[Any]
 
+# Elements of data, beyond four times those there are, up to which a copy is made that is contiguous.
+COPIED = 1 << 16
 # Of up to so many instances, a block with more places than this that are no plain vectors becomes scalar code.
 FEW, GATHERS = 256, 16
 
@@ -46,10 +49,11 @@ Stage = Laid | Fill | Sums
 
 @dataclass
 class Layout:
-    """The stages of a binding, in order, and the lengths of the work buffers they need beyond those of the blocks."""
+    """The stages of a binding, in order, and the lengths of work buffers and the arrays that they need besides."""
 
     stages: list[Stage] = field(default_factory=list)
     work: dict[str, int] = field(default_factory=dict)
+    arrays: dict[str, Reals] = field(default_factory=dict)
 
 
 @dataclass
@@ -67,13 +71,18 @@ def lay_out(
     lengths: Mapping[str, int],
     zeroed: frozenset[str],
     indices: Mapping[str, Ints],
+    data: Mapping[str, Reals],
     width: int,
 ) -> Layout:
     """lengths: of the buffers. zeroed: those that start as zeros. width: lanes of a vector."""
-    laying = _Laying(lengths, zeroed, indices, width)
+    laying = _Laying(lengths, zeroed, indices, data, width)
     for block in blocks:
         for part in parted(block):
-            laying.block(part)
+            lane = choose_lane(part, width, data)
+            whole = hoist(part, lane, f"before.{len(laying.layout.work)}")
+            laying.layout.work |= whole.work
+            for one in whole.blocks:
+                laying.block(one)
     laying.flush(list(laying.pending))
     for name in sorted(laying.untouched):
         laying.zero(name)
@@ -90,28 +99,26 @@ def parted(block: Concrete) -> list[Concrete]:
         here = (kind,) if kind != kinds[0] else ((), kind)
         wanted = [number for number, write in enumerate(block.writes) if write.reduced in here]
         writes = tuple(replace(block.writes[number], result=place) for place, number in enumerate(wanted))
-        body, reads = _keep(block.body, wanted, block.reads)
+        outputs = tuple(block.body.outputs[number] for number in wanted)
+        results = tuple(block.body.results[number] for number in wanted)
+        whole = block.body
+        body, reads = with_reads(
+            Program(whole.name, whole.arguments, results, whole.body, outputs, whole.externals), block.reads
+        )
         parts.append(replace(block, body=body, reads=reads, writes=writes))
     return parts
 
 
-def _keep(body: Program, results: Sequence[int], reads: Sequence[Where]) -> tuple[Program, tuple[Where, ...]]:
-    """A body with some of its results, and the reads it then needs."""
-    outputs = tuple(body.outputs[number] for number in results)
-    kept = tuple(body.results[number] for number in results)
-    pruned = prune(Program(body.name, body.arguments, kept, body.body, outputs, body.externals))
-    loaded = sorted({instruction[1] for instruction in pruned.body if instruction[0] == "load"})
-    new = {old: number for number, old in enumerate(loaded)}
-    lines = [("load", new[line[1]], 0) if line[0] == "load" else line for line in pruned.body]
-    arguments = tuple(body.arguments[number] for number in loaded)
-    return Program(body.name, arguments, kept, lines, pruned.outputs, body.externals), tuple(reads[k] for k in loaded)
-
-
 class _Laying:
     def __init__(
-        self, lengths: Mapping[str, int], zeroed: frozenset[str], indices: Mapping[str, Ints], width: int
+        self,
+        lengths: Mapping[str, int],
+        zeroed: frozenset[str],
+        indices: Mapping[str, Ints],
+        data: Mapping[str, Reals],
+        width: int,
     ) -> None:
-        self.lengths, self.indices, self.width = lengths, indices, width
+        self.lengths, self.indices, self.data, self.width = lengths, indices, data, width
         self.layout = Layout()
         self.untouched = set(zeroed)
         self.pending: dict[str, _Pending] = {}
@@ -183,7 +190,7 @@ class _NestMaker:
         self.laying, self.block = laying, block
         self.lengths = block.lengths
         self.reduced = next((write.reduced for write in block.writes if write.reduced), ())
-        self.lane = choose_lane(block, self.reduced, laying.width)
+        self.lane = choose_lane(block, laying.width, laying.data)
         self.width = laying.width if self.lane is not None else 1
         self.lane_reduced = self.lane in self.reduced
         axes = range(len(self.lengths))
@@ -225,7 +232,8 @@ class _NestMaker:
     def finish(self) -> Laid:
         block, groups = self.block, tuple(group for group, _ in self.groups)
         reductions = tuple(Reduction(write.result, write.reduction or "") for write in block.writes if write.reduced)
-        reads = tuple(self.shape(where) for where in block.reads)
+        read = [self.relaid(where) for where in block.reads]
+        reads = tuple(self.shape(where) for where in read)
         carries = tuple(self.shape(where) for where in block.carries)
         nest = Nest(
             self.width,
@@ -250,11 +258,29 @@ class _NestMaker:
         values |= {"chunks": per_lane, "partials": (partials, 0) if nest.partial else 0}
         if nest.partial:
             self.laying.layout.work[partials] = max(1, kept * per_lane * nest.partial)
-        wheres = [*block.reads, *block.carries, *(where for _, where in self.groups)]
+        wheres = [*read, *block.carries, *(where for _, where in self.groups)]
         for (name, shape), where in zip(nest.places(), wheres, strict=True):
             values |= shape.bind(name, where)
         sinks = tuple(self.sinks[reduction.result] for reduction in reductions if self.sinks)
         return Laid(nest, block.body, values, kept * per_lane, kept, sinks)
+
+    def relaid(self, where: Where) -> Where:
+        """The place in a copy of its data that is contiguous along the lane axis, if it is no plain vector as it is."""
+        laying, lane = self.laying, self.lane
+        data = laying.data.get(where.buffer)
+        if data is None or lane is None or is_plain(where, lane) or 0 in self.lengths:
+            return where
+        lengths = tuple(n if where.varies(axis) else 1 for axis, n in enumerate(self.lengths))
+        if prod(lengths) > COPIED + 4 * len(data):
+            return where
+        name = f"{where.buffer} {where} {lane} {lengths}"
+        if name not in laying.layout.arrays:
+            values = np.broadcast_to(positions(where, lengths, laying.indices), lengths)
+            laying.layout.arrays[name] = np.moveaxis(data[values], lane, -1).reshape(-1)
+        strides, step = [0] * len(lengths), 1
+        for axis in (lane, *(axis for axis in reversed(range(len(lengths))) if axis != lane)):
+            strides[axis], step = step if lengths[axis] > 1 else 0, step * lengths[axis]
+        return Where(name, 0, tuple(strides))
 
     def shape(self, where: Where) -> Shape:
         wide = where.index is not None and self.laying.indices[where.index].dtype.itemsize == 8
@@ -390,17 +416,23 @@ class _NestMaker:
         self.group([replace(write, kind="store", where=where)], "store")
 
 
-def choose_lane(block: Concrete, reduced: tuple[int, ...], width: int) -> int | None:
+def is_plain(where: Where, axis: int) -> bool:
+    """Whether lanes along an axis are one number or one vector in memory."""
+    return where.strides[axis] in (0, 1) and (where.index is None or where.index_strides[axis] == 0)
+
+
+def choose_lane(block: Concrete, width: int, data: Mapping[str, Reals]) -> int | None:
     """The axis for the lanes of vectors: where reads and writes are plain, and few lanes are idle."""
     best, least = None, 0.0
+    reduced = next((write.reduced for write in block.writes if write.reduced), ())
     places = (*block.reads, *(write.where for write in block.writes))
     for axis, length in enumerate(block.lengths):
         if axis == block.scan:
             continue
         cost = 8.0
         for where in places:
-            gathers = where.index is not None and where.index_strides[axis] != 0
-            plain = where.strides[axis] in (0, 1)
+            gathers = where.index is not None and where.index_strides[axis] != 0 and where.buffer not in data
+            plain = where.strides[axis] in (0, 1) or where.buffer in data
             cost += 2 * width if gathers else 1 if plain else width
         cost *= -(-max(length, 1) // width) * width / max(length, 1)
         if axis in reduced:

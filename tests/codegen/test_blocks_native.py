@@ -3,12 +3,12 @@
 import dataclasses
 import itertools
 import math
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from block_cases import LENGTHS, SMALL, WIDTHS, agree, program
 
-from codegen import Array, Program, host
+from codegen import host
 from codegen.blocks import (
     Block,
     Blocks,
@@ -18,50 +18,12 @@ from codegen.blocks import (
     compile_blocks,
     counter,
     gathered,
-    interpret,
     reduce,
     size,
     store,
 )
 
 n, m = size("n"), size("m")
-WIDTHS = [width for width in (1, 2, 4, 8) if width <= host().width]
-
-
-def program(arguments, results, body, outputs, name="b"):
-    return Program(
-        name,
-        tuple(Array(a) for a in arguments.split()),
-        tuple(Array(r) for r in results.split()),
-        body,
-        tuple((value,) for value in outputs),
-    )
-
-
-def agree(blocks, sizes, arrays, *, width=None, threads=1, rtol=1e-12, code=None):
-    """Run natively and by NumPy; gives the native outputs."""
-    target = host() if width is None else dataclasses.replace(host(), width=width)
-    code = code or compile_blocks(blocks, target=target)
-    bound = code.bind({b.name: arrays[b.name] for b in blocks.of_kind("data", "index")}, sizes)
-    found = bound.run(arrays, threads=threads)
-    expected = interpret(blocks, sizes, arrays)
-    for buffer, array in zip(bound.outputs, found, strict=True):
-        kept = ~np.isnan(expected[buffer.name]) if buffer.name not in blocks.added_to else slice(None)
-        scale = np.abs(expected[buffer.name][kept]).max(initial=1)
-        np.testing.assert_allclose(
-            array[kept], expected[buffer.name][kept], rtol=rtol, atol=rtol * scale, err_msg=buffer.name
-        )
-    return found
-
-
-LENGTHS = (0, 1, 2, 7, 8, 9, 31, 2047, 2048, 2049, 2056, 5000)
-# x·y + z, x - y, exp of the latter
-SMALL = program(
-    "x y z",
-    "p d e",
-    [("load", 0, 0), ("load", 1, 0), ("load", 2, 0), ("mul", 0, 1), ("add", 3, 2), ("sub", 0, 1), ("exp", 5)],
-    (4, 5, 6),
-)
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -367,216 +329,3 @@ def test_sums_are_compensated():
     x = rng.normal(size=1 << 17) * np.exp(rng.normal(size=1 << 17) * 5)
     exact = math.fsum(x)
     assert abs(special("sum", x) - exact) <= 1e-16 * np.abs(x).sum()
-
-
-def test_the_bits_do_not_depend_on_threads():
-    reads = (affine("x", 0, 1), affine("x", 1, 1), gathered("x", affine("at", 0, 1)))
-    writes = (
-        add(affine("y", 0, 3)),
-        add(affine("y", 4, 3)),
-        add(gathered("z", affine("at", 0, 1))),
-    )
-    again = (
-        reduce("sum", affine("s", 0, 0), 0),
-        reduce("max", affine("s", 1, 0), 0),
-        reduce("logsumexp", affine("s", 2, 0), 0),
-    )
-    buffers = (
-        Buffer("x", "input", n + 1),
-        Buffer("at", "index", n),
-        Buffer("y", "output", 3 * n + 4),
-        Buffer("z", "output", n),
-        Buffer("s", "output", size(3)),
-    )
-    blocks = Blocks("b", buffers, (Block("one", (n,), SMALL, reads, writes), Block("two", (n,), SMALL, reads, again)))
-    rng = np.random.default_rng(9)
-    length = 300_000
-    x, at = rng.normal(size=length + 1), rng.integers(0, length, length)
-    bound = compile_blocks(blocks).bind({"at": at}, {"n": length})
-    first = bound.run([x], threads=1)
-    for threads in (2, 3, 7, None):
-        for one, other in zip(first, bound.run([x], threads=threads), strict=True):
-            np.testing.assert_array_equal(one, other)
-    expected = interpret(blocks, {"n": length}, {"x": x, "at": at})
-    for buffer, found in zip(bound.outputs, first, strict=True):
-        np.testing.assert_allclose(found, expected[buffer.name], rtol=1e-12, atol=1e-11)
-
-
-def test_calls_side_by_side():
-    block = Block(
-        "b",
-        (n,),
-        SMALL,
-        (affine("x", 0, 1),) * 3,
-        (add(gathered("y", affine("at", 0, 1))), store(affine("w", 0, 1)), reduce("sum", affine("s", 0, 0), 0)),
-    )
-    buffers = (
-        Buffer("x", "input", n),
-        Buffer("at", "index", n),
-        Buffer("y", "output", n),
-        Buffer("w", "work", n),
-        Buffer("s", "output", size(1)),
-    )
-    bound = compile_blocks(Blocks("b", buffers, (block,))).bind({"at": np.arange(3000)[::-1] // 2})
-    inputs = [np.random.default_rng(k).normal(size=3000) for k in range(8)]
-    alone = [bound.run([x]) for x in inputs]
-    with ThreadPoolExecutor(4) as pool:
-        for _ in range(20):
-            for one, other in zip(alone, pool.map(lambda x: bound.run([x]), inputs), strict=True):
-                np.testing.assert_array_equal(one[0], other[0])
-                np.testing.assert_array_equal(one[1], other[1])
-
-
-def test_arrays_are_replaced_without_new_code():
-    block = Block(
-        "b",
-        (n,),
-        SMALL,
-        (gathered("x", affine("at", 0, 1)), affine("d", 0, 1), affine("d", 0, 0)),
-        (add(gathered("y", affine("at", 0, 1))), add(affine("z", 0, 1)), add(affine("z", 1, 1))),
-    )
-    buffers = (
-        Buffer("x", "input", n),
-        Buffer("at", "index", n),
-        Buffer("d", "data", n),
-        Buffer("y", "output", n),
-        Buffer("z", "output", n + 1),
-    )
-    blocks = Blocks("b", buffers, (block,))
-    code = compile_blocks(blocks)
-    rng = np.random.default_rng(10)
-    native = set()
-    for length in (50, 51, 4000, 9):
-        arrays = {"x": rng.normal(size=length), "d": rng.normal(size=length), "at": rng.permutation(length) // 2}
-        arrays["at"][:3] = 0, 3, 1  # no even rise
-        bound = code.bind({"at": arrays["at"], "d": arrays["d"]})
-        native.add(bound.native)
-        for found, name in zip(bound.run({"x": arrays["x"]}), "yz", strict=True):
-            np.testing.assert_allclose(found, interpret(blocks, {"n": length}, arrays)[name], rtol=1e-12, atol=1e-12)
-    assert len(native) == 1
-
-
-def test_an_index_that_rises_evenly_is_none():
-    block = Block(
-        "b",
-        (n,),
-        SMALL,
-        (gathered("x", affine("at", 0, 1)), affine("x", 0, 1), affine("x", 0, 1)),
-        (
-            add(gathered("y", affine("at", 0, 1), 3)),
-            add(gathered("y", affine("at", 0, 1), 3, 1)),
-            add(gathered("y", affine("at", 0, 1), 3, 2)),
-        ),
-    )
-    buffers = (Buffer("x", "input", n), Buffer("at", "index", n), Buffer("y", "output", 3 * n))
-    blocks = Blocks("b", buffers, (block,))
-    bound = compile_blocks(blocks).bind({"at": np.arange(1000)})
-    (stage,) = bound.layout.stages
-    (group,) = stage.nest.groups
-    assert (group.mode, group.step, group.dense, group.shape.index) == ("first", 3, True, None)
-    assert stage.nest.reads[0].index is None
-    agree(blocks, {"n": 1000}, {"x": np.random.default_rng(11).normal(size=1000), "at": np.arange(1000)})
-
-
-def test_float32():
-    block = Block(
-        "b",
-        (n,),
-        SMALL,
-        (affine("x", 0, 1), affine("x", 1, 1), counter(0, 1)),
-        (add(affine("y", 0, 1)), add(affine("y", 1, 1)), reduce("sum", affine("s", 0, 0), 0)),
-    )
-    buffers = (Buffer("x", "input", n + 1), Buffer("y", "output", n + 1), Buffer("s", "output", size(1)))
-    blocks = Blocks("b", buffers, (block,), "float32")
-    for length in (5, 100, 3000):
-        x = np.random.default_rng(12).normal(size=length + 1).astype(np.float32)
-        y, s = compile_blocks(blocks).bind(sizes={"n": length}).run([x])
-        expected = interpret(dataclasses.replace(blocks, element="float64"), {"n": length}, {"x": x})
-        assert (y.dtype, s.dtype) == (np.float32, np.float32)
-        np.testing.assert_allclose(y, expected["y"], rtol=1e-5, atol=1e-5)
-        np.testing.assert_allclose(s, expected["s"], rtol=3e-7)
-
-
-COPY = program("x", "y", [("load", 0, 0)], (0,))
-
-
-def copying(read, write, *more):
-    buffers = (Buffer("x", "input", n), Buffer("y", "output", n), *more)
-    return compile_blocks(Blocks("copying", buffers, (Block("copy", (n,), COPY, (read,), (write,)),)))
-
-
-def test_what_does_not_fit_is_refused():
-    plain = copying(affine("x", 0, 1), store(affine("y", 0, 1)))
-    with pytest.raises(ValueError, match="sizes are missing: n"):
-        plain.bind()
-    bound = plain.bind(sizes={"n": 4})
-    with pytest.raises(ValueError, match="x has 3 elements, expected 4"):
-        bound.run([np.zeros(3)])
-    with pytest.raises(ValueError, match="the output y must be a C-contiguous float64 array of 4 elements"):
-        bound.run([np.zeros(4)], [np.zeros(8)[::2]])
-    with pytest.raises(ValueError, match=r"takes 1 inputs \(x\) and 1 outputs \(y\), got 2 and 1"):
-        bound.run([np.zeros(4), np.zeros(4)])
-    with pytest.raises(ValueError, match="threads must be at least 1"):
-        bound.run([np.zeros(4)], threads=0)
-    x = np.arange(8.0)
-    with pytest.raises(ValueError, match="x and y share memory"):
-        bound.run([x[:4]], [x[3:7]])
-    np.testing.assert_array_equal(bound.run([x[:4]], [x[4:]])[0], range(4))
-    np.testing.assert_array_equal(bound.run([range(4)])[0], range(4))
-    np.testing.assert_array_equal(bound.run({"x": np.arange(8.0)[::2]})[0], [0, 2, 4, 6])
-    with pytest.raises(IndexError, match=r"copying, block copy: x\[i \+ 1\] reaches from element 1 to 4, outside"):
-        copying(affine("x", 1, 1), store(affine("y", 0, 1))).bind(sizes={"n": 4})
-    with pytest.raises(ValueError, match="tier must be one of"):
-        compile_blocks(plain.blocks, tier="best")
-
-
-def test_indices_are_checked_when_they_are_bound():
-    at = Buffer("at", "index", n)
-    code = copying(gathered("x", affine("at", 0, 1)), store(affine("y", 0, 1)), at)
-    with pytest.raises(ValueError, match="the index array at is missing"):
-        code.bind(sizes={"n": 3})
-    with pytest.raises(ValueError, match="must hold integers, got float64"):
-        code.bind({"at": np.zeros(3)})
-    for wrong in ([0, 3, 1], [0, -1, 2]):
-        with pytest.raises(IndexError, match="outside"):
-            code.bind({"at": np.array(wrong)})
-    code = copying(affine("x", 0, 1), store(gathered("y", affine("at", 0, 1))), at)
-    with pytest.raises(ValueError, match="instances store in the same element of y"):
-        code.bind({"at": np.array([2, 0, 2])})
-    np.testing.assert_array_equal(code.bind({"at": np.array([2, 0, 1])}).run([np.array([1.0, 2, 3])])[0], [2, 3, 1])
-
-
-def test_looking_inside():
-    bound = copying(affine("x", 0, 1), store(affine("y", 0, 1))).bind(sizes={"n": 4})
-    assert "define dso_local void @hy.nest." in bound.ir()
-    assert "hy.nest." in bound.assembly()
-    assert bound.code.operations == {"copy": 0}
-
-
-def test_the_quick_tier():
-    bound = compile_blocks(copying(affine("x", 0, 1), store(affine("y", 0, 1))).blocks, "quick").bind(sizes={"n": 100})
-    x = np.arange(100.0)
-    np.testing.assert_array_equal(bound.run([x])[0], x)
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (3, 40), (16, 16)])
-def test_few_instances_of_many_gathers_are_scalar_code(shape):
-    """r[i] = Σ_j Σ_k x[3 (20 i + k)] y[7 (j + k)], the k written out."""
-    body = [("load", k, 0) for k in range(40)] + [("mul", k, 20 + k) for k in range(20)]
-    body.append(("add", 40, 41))
-    body += [("add", 58 + k, 40 + k) for k in range(2, 20)]
-    dot = program(" ".join(f"a{k}" for k in range(40)), "r r2", body, (len(body) - 1, 40))
-    reads = [affine("x", 3 * k, 60, 0) for k in range(20)] + [affine("y", 7 * k, 0, 7) for k in range(20)]
-    writes = (reduce("sum", affine("r", 0, 2, 0), 1), add(affine("s", 0, 0, 0)))
-    buffers = (
-        Buffer("x", "input", 60 * m),
-        Buffer("y", "input", 7 * (n + 20)),
-        Buffer("r", "output", 2 * m),
-        Buffer("s", "output", size(1)),
-    )
-    blocks = Blocks("dot", buffers, (Block("b", (m, n), dot, tuple(reads), writes),))
-    sizes = dict(zip("mn", shape, strict=True))
-    bound = compile_blocks(blocks).bind(sizes=sizes)
-    assert 1 in {stage.nest.width for stage in bound.layout.stages if hasattr(stage, "nest")}
-    rng = np.random.default_rng(13)
-    agree(blocks, sizes, {b.name: rng.normal(size=b.length.value(sizes)) for b in buffers[:2]})
