@@ -257,7 +257,8 @@ def picture(nodes: Sequence[Node], routes: Sequence[Sequence[int]], levels: int,
     spoken = f"Expression graph of {name}: {count} nodes on {levels} levels, inputs above, results below"
     return (
         f'<svg id="graph-picture" class="graph" role="img" aria-label="{escape(spoken)}" '
-        f'viewBox="0 0 {width:.5g} {height:.5g}" data-width="{width:.5g}" data-height="{height:.5g}">{body}</svg>'
+        f'viewBox="0 0 {width:.5g} {height:.5g}" data-width="{width:.5g}" data-height="{height:.5g}" '
+        f'style="height:min({1.2 * height:.4g}px, 36rem, 75vh)">{body}</svg>'
     )
 
 

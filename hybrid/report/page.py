@@ -134,7 +134,8 @@ def patterns(study: Study) -> list[tuple[str, str, str]]:
     rows = []
     for title, pattern, labels in found:
         size = f"{pattern.shape[0]:,} × {pattern.shape[1]:,}"
-        caption = f"{size}, {pattern.nnz:,} entries can be non-zero ({100 * pattern.density:.3g} %)"
+        entries = f"{pattern.nnz:,} {'entry' if pattern.nnz == 1 else 'entries'}"
+        caption = f"{size}, {entries} can be non-zero ({100 * pattern.density:.3g} %)"
         rows.append((title, pictures.sparsity(pattern, f"{title}: {caption}", labels, columns), caption))
     return rows
 

@@ -98,7 +98,7 @@ def histogram(certificate: Certificate) -> str:
     shown = max(last + 2, 6)
     counts, names = counts[:shown], bin_names()[:shown]
     total, top = int(counts.sum()), int(counts.max())
-    width, height, left, bottom = 520.0, 210.0, 16.0, 170.0
+    width, height, left, bottom = 520.0, 224.0, 16.0, 170.0
     step = (width - 2 * left) / len(counts)
     body = ""
     for place, (count, bin_name) in enumerate(zip(counts, names, strict=True)):
@@ -107,11 +107,11 @@ def histogram(certificate: Certificate) -> str:
         body += (
             f'<rect class="bar" x="{x + 3:.5g}" y="{bottom - tall:.5g}" width="{step - 6:.4g}" height="{tall:.4g}"/>'
         )
-        body += text(x + step / 2, bottom + 16, bin_name, "tick")
+        body += text(x + step / 2, bottom + 18, bin_name, "tick")
         if count:
             body += text(x + step / 2, bottom - tall - 6, f"{count:,}", "tick strong")
     body += f'<path class="axis" d="M{left} {bottom}H{width - left}"/>'
-    body += text(width / 2, height - 6, "difference from the tape in ulp, up to", "tick")
+    body += text(width / 2, height - 8, "difference from the tape in ulp, up to", "tick")
     spoken = ", ".join(f"{name}: {count:,}" for name, count in zip(names, counts, strict=True) if count)
     return svg(width, height, f"Histogram of {total:,} differences in ulp. Up to {spoken}", body, "histogram")
 

@@ -74,7 +74,7 @@ def test_rolled_functions_and_their_derivatives_are_shown_alike() -> None:
     def f(x):
         return np.sum(x[1:] ** 2 * x[:-1])
 
-    title = "f_hessian: 148 of 50 × 50 (5.92 %)"
+    title = "f_hessian: 147 of 50 × 50 (5.88 %)"
     assert f.plot_sparsity().get_title() == f.hessian(sparse=True).plot_sparsity().get_title() == title
 
 

@@ -158,10 +158,17 @@
     const py = (y) => TOP + (HEIGHT - TOP - BOTTOM) * (top - y) / (top - bottom);
     scale = { low, high };
     const far = 4 * (top - bottom);
+    /** A step that is much larger than those beside it is a jump, not a slope. */
+    function jumps(ys, k) {
+      const step = (i) => Math.abs(ys[i] - ys[i - 1]);
+      if (k < 2 || k > SAMPLES - 1 || !(step(k) > 0.02 * (top - bottom))) return false;
+      return step(k) > 8 * Math.max(step(k - 1), step(k + 1));
+    }
     function path(ys) {
       let text = "", open = false;
       ys.forEach((y, k) => {
         const seen = Number.isFinite(y) && y > bottom - far && y < top + far;
+        open = open && !jumps(ys, k);
         if (seen) text += (open ? "L" : "M") + px(at[k]).toFixed(2) + " " + py(y).toFixed(2);
         open = seen;
       });
