@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -109,6 +110,10 @@ class Certificate:
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; infinite errors become text."""
         return _plain(asdict(self))  # type: ignore[no-any-return]  # a dict goes in
+
+    def to_json(self) -> str:
+        """`to_dict()` as JSON text."""
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
 
     def _repr_html_(self) -> str:
         colour = "#1a7f37" if self.passed else "#cf222e"

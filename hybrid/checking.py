@@ -203,6 +203,8 @@ def described(manifest: Mapping[str, Any]) -> dict[str, Any]:
         "arguments": manifest["arguments"],
         "results": manifest["results"],
         "sparsity": {},
+        "reductions": [],
+        "shared": [],
         "operations": manifest["operations"]["total"],
         "certificate": manifest["certificate"],
         "triple": target["triple"],

@@ -6,10 +6,11 @@ line would become long; every other value gets a name.
 
 from __future__ import annotations
 
+import keyword
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from codegen.program import Array, Program
 from hybrid.operations import OPERATIONS
@@ -61,6 +62,7 @@ def python_code(program: Program) -> str:
     Arguments are arrays of shape batch + argument shape that broadcast; it returns an array of shape batch + result
     shape, or a tuple of them. Needs NumPy, and SciPy where error or gamma functions occur.
     """
+    program = named_for_python(program)
     lines, returned = Writer(program).write()
     needs_scipy = any(name in SCIPY for name, *_ in program.body)
     imports = ["import numpy as np", *(["from scipy import special"] if needs_scipy else [])]
@@ -70,6 +72,20 @@ def python_code(program: Program) -> str:
     head = f'    """{program.operations} operations. ' + (f"Takes {', '.join(takes)}. " if takes else "")
     body = [head + f'Returns {gives}."""', *(f"    {line}" for line in lines), f"    return {returned}"]
     return "\n".join([*imports, "", "", f"def {program.name}({signature}):", *body, ""])
+
+
+def named_for_python(program: Program) -> Program:
+    """The program with argument names that Python has, and that hide nothing the module uses."""
+    taken = {"np", "special", program.name, *(external.c_name for external in program.externals)}
+    arguments = []
+    for argument in program.arguments:
+        name = argument.name if argument.name.isidentifier() else re.sub(r"\W", "_", f"x{argument.name}")
+        while keyword.iskeyword(name) or name in taken:
+            name += "_"
+        taken.add(name)
+        arguments.append(Array(name, argument.shape))
+    title = f"{program.name}_" if keyword.iskeyword(program.name) else program.name
+    return replace(program, name=title, arguments=tuple(arguments))
 
 
 def shown(array: Array) -> str:

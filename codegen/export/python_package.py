@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import json
 import keyword
+import math
 import struct
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from codegen.export.bundle import Build, Files
+from codegen.export.c_test import TOLERANCE, computed, reduced, stored
 from codegen.export.wheel import wheel
 from codegen.program import Array
 from codegen.target import Target
@@ -53,6 +57,11 @@ def project(build: Build) -> dict[str, bytes]:
     """Paths in the project and contents."""
     name = build.name
     check_name(name)
+    if build.program.externals:
+        raise ValueError(
+            f"{name} calls {build.program.externals[0].c_name}, a C function of yours, which a Python package lacks; "
+            f"export an object or source and link it with yours"
+        )
     library = build.shared_library
     described = describe(build)
     here = Path(__file__).parent
@@ -77,7 +86,10 @@ def project(build: Build) -> dict[str, bytes]:
         "README.md": readme(build),
         "backend.py": (here / "wheel.py").read_text(encoding="utf-8"),
         **{f"{name}/{path}": content for path, content in package.items()},
-        f"tests/test_{name}.py": TESTS.format(name=name),
+        f"tests/test_{name}.py": (TESTS + (REDUCED_TESTS if build.details.reduction else PLAIN_TESTS)).format(
+            name=name
+        ),
+        "tests/values.json": json.dumps(values(build), indent=1) + "\n",
     }
     return {path: text.encode() if isinstance(text, str) else text for path, text in files.items()}
 
@@ -97,7 +109,7 @@ def project_name(name: str) -> str:
 
 def describe(build: Build) -> dict[str, Any]:
     """What the library expects of its callers, as JSON."""
-    program, details = build.program, build.details
+    program, details, reduction = build.program, build.details, build.details.reduction
     return {
         "name": build.name,
         "library": build.library_file,
@@ -113,11 +125,34 @@ def describe(build: Build) -> dict[str, Any]:
             }
             for name, pattern in details.sparsity.items()
         },
+        "reductions": [] if reduction is None else list(reduction.kinds),
+        "shared": [] if reduction is None else [program.arguments[k].name for k in sorted(reduction.shared)],
         "operations": program.operations,
         "triple": build.target.triple,
         "requires": requires(build.target),
         "certificate": details.certificate,
     }
+
+
+def values(build: Build) -> dict[str, Any]:
+    """What the tests of the package compare with: arguments and results at some points, as flat sequences."""
+    reduction, program = build.details.reduction, build.original or build.program
+    rows = stored(program, build.element, build.details.points())
+    arguments, results = rows.arguments, rows.results
+    if reduction is not None:
+        arguments = [array[:1] if k in reduction.shared else array for k, array in enumerate(arguments)]
+        same = [np.repeat(a, len(rows.arguments[0]), axis=0) if len(a) == 1 else a for a in arguments]
+        results = [row[None] for row in reduced(build.interface, computed(program, build.element, same))]
+    return {
+        "tolerance": TOLERANCE[build.element],
+        "arguments": [array.tolist() for array in arguments],
+        "results": [[[number(x) for x in row] for row in array.tolist()] for array in results],
+    }
+
+
+def number(value: float) -> float | str:
+    """A number as JSON has it, which knows neither NaN nor infinities."""
+    return value if math.isfinite(value) else str(value)
 
 
 def requires(target: Target) -> list[str]:
@@ -296,7 +331,9 @@ outside the domain gives NaN at that point. `help({name})` says more.
 TESTS = '''\
 """The package on this machine: numbers, shapes, and how it is called."""
 
+import json
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -308,13 +345,47 @@ kernel = package.{name}
 
 def points(*batch):
     random = np.random.default_rng(0)
-    return [random.uniform(0.1, 0.9, (*batch, *item.shape)).astype(kernel.dtype) for item in kernel.arguments]
+    shapes = [item.shape if item.name in kernel.shared else (*batch, *item.shape) for item in kernel.arguments]
+    return [random.uniform(0.1, 0.9, shape).astype(kernel.dtype) for shape in shapes]
 
 
 def results(*args, **options):
     found = kernel(*args, **options)
     return found if len(kernel.results) > 1 else (found,)
 
+
+def test_stored_values():
+    stored = json.loads(Path(__file__).with_name("values.json").read_text())
+    arrays = []
+    for item, rows in zip(kernel.arguments, stored["arguments"]):
+        array = np.array(rows, kernel.dtype)
+        arrays.append(array.reshape(item.shape if item.name in kernel.shared else (len(rows), *item.shape)))
+    for found, rows in zip(results(*arrays), stored["results"]):
+        expected = np.array([[float(x) for x in row] for row in rows])
+        found = np.asarray(found, float).reshape(expected.shape)
+        size = np.abs(np.where(np.isfinite(expected), expected, 0)).max(axis=1, keepdims=True, initial=1e-300)
+        np.testing.assert_allclose(found / size, expected / size, atol=stored["tolerance"], rtol=0)
+
+
+def test_arguments_by_name():
+    arrays = points(3)
+    by_name = dict(zip([item.name for item in kernel.arguments], arrays))
+    for found, expected in zip(results(**by_name), results(*arrays)):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_what_does_not_fit_is_refused():
+    with pytest.raises(package.ArgumentError, match="missing"):
+        kernel()
+    with pytest.raises(package.InputTypeError, match="complex"):
+        kernel(*[array + 1j for array in points(2)])
+
+
+def test_it_is_pickled_by_name():
+    assert pickle.loads(pickle.dumps(kernel)) is kernel
+'''
+
+PLAIN_TESTS = """
 
 def test_a_batch_is_its_points():
     arrays = points(5, 3)
@@ -336,22 +407,28 @@ def test_results_into_given_arrays():
     for found, out, expected in zip(results(*arrays, out=given), given, results(*arrays)):
         assert found is out
         np.testing.assert_array_equal(out, expected)
+"""
+
+REDUCED_TESTS = """
+
+def test_results_have_no_batch():
+    for found, item in zip(results(*points(4, 2)), kernel.results):
+        assert np.shape(found) == item.shape
 
 
-def test_arguments_by_name():
-    arrays = points()
-    by_name = dict(zip([item.name for item in kernel.arguments], arrays))
-    for found, expected in zip(results(**by_name), results(*arrays)):
-        np.testing.assert_array_equal(found, expected)
-
-
-def test_what_does_not_fit_is_refused():
-    with pytest.raises(package.ArgumentError, match="missing"):
-        kernel()
-    with pytest.raises(package.InputTypeError, match="complex"):
-        kernel(*[array + 1j for array in points()])
-
-
-def test_it_is_pickled_by_name():
-    assert pickle.loads(pickle.dumps(kernel)) is kernel
-'''
+def test_many_rows_are_the_rows_of_two_halves():
+    arrays = points(4000)
+    own = [item.name in kernel.shared for item in kernel.arguments]
+    first, second = (
+        results(*[array if same else array[part] for array, same in zip(arrays, own)])
+        for part in (slice(0, 1500), slice(1500, None))
+    )
+    for whole, one, two, kind in zip(results(*arrays), first, second, kernel.reductions):
+        expected = {{
+            "sum": lambda: one + two,
+            "mean": lambda: (1500 * one + 2500 * two) / 4000,
+            "max": lambda: np.maximum(one, two),
+            "logsumexp": lambda: np.logaddexp(one, two),
+        }}[kind]()
+        np.testing.assert_allclose(whole, expected, rtol=1e-9)
+"""

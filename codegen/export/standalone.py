@@ -113,6 +113,8 @@ class Kernel:
             name: Pattern(p["shape"], p["rows"], p["columns"], p["triangle"])
             for name, p in described["sparsity"].items()
         }
+        self.reductions: tuple[str, ...] = tuple(described["reductions"])
+        self.shared = frozenset(described["shared"])
         self.operations: int = described["operations"]
         self.certificate: dict[str, Any] | None = described["certificate"]
         self.__signature__ = signature(self.arguments)
@@ -127,7 +129,7 @@ class Kernel:
             for operand in operands
             for axis in range(len(operand.shape))
         ]
-        self._loop = native(described, library)
+        self._loop = native(described, library, "_reduce" if self.reductions else "_loop", len(operands))
 
     def __call__(self, *args: Any, out: Any = None, threads: int | None = None, **named: Any) -> Any:
         """Evaluate at one point or many.
@@ -140,14 +142,20 @@ class Kernel:
             numbers do not depend on it.
 
         Returns one array (a NumPy number for a single one), or a tuple with one per result. A point outside the domain
-        gives NaN at that point only. Raises ArgumentError for missing, unknown or surplus arguments, ShapeError for
-        shapes that do not fit, InputTypeError for complex or non-numeric data.
+        gives NaN at that point only. A kernel that reduces takes neither out= nor several threads; its results have no
+        batch, and its arguments `shared` are given without one.
+        Raises ArgumentError for missing, unknown or surplus arguments, ShapeError for shapes that do not fit,
+        InputTypeError for complex or non-numeric data.
         """
         if threads is not None and (not isinstance(threads, (int, np.integer)) or threads is True or threads < 1):
             raise ArgumentError(f"{self.name}: threads must be at least 1, a whole number, or None, got {threads!r}")
         arrays = [
             self._array(operand, value) for operand, value in zip(self.arguments, self._bound(args, named), strict=True)
         ]
+        if self.reductions:
+            if out is not None:
+                raise ArgumentError(f"{self.name} reduces over a batch and takes no out=")
+            return self._reduced(arrays)
         given = self._given(out)
         batch = self._batch(arrays, given)
         outputs = [
@@ -259,6 +267,26 @@ class Kernel:
                     f"{whole + result.shape}"
                 )
         return tuple(whole)
+
+    def _reduced(self, arrays: list[Any]) -> Any:
+        """The results of a kernel that reduces over all axes of the batch."""
+        for operand, array in zip(self.arguments, arrays, strict=True):
+            if operand.name in self.shared and array.ndim > len(operand.shape):
+                raise ShapeError(
+                    f"{self.name}: {operand.name} is shared by all points: shape {operand.shape}, got {array.shape}"
+                )
+        batch = self._batch(arrays, [None] * len(self.results))
+        points = prod(batch)
+        if not points and "max" in self.reductions:
+            raise ArgumentError(f"{self.name}: the maximum of no rows is not defined; the batch is {batch}")
+        rows = [
+            np.ascontiguousarray(a if o.name in self.shared else np.broadcast_to(a, batch + o.shape))
+            for o, a in zip(self.arguments, arrays, strict=True)
+        ]
+        results = [np.empty(operand.shape, self.dtype) for operand in self.results]
+        self._loop(points, *addresses([*rows, *results]))
+        found = tuple(result[()] for result in results)
+        return found[0] if len(found) == 1 else found
 
     # --- running ------------------------------------------------------------------------------------------------------
     def _run(self, arrays: Sequence[Any], outputs: Sequence[Any], batch: tuple[int, ...], threads: int) -> None:
@@ -372,7 +400,7 @@ def load(module: str, folder: Path) -> Kernel:
     return Kernel(module, described, folder / described["library"])
 
 
-def native(described: dict[str, Any], library: Path) -> Any:
+def native(described: dict[str, Any], library: Path, suffix: str, operands: int) -> Any:
     """The function of the library that goes over points. Raises ImportError where it cannot run."""
     name, triple = described["name"], described["triple"]
     lacking = sorted(set(described["requires"]) - features()) if described["requires"] and features() else []
@@ -382,12 +410,14 @@ def native(described: dict[str, Any], library: Path) -> Any:
             f'another target, such as "x86-64-v2"'
         )
     try:
-        loop = getattr(ctypes.CDLL(str(library)), f"{name}_loop")
+        loop = getattr(ctypes.CDLL(str(library)), f"{name}{suffix}")
     except OSError as error:
         raise ImportError(
             f"{name} was compiled for {triple}; this is {platform.system()} on {platform.machine()}: {error}"
         ) from error
-    loop.argtypes, loop.restype = [ctypes.c_void_p] * 4, None
+    pointers = [ctypes.c_void_p]
+    loop.argtypes = pointers * 4 if suffix == "_loop" else [ctypes.c_int64, *pointers * operands]
+    loop.restype = None
     return loop
 
 
@@ -423,4 +453,6 @@ def documentation(kernel: Kernel) -> str:
     for operand in kernel.results:
         sparse = f", the values of {kernel.patterns[operand.name]!r}" if operand.name in kernel.patterns else ""
         lines.append(f"    {operand.name} : shape {operand.expected}{sparse}")
+    if kernel.reductions:
+        lines += ["", f"Reduced over the batch: {', '.join(kernel.reductions)}. Shared: {', '.join(kernel.shared)}."]
     return "\n".join([*lines, "", "The leading axes are those of a batch, and broadcast. See `Kernel.__call__`.", ""])

@@ -26,12 +26,16 @@ from hybrid.commands.shared import (
     source_argument,
     wrt_option,
 )
+from hybrid.errors import UnsupportedError
 from hybrid.function import Function
 from hybrid.python_code import python_code
 
 
 def c_code(function: Function) -> str:
     """The function as C99, with the entry points that docs/abi.md describes."""
+    python = [external.name for external in function.program().externals if external.c is None]
+    if python:
+        raise UnsupportedError(f"{function.name} calls {python[0]}, Python code of this process, which C has not")
     return c_source(Interface(replace(function.program(), name=function.name)))
 
 

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sympy as sp
 
 import hybrid as hy
 from codegen.program import INSTRUCTIONS, Array, Program
 from hybrid.evaluate import evaluate
 from hybrid.loading import import_file
 from hybrid.operations import OPERATIONS
+from hybrid.parse import define
 from hybrid.python_code import CALLS, INFIX, python_code
 
 POINTS = 5
@@ -108,3 +110,12 @@ def test_several_results_come_as_a_tuple(tmp_path) -> None:
     a, b = import_file(path).two(np.array([1.0, 2.0]))
     np.testing.assert_array_equal(a, [1, 2])
     np.testing.assert_array_equal(b, [[1, -1], [2, -2]])
+
+
+def test_names_that_python_or_the_module_has(tmp_path) -> None:
+    text = "lambda*np + special**2 + θ*class"
+    function = hy.Function.from_definition(define(text, {}, "names"))
+    check(function, tmp_path)
+    assert "def names(lambda_, np_, special_, θ, class_):" in python_code(function.program())
+    f = hy.Function(sp.symbols("f a b"), sp.Symbol("f") * 2, name="f")
+    assert "def f(f_, a, b):" in python_code(f.program())

@@ -238,6 +238,63 @@ def test_sparse_results_have_their_places(tmp_path) -> None:
     np.testing.assert_array_equal(pattern.csr(entries[1]).toarray(), chain.hessian()(q[1]))
 
 
+@hy.function(a=(2,), x=(), y=())
+def loss(a, x, y):
+    return (y - a[0] - a[1] * x) ** 2
+
+
+@needs_linker
+@pytest.mark.parametrize("reduce", ["sum", "mean", "max", "logsumexp"])
+def test_reductions(tmp_path, reduce: str) -> None:
+    functions = [loss] if reduce in ("max", "logsumexp") else [loss, loss.gradient(wrt="a")]
+    kernel = hy.compile(*functions, reduce=reduce, shared=["a"])
+    name = f"hy_{reduce}"
+    made = package(kernel, tmp_path, name)
+    function = getattr(made, name)
+    a, (x, y) = np.array([0.5, 2.0]), np.random.default_rng(0).uniform(-1, 1, (2, 40, 30))
+    for batch in ((x, y), (x.T, y.T), (x[:, :1], y), (x[0, 0], y), (x[0, 0], y[0, 0])):
+        found, expected = function(a, *batch), kernel(a, *batch)
+        for one, other in zip(*[r if isinstance(r, tuple) else (r,) for r in (found, expected)], strict=True):
+            assert np.shape(one) == np.shape(other)
+            np.testing.assert_allclose(one, other, rtol=1e-13)
+    with pytest.raises(made.ShapeError, match=r"a is shared by all points: shape \(2,\), got \(40, 30, 2\)"):
+        function(np.ones((40, 30, 2)), x, y)
+    with pytest.raises(made.ArgumentError, match="takes no out="):
+        function(a, x, y, out=np.zeros(()))
+    if reduce == "max":
+        with pytest.raises(made.ArgumentError, match="the maximum of no rows"):
+            function(a, x[:0], y[:0])
+    assert f"Reduced over the batch: {reduce}" in function.__doc__
+    if reduce != "logsumexp":
+        return
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"],
+        cwd=tmp_path / f"{name}-python",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "6 passed" in done.stdout, done.stdout
+
+
+@needs_linker
+def test_its_tests_find_another_library(kernel, tmp_path) -> None:
+    """The stored values are not those of the library they stand beside."""
+    kernel.export(tmp_path, name="hy_damaged", formats=["python"])
+    stored = tmp_path / "hy_damaged-python" / "tests" / "values.json"
+    data = json.loads(stored.read_text())
+    data["results"][0][2][1] *= 1 + 1e-6
+    stored.write_text(json.dumps(data))
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests", "-k", "stored"],
+        cwd=tmp_path / "hy_damaged-python",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "1 failed" in done.stdout
+
+
 @needs_linker
 def test_float32(tmp_path) -> None:
     kernel = hy.compile(swing, dtype=np.float32)
@@ -317,7 +374,7 @@ def test_its_own_tests_pass(kernel, tmp_path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout
-    assert "6 passed" in done.stdout
+    assert "7 passed" in done.stdout
 
 
 # --- wheels -----------------------------------------------------------------------------------------------------------
@@ -473,3 +530,12 @@ def test_in_a_new_environment_with_numpy_alone(kernel, tmp_path) -> None:
     subprocess.run([python, "-m", "pip", "install", "-q", "pytest"], check=True)
     tests = tmp_path / "hy_fresh-python" / "tests"
     subprocess.run([python, "-m", "pytest", "-q", "-p", "no:cacheprovider", tests], check=True, cwd=tmp_path)
+
+
+@needs_linker
+def test_c_functions_of_others_are_not_in_a_package(tmp_path) -> None:
+    own = hy.elementary("own_square", numpy=np.square, derivative=lambda v: 2 * v, c="own_square")
+    f = hy.function(t=())(lambda t: own(t) + 1.0)
+    kernel = hy.compile(f, name="hy_own", verify=False)
+    with pytest.raises(ValueError, match="hy_own calls own_square, a C function of yours"):
+        kernel.export(tmp_path, formats=["python"])
