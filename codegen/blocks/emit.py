@@ -12,7 +12,6 @@ from dataclasses import replace
 
 from codegen.blocks.accumulators import Accumulators
 from codegen.blocks.lanes import (
-    helpers,
     live,
     plus,
     times,
@@ -31,12 +30,11 @@ KEPT = 16
 
 
 def emit_nest(nest: Nest, body: Program, target: Target, name: str) -> str:
-    """The module of a nest, which needs `stages.emit_helpers` of its width."""
+    """The module of a nest."""
     target = replace(target, width=nest.width)
     writer = _Writer(nest, schedule(contracted(body, target)), target, name)
     function = writer.write()
-    needed = [helper.declaration() for helper in helpers(target) if helper.name in function.calls()]
-    start = [triple_line(target), *declared(writer.body), *needed]
+    start = [triple_line(target), *declared(writer.body)]
     return "\n".join([*start, str(function), functions_called(writer.body), ending(target)])
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from codegen.target import Target
 from codegen.text import Function
 
 
@@ -46,20 +45,16 @@ def live(f: Function, width: int, count: str) -> str:
     return f.let("live", f"icmp slt {kind} {lane_numbers(width)}, {splat_integer(f, width, count)}")
 
 
-def integers(f: Function, width: int, pointer: str, place: str, step: str, wide: bool) -> str:
-    """Elements of an index, `step` apart, as a vector of i64."""
+def integers(f: Function, width: int, pointer: str, step: str, wide: bool, mask: str = "") -> str:
+    """Elements of an index, `step` apart, as a vector of i64; with a mask those of its lanes, 0 in the others."""
     kind = "i64" if wide else "i32"
-    if width == 1:
-        return integer(f, pointer, place, wide)
     if step == "1":
-        x = f.load("index", f"<{width} x {kind}>", f.at(pointer, place, kind), 8 if wide else 4)
-        return x if wide else f.let("index", f"sext <{width} x i32> {x} to <{width} x i64>")
-    vector = "poison"
-    for number in range(width):
-        x = integer(f, pointer, place, wide)
-        vector = f.let("index", f"insertelement <{width} x i64> {vector}, i64 {x}, i32 {number}")
-        place = plus(f, place, step)
-    return vector
+        x = load(f, width, kind, pointer, mask)
+    else:
+        x = gather(f, width, kind, pointer, steps(f, width, step), mask)
+    if wide:
+        return x
+    return f.let("index", f"sext {vector(width, 'i32')} {x} to {vector(width, 'i64')}")
 
 
 def plus_vectors(f: Function, width: int, a: str, b: str) -> str:
@@ -78,31 +73,81 @@ def steps(f: Function, width: int, stride: str) -> str:
     return f.let("steps", f"mul <{width} x i64> {splat_integer(f, width, stride)}, {lane_numbers(width)}")
 
 
-def _pointers(f: Function, target: Target, base: str, places: str) -> str:
-    width = target.width
+def vector(width: int, kind: str) -> str:
+    return kind if width == 1 else f"<{width} x {kind}>"
+
+
+def between(f: Function, width: int, start: str, stop: str) -> str:
+    """The mask of the lanes from `start` on, up to before `stop`."""
+    below = live(f, width, stop)
+    if start == "0":
+        return below
+    kind = vector(width, "i64")
+    above = f.let("above", f"icmp sge {kind} {lane_numbers(width)}, {splat_integer(f, width, start)}")
+    return f.let("between", f"and {vector(width, 'i1')} {below}, {above}")
+
+
+_SHORT = {"double": "f64", "float": "f32"}
+_BYTES = {"double": 8, "i64": 8, "float": 4, "i32": 4}
+
+
+def _only(f: Function, mask: str, kind: str, load: Callable[[], str]) -> str:
+    """What a single lane loads, 0 if it is masked out."""
+    (value,) = either(f, mask, lambda: [load()], lambda: [ZERO[kind]], kind) if mask else [load()]
+    return value
+
+
+ZERO = {"double": "0.0", "float": "0.0", "i64": "0", "i32": "0"}
+
+
+def load(f: Function, width: int, kind: str, pointer: str, mask: str = "") -> str:
+    """A vector from memory; with a mask the lanes it has, 0 in the others."""
+    if width == 1:
+        return _only(f, mask, kind, lambda: f.load("x", kind, pointer))
+    whole = vector(width, kind)
+    if not mask:
+        return f.load("x", whole, pointer, _BYTES[kind])
+    name = f"@llvm.masked.load.v{width}{_SHORT.get(kind, kind)}.p0"
+    lanes = f"<{width} x i1> {mask}, {whole} zeroinitializer"
+    return f.let("x", f"call {whole} {name}(ptr {pointer}, i32 {_BYTES[kind]}, {lanes})")
+
+
+def _every(f: Function, width: int, kind: str, base: str, places: str, mask: str) -> str:
+    """The addresses, alignment and mask of a gather or scatter."""
     every = places if places != "0" else "zeroinitializer"
-    return f.let("places", f"getelementptr {target.scalar}, ptr {base}, <{width} x i64> {every}")
+    pointers = f.let("places", f"getelementptr {kind}, ptr {base}, <{width} x i64> {every}")
+    return f"<{width} x ptr> {pointers}, i32 {_BYTES[kind]}, <{width} x i1> {mask or 'splat (i1 true)'}"
 
 
-def gather(f: Function, target: Target, base: str, places: str) -> str:
-    """The elements at a vector of places after an address."""
-    width = target.width
+def gather(f: Function, width: int, kind: str, base: str, places: str, mask: str = "") -> str:
+    """The elements at a vector of places after an address; with a mask its lanes, 0 in the others."""
     if width == 1:
-        return f.load("x", target.scalar, f.at(base, places, target.scalar))
-    suffix = f"v{width}f{8 * target.bytes}.v{width}p0"
-    every = f"<{width} x ptr> {_pointers(f, target, base, places)}, i32 {target.bytes}, <{width} x i1> splat (i1 true)"
-    return f.let("x", f"call {target.vector} @llvm.masked.gather.{suffix}({every}, {target.vector} poison)")
+        return _only(f, mask, kind, lambda: f.load("x", kind, f.at(base, places, kind)))
+    whole = vector(width, kind)
+    name = f"@llvm.masked.gather.v{width}{_SHORT.get(kind, kind)}.v{width}p0"
+    return f.let("x", f"call {whole} {name}({_every(f, width, kind, base, places, mask)}, {whole} zeroinitializer)")
 
 
-def scatter(f: Function, target: Target, base: str, places: str, value: str) -> None:
-    """A vector to a vector of places after an address, all different."""
-    width = target.width
+def store(f: Function, width: int, kind: str, pointer: str, value: str, mask: str = "") -> None:
+    """A vector to memory, or the lanes of a mask."""
+    if mask and width > 1:
+        name = f"@llvm.masked.store.v{width}{_SHORT.get(kind, kind)}.p0"
+        lanes = f"<{width} x i1> {mask}"
+        f.do(f"call void {name}({vector(width, kind)} {value}, ptr {pointer}, i32 {_BYTES[kind]}, {lanes})")
+    elif mask:
+        with f.when(mask):
+            f.store(kind, value, pointer)
+    else:
+        f.store(vector(width, kind), value, pointer, _BYTES[kind])
+
+
+def scatter(f: Function, width: int, kind: str, base: str, places: str, value: str, mask: str = "") -> None:
+    """A vector to a vector of places after an address, all different; or the lanes of a mask."""
     if width == 1:
-        f.store(target.scalar, value, f.at(base, places, target.scalar))
+        store(f, width, kind, f.at(base, places, kind), value, mask)
         return
-    suffix = f"v{width}f{8 * target.bytes}.v{width}p0"
-    every = f"<{width} x ptr> {_pointers(f, target, base, places)}, i32 {target.bytes}, <{width} x i1> splat (i1 true)"
-    f.do(f"call void @llvm.masked.scatter.{suffix}({target.vector} {value}, {every})")
+    name = f"@llvm.masked.scatter.v{width}{_SHORT.get(kind, kind)}.v{width}p0"
+    f.do(f"call void {name}({vector(width, kind)} {value}, {_every(f, width, kind, base, places, mask)})")
 
 
 def either(
@@ -124,81 +169,3 @@ def either(
         f.let("value", f"phi {kind} [ {a}, %{from_first} ], [ {b}, %{from_second} ]")
         for a, b in zip(made, other, strict=True)
     ]
-
-
-def helpers(target: Target) -> list[Function]:
-    """Functions for the lanes at the ends of an axis, which are not worth code of their own in each nest."""
-    return [_tail(target), *(_tail_indexed(target, wide) for wide in (False, True)), _edge(target)] + [
-        _edge_indexed(target, wide) for wide in (False, True)
-    ]
-
-
-def _lanes_in_memory(f: Function, target: Target) -> None:
-    f.do(f"%lanes = alloca {target.vector}, align 64")
-    f.store(target.vector, "zeroinitializer", "%lanes", 64)
-
-
-def _take(f: Function, target: Target) -> None:
-    f.do(f"ret {target.vector} {f.load('taken', target.vector, '%lanes', 64)}")
-
-
-def _tail(target: Target) -> Function:
-    """The first `count` lanes from elements `stride` apart, zero in the others."""
-    f = Function(f"define internal {target.vector} @hy.tail.{target.width}(ptr %from, i64 %stride, i64 %count) #1")
-    _lanes_in_memory(f, target)
-    most = f.let("most", f"call i64 @llvm.smin.i64(i64 %count, i64 {target.width})")
-    with f.loop("l", 0, most) as number:
-        x = f.load("x", target.scalar, f.at("%from", times(f, number, "%stride"), target.scalar))
-        f.store(target.scalar, x, f.at("%lanes", number, target.scalar))
-    _take(f, target)
-    return f
-
-
-def _tail_indexed(target: Target, wide: bool) -> Function:
-    """The same of elements scale·index + stride·lane, the index read `step` apart."""
-    parameters = "ptr %from, ptr %index, i64 %step, i64 %scale, i64 %stride, i64 %count"
-    f = Function(f"define internal {target.vector} @hy.tail{64 if wide else 32}.{target.width}({parameters}) #1")
-    _lanes_in_memory(f, target)
-    most = f.let("most", f"call i64 @llvm.smin.i64(i64 %count, i64 {target.width})")
-    with f.loop("l", 0, most) as number:
-        index = integer(f, "%index", times(f, number, "%step"), wide)
-        place = plus(f, times(f, index, "%scale"), times(f, number, "%stride"))
-        x = f.load("x", target.scalar, f.at("%from", place, target.scalar))
-        f.store(target.scalar, x, f.at("%lanes", number, target.scalar))
-    _take(f, target)
-    return f
-
-
-def _edge(target: Target) -> Function:
-    """Lanes `start` to `stop` to elements `stride` apart; added to what is there if `add`."""
-    parameters = f"ptr %to, {target.vector} %x, i64 %stride, i64 %start, i64 %stop, i1 %add"
-    f = Function(f"define internal void @hy.edge.{target.width}({parameters}) #1")
-    _lanes_in_memory(f, target)
-    f.store(target.vector, "%x", "%lanes", 64)
-    first = f.let("first", "call i64 @llvm.smax.i64(i64 %start, i64 0)")
-    last = f.let("last", f"call i64 @llvm.smin.i64(i64 %stop, i64 {target.width})")
-    with f.loop("l", first, last) as number:
-        x = f.load("x", target.scalar, f.at("%lanes", number, target.scalar))
-        to = f.at("%to", times(f, number, "%stride"), target.scalar)
-        with f.when("%add"):
-            old = f.load("old", target.scalar, to)
-            f.store(target.scalar, f.let("sum", f"fadd {target.scalar} {old}, {x}"), to)
-        with f.when(f.let("store", "xor i1 %add, true")):
-            f.store(target.scalar, x, to)
-    f.do("ret void")
-    return f
-
-
-def _edge_indexed(target: Target, wide: bool) -> Function:
-    parameters = f"ptr %to, {target.vector} %x, ptr %index, i64 %step, i64 %scale, i64 %stride, i64 %count"
-    f = Function(f"define internal void @hy.edge{64 if wide else 32}.{target.width}({parameters}) #1")
-    _lanes_in_memory(f, target)
-    f.store(target.vector, "%x", "%lanes", 64)
-    most = f.let("most", f"call i64 @llvm.smin.i64(i64 %count, i64 {target.width})")
-    with f.loop("l", 0, most) as number:
-        index = integer(f, "%index", times(f, number, "%step"), wide)
-        place = plus(f, times(f, index, "%scale"), times(f, number, "%stride"))
-        x = f.load("x", target.scalar, f.at("%lanes", number, target.scalar))
-        f.store(target.scalar, x, f.at("%to", place, target.scalar))
-    f.do("ret void")
-    return f

@@ -14,7 +14,7 @@ import llvmlite.binding as llvm
 from codegen import cache
 from codegen.blocks.emit import emit_nest
 from codegen.blocks.nest import Nest
-from codegen.blocks.stages import emit_finish, emit_finish_exponential, emit_helpers, emit_shared
+from codegen.blocks.stages import emit_finish, emit_finish_exponential, emit_shared
 from codegen.external import External
 from codegen.jit import link
 from codegen.program import Program
@@ -61,23 +61,14 @@ def assembly(ir: str, target: Target) -> str:
 
 
 @functools.cache
-def shared_objects(target: Target, widths: frozenset[tuple[int, bool]]) -> tuple[bytes, ...]:
-    """What all blocks share, and what nests of some widths do; what runs once per axis or call is made quickly."""
+def shared_objects(target: Target, reducing: frozenset[int]) -> tuple[bytes, ...]:
+    """What all blocks share, and what nests of some widths do that reduce their lane axis."""
     objects = [object_of(emit_shared(target), target, False)]
-    for width, finished in sorted(widths):
+    for width in sorted(reducing):
         narrow = replace(target, width=width)
-        if finished:
-            objects.append(object_of(emit_finish(narrow), target, False))
-            objects.append(object_of(emit_finish_exponential(narrow), target, True))
-        else:
-            objects.append(object_of(emit_helpers(narrow), target, True))
+        objects.append(object_of(emit_finish(narrow), target, False))
+        objects.append(object_of(emit_finish_exponential(narrow), target, True))
     return tuple(objects)
-
-
-def nests_widths(nests: dict[str, tuple[Nest, Program]]) -> set[tuple[int, bool]]:
-    """The widths of nests, and with True those that reduce their lane axis."""
-    found = {(nest.width, False) for nest, _ in nests.values()}
-    return found | {(nest.width, True) for nest, _ in nests.values() if nest.lane_reduced}
 
 
 class Linked:
@@ -89,7 +80,8 @@ class Linked:
         self.modules = {name: emit_nest(nest, body, target, name) for name, (nest, body) in nests.items()}
         emitted = time.perf_counter()
         objects = [object_of(ir, target, quick) for ir in self.modules.values()]
-        objects += shared_objects(target, frozenset(nests_widths(nests)))
+        reducing = frozenset(nest.width for nest, _ in nests.values() if nest.lane_reduced)
+        objects += shared_objects(target, reducing)
         made = time.perf_counter()
         externals: dict[str, External] = {e.symbol: e for _, body in nests.values() for e in body.externals}
         self._engine = link(objects, target, list(externals.values()))

@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from codegen.blocks.lanes import either, gather, integer, integers, plus, plus_vectors, splat_integer, steps, times
+from codegen.blocks.lanes import (
+    either,
+    gather,
+    integer,
+    integers,
+    live,
+    load,
+    plus,
+    plus_vectors,
+    splat_integer,
+    steps,
+    times,
+    vector,
+)
 from codegen.blocks.nest import Nest, Shape
 from codegen.body import Body, Cut, Part
 from codegen.layout import Layout
@@ -137,7 +150,8 @@ class Places:
                 return [self._plain(*places[k], *elements[k]) for k in lanes]
 
             def tail() -> list[str]:
-                return [self._tail(*places[k], *elements[k]) for k in lanes]
+                mask = live(self.f, nest.width, self.left)
+                return [self._plain(*places[k], *elements[k], mask) for k in lanes]
 
             for k, value in zip(lanes, either(self.f, self.full, plain, tail, self.target.vector), strict=True):
                 values[k] = value
@@ -158,46 +172,28 @@ class Places:
             every = plus_vectors(f, width, every, steps(f, width, self.number(shape.strides[axis])))
         return f.let("number", f"sitofp {kind} {every} to {self.target.vector}")
 
-    def _plain(self, name: str, shape: Shape, at: str, index_at: str) -> str:
-        f, scalar, axis = self.f, self.target.scalar, self.nest.lane
+    def _plain(self, name: str, shape: Shape, at: str, index_at: str, mask: str = "") -> str:
+        """The elements of all lanes, or of those of a mask."""
+        f, scalar, axis, width = self.f, self.target.scalar, self.nest.lane, self.nest.width
         assert axis is not None
         base = f.at(self.slots[f"{name}.p"], at, scalar)
-        stride = self.number(shape.strides[axis])
-        if stride == "1" and not index_at:
-            return f.load("x", self.target.vector, base)
-        return gather(f, self.target, base, self._places(name, shape, index_at))
+        if shape.strides[axis] == "1" and not index_at:
+            return load(f, width, scalar, base, mask)
+        return gather(f, width, scalar, base, self._places(name, shape, index_at, mask), mask)
 
-    def _places(self, name: str, shape: Shape, index_at: str) -> str:
+    def _places(self, name: str, shape: Shape, index_at: str, mask: str = "") -> str:
         """For each lane, how far its element is from where `element` says that the first is."""
         f, axis, width = self.f, self.nest.lane, self.nest.width
         assert axis is not None
         along = steps(f, width, self.number(shape.strides[axis]))
         if not index_at or shape.index is None:
             return along
-        step = self.number(shape.index[axis])
-        found = integers(f, width, self.slots[f"{name}.ip"], index_at, step, shape.wide)
+        base = f.at(self.slots[f"{name}.ip"], index_at, "i64" if shape.wide else "i32")
+        found = integers(f, width, base, self.number(shape.index[axis]), shape.wide, mask)
         if shape.scale != "1":
-            kind = "i64" if width == 1 else f"<{width} x i64>"
-            found = f.let("scaled", f"mul {kind} {found}, {splat_integer(f, width, self.number(shape.scale))}")
+            scale = splat_integer(f, width, self.number(shape.scale))
+            found = f.let("scaled", f"mul {vector(width, 'i64')} {found}, {scale}")
         return plus_vectors(f, width, found, along)
-
-    def _tail(self, name: str, shape: Shape, at: str, index_at: str) -> str:
-        f, axis, vector = self.f, self.nest.lane, self.target.vector
-        assert axis is not None
-        stride = self.number(shape.strides[axis])
-        pointer = f.at(self.slots[f"{name}.p"], at, self.target.scalar)
-        if not index_at:
-            return f.let("x", f"call {vector} @hy.tail.{self.nest.width}(ptr {pointer}, i64 {stride}, i64 {self.left})")
-        arguments = f"ptr {pointer}, {self._index_arguments(name, shape, index_at)}, i64 {stride}, i64 {self.left}"
-        return f.let("x", f"call {vector} @hy.tail{64 if shape.wide else 32}.{self.nest.width}({arguments})")
-
-    def _index_arguments(self, name: str, shape: Shape, index_at: str) -> str:
-        axis = self.nest.lane
-        assert axis is not None
-        assert shape.index is not None
-        index = self.f.at(self.slots[f"{name}.ip"], index_at, "i64" if shape.wide else "i32")
-        step = self.number(shape.index[axis])
-        return f"ptr {index}, i64 {step}, i64 {self.number(shape.scale)}"
 
 
 def _clean(slot: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from codegen import environment
 from codegen.blocks.accumulators import finisher
 from codegen.blocks.form import REDUCTIONS
-from codegen.blocks.lanes import gather, helpers, integers, plus, times
+from codegen.blocks.lanes import gather, integers, plus, times
 from codegen.body import Body, Cut
 from codegen.emit import ending, functions_called, triple_line
 from codegen.layout import Layout
@@ -27,12 +27,6 @@ def emit_shared(target: Target) -> str:
     """The module with `@hy.stages`, `@hy.fill` and `@hy.sums`."""
     functions = [_stages(target), _fill(target), _sums(target)]
     return "\n".join([triple_line(target), *map(str, functions), ending(target)])
-
-
-def emit_helpers(target: Target) -> str:
-    """The module with `lanes.helpers` of a target."""
-    functions = [helper.with_linkage("dso_local") for helper in helpers(target)]
-    return "\n".join([triple_line(target), *functions, ending(target)])
 
 
 def emit_finish(target: Target) -> str:
@@ -132,7 +126,7 @@ def _sums(target: Target) -> Function:
         f.store(vector, "zeroinitializer", "%sum", 64)
         with f.loop("t", from_, to) as t:
             at = f.at(terms, times(f, t, str(width)), "i32")
-            x = gather(f, target, source, integers(f, width, at, "0", "1", False))
+            x = gather(f, width, scalar, source, integers(f, width, at, "1", False))
             f.store(vector, f.let("sum", f"fadd {vector} {f.load('sum', vector, '%sum', 64)}, {x}"), "%sum", 64)
         row = times(f, number, str(width))
         here = f.at(into, row, scalar)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from codegen.blocks.accumulators import Accumulators
-from codegen.blocks.lanes import either, gather, live, plus, scatter, steps
+from codegen.blocks.lanes import between, either, gather, live, load, plus, scatter, steps, store
 from codegen.blocks.nest import Group, Value
 from codegen.blocks.places import Places
 
@@ -87,32 +87,25 @@ class Stores(Places):
             value = f.let("sum", f"fadd {kind} {old}, {value}")
         f.store(kind, value, pointer, self.target.bytes)
 
-    def _put_apart(self, value: str, pointer: str, stride: str, add: bool) -> None:
-        """Lanes to elements `stride` apart."""
-        places = steps(self.f, self.nest.width, stride)
+    def _put_apart(self, value: str, pointer: str, stride: str, add: bool, mask: str = "") -> None:
+        """Lanes, or those of a mask, to elements `stride` apart."""
+        f, width, scalar = self.f, self.nest.width, self.target.scalar
+        places = "" if stride == "1" else steps(f, width, stride)
         if add:
-            old = gather(self.f, self.target, pointer, places)
-            value = self.f.let("sum", f"fadd {self.target.vector} {old}, {value}")
-        scatter(self.f, self.target, pointer, places, value)
-
-    def _edge(self, pointer: str, value: str, stride: str, start: str, stop: str, add: bool) -> None:
-        numbers = f"i64 {stride}, i64 {start}, i64 {stop}, i1 {str(add).lower()}"
-        self.f.do(f"call void @hy.edge.{self.nest.width}(ptr {pointer}, {self.target.vector} {value}, {numbers})")
+            old = gather(f, width, scalar, pointer, places, mask) if places else load(f, width, scalar, pointer, mask)
+            value = f.let("sum", f"fadd {self.target.vector} {old}, {value}")
+        if places:
+            scatter(f, width, scalar, pointer, places, value, mask)
+        else:
+            store(f, width, scalar, pointer, value, mask)
 
     def _scattered(self, name: str, group: Group, pointer: str, index_at: str, value: str) -> Ways:
-        f, shape, axis = self.f, group.shape, self.nest.lane
-        assert axis is not None
+        f, width, scalar = self.f, self.nest.width, self.target.scalar
 
-        def middle() -> None:
-            scatter(f, self.target, pointer, self._places(name, shape, index_at), value)
+        def put(mask: str) -> None:
+            scatter(f, width, scalar, pointer, self._places(name, group.shape, index_at, mask), value, mask)
 
-        def ends() -> None:
-            stride = self.number(shape.strides[axis])
-            arguments = f"{self._index_arguments(name, shape, index_at)}, i64 {stride}, i64 {self.left}"
-            edge = f"@hy.edge{64 if shape.wide else 32}.{self.nest.width}"
-            f.do(f"call void {edge}(ptr {pointer}, {self.target.vector} {value}, {arguments})")
-
-        return middle, ends
+        return lambda: put(""), lambda: put(live(f, width, self.left))
 
     def _strided(self, pointer: str, stride: str, value: str, add: bool) -> Ways:
         def middle() -> None:
@@ -121,7 +114,10 @@ class Stores(Places):
             else:
                 self._put_apart(value, pointer, stride, add)
 
-        return middle, lambda: self._edge(pointer, value, stride, "0", self.left, add)
+        def ends() -> None:
+            self._put_apart(value, pointer, stride, add, live(self.f, self.nest.width, self.left))
+
+        return middle, ends
 
     def _interleaved(self, g: int, group: Group, pointer: str, values: list[str]) -> Ways:
         f, scalar, width, step = self.f, self.target.scalar, self.nest.width, group.step
@@ -142,7 +138,8 @@ class Stores(Places):
                 shifts = group.shifts_of(residue)
                 start = f.let("start", f"sub i64 {min(shifts)}, {self.v}")
                 stop = plus(f, self.left, str(max(shifts)))
-                self._edge(f.at(pointer, residue, scalar), totals[residue], str(step), start, stop, add)
+                mask = between(f, width, start if group.shifts else "0", stop)
+                self._put_apart(totals[residue], f.at(pointer, residue, scalar), str(step), add, mask)
 
         return middle, ends
 
