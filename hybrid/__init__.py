@@ -36,11 +36,11 @@ from hybrid.sympy_bridge import symbols
 if TYPE_CHECKING:
     from hybrid import tape
     from hybrid.certificate import Certificate
+    from hybrid.named_targets import targets
     from hybrid.opaque_functions import opaque
     from hybrid.problems import Constraint, Problem
     from hybrid.reduced import ReducedKernel
     from hybrid.rolled.combinators import logsumexp, map_over, scan, scatter_add, sum_over
-    from hybrid.targets import targets
     from hybrid.user_functions import elementary
 
 __version__ = "0.1.0"
@@ -83,7 +83,7 @@ DEFERRED = {
     "Certificate": "hybrid.certificate",
     "Constraint": "hybrid.problems",
     "Problem": "hybrid.problems",
-    "targets": "hybrid.targets",
+    "targets": "hybrid.named_targets",
     "logsumexp": "hybrid.rolled.combinators",
     "map_over": "hybrid.rolled.combinators",
     "scan": "hybrid.rolled.combinators",
