@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 import codegen
 from codegen.program import Array
+from hybrid.deferred import Deferred
 from hybrid.definition import Argument, Formula
 from hybrid.together import operations_shared
 
 if TYPE_CHECKING:
     from hybrid.certificate import Certificate
+
+notebook = Deferred("hybrid.printing.notebook")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -62,6 +65,14 @@ class CompiledFunctions(ABC):
             f"<{type(self).__name__} {self.name}({', '.join(map(with_shape, self.arguments))}) -> "
             f"{', '.join(results)}: {self.operations} operations{unit}, {checked}>"
         )
+
+    def _repr_html_(self) -> str:
+        markup: str = notebook.kernel_html(self)
+        return markup
+
+    def _repr_latex_(self) -> str:
+        text: str = notebook.kernel_latex(self.formulas)
+        return text
 
     def _results(self) -> list[tuple[str, Array]]:
         """The results, each with what reduces it over the batch, if anything does."""

@@ -32,6 +32,7 @@ from hybrid.watch import watch
 
 typeset = Deferred("hybrid.printing.latex")
 markup_language = Deferred("hybrid.printing.mathml")
+notebook = Deferred("hybrid.printing.notebook")
 trace = Deferred("hybrid.trace")
 rolled_trace = Deferred("hybrid.rolled.trace")
 rolled_function = Deferred("hybrid.rolled.function")
@@ -258,7 +259,12 @@ class Function(Formula):
         return text
 
     def _repr_latex_(self) -> str:
-        return f"$\\displaystyle {typeset.latex(self)}$"
+        text: str = notebook.function_latex(self)
+        return text
+
+    def _repr_html_(self) -> str:
+        markup: str = notebook.function_html(self)
+        return markup
 
     def report(self, path: str | PathLike[str], **options: Any) -> Path:
         """Write the derivative sheet, one HTML page that needs no network; returns its path.

@@ -15,8 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from hybrid import colouring
 from hybrid.colouring import Bipartite, Integers
+from hybrid.deferred import Deferred
 from hybrid.errors import ArgumentError, ShapeError
 
+pictures, notebook = Deferred("hybrid.printing.pictures"), Deferred("hybrid.printing.notebook")
 Triangle = Literal["full", "lower"]
 
 
@@ -91,6 +93,14 @@ class Pattern:
     def __repr__(self) -> str:
         what = ", lower triangle" if self.triangle == "lower" else ""
         return f"<Pattern {self.shape[0]} × {self.shape[1]}, {self.nnz} entries ({100 * self.density:.3g} %){what}>"
+
+    def __str__(self) -> str:
+        """The picture in braille dots, coarser than the matrix where that is large."""
+        return f"{pictures.braille(self)}\n{repr(self)[1:-1]}"
+
+    def _repr_html_(self) -> str:
+        markup: str = notebook.pattern_html(self)
+        return markup
 
     # --- matrices -----------------------------------------------------------------------------------------------------
     def array(self, values: ArrayLike) -> NDArray[np.float64]:

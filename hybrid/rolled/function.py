@@ -241,6 +241,9 @@ class RolledFunction(RolledFormula, Function):
         blocks = [self.model.blocks[number] for number in self.model.needed([self.output])]
         return "\n".join([repr(self), *(described(self.model, block) for block in blocks)])
 
+    # Notebooks show the text: there is no expression to typeset.
+    _repr_latex_ = _repr_html_ = None  # type: ignore[assignment]
+
     def __repr__(self) -> str:
         arguments = ", ".join(f"{a.name}{a.shape}" if a.shape else a.name for a in self.arguments)
         blocks = self.model.needed([self.output])
