@@ -119,7 +119,9 @@ def shape_of(function: Function) -> str:
     pattern = function.derivation.pattern if function.derivation is not None else None
     shape = function.shape if pattern is None else pattern.shape
     text = " × ".join(f"{length:,}" for length in shape) if shape else "scalar"
-    return text if len(shape) != 1 else f"{text} entries"
+    if pattern is not None:
+        return f"{text}, the entries that can be non-zero by rows"
+    return text if len(shape) != 1 else f"{text} {'entry' if shape == (1,) else 'entries'}"
 
 
 def patterns(study: Study) -> list[tuple[str, str, str]]:

@@ -154,7 +154,10 @@ def elements(study: Study, given: Mapping[str, Any], option: str) -> Table:
             raise ArgumentError(
                 f"{option} for {name} needs one number or an array of shape {argument.shape}, got {named[name]!r}"
             ) from None
-    return np.concatenate(parts)
+    found = np.concatenate(parts)
+    if np.isinf(found).any():
+        raise ArgumentError(f"{option} needs finite numbers, got an infinite one")
+    return found
 
 
 def split(study: Study, start: Table) -> tuple[NDArray[Any], ...]:

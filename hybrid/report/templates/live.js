@@ -23,7 +23,7 @@
     memory = instance.exports.memory;
     const kernel = instance.exports[data.symbol];
     let end = memory.buffer.byteLength; // beyond whatever the module itself uses
-    const place = (sizes) => sizes.map((size) => { const at = end; end += 8 * Math.max(size, 1); return at; });
+    const place = (sizes) => sizes.map((size) => { const at = end; end += 8 * size; return at; });
     const inputs = place(data.arguments), results = place(data.results);
     top = (end + 63) & ~63;
     need(top);
