@@ -66,6 +66,8 @@ def groups(
     externals: Mapping[str, tuple[External, int]], body: Sequence[tuple[object, ...]]
 ) -> dict[int, dict[int, int]]:
     """For every instruction that calls an external, the numbers of those that the same call gives, by place."""
+    if not externals:
+        return {}
     calls: dict[tuple[object, ...], dict[int, int]] = {}
     found: dict[int, dict[int, int]] = {}
     for number, (name, *operands) in enumerate(body):

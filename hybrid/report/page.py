@@ -22,6 +22,7 @@ from hybrid.report.speed import Timing, duration
 from hybrid.report.study import Study, costs, hessian_pattern
 
 MOST_LINES, MOST_LETTERS = 400, 40_000  # of code
+MOST_WRITTEN = 30_000  # operations of which C is made for the page
 MOST_ASSEMBLED = 5_000  # operations of which assembly is made anew for the page
 FILES = ("sheet.css", "charts.css", "page.js", "matrices.js", "live.js")
 
@@ -181,18 +182,21 @@ def rate(timing: Timing) -> str:
 
 # --- code -------------------------------------------------------------------------------------------------------------
 def codes(study: Study) -> list[Code]:
-    """C and assembly of the kernel, of long ones the beginning."""
-    kernel, found = study.kernel, []
-    try:
-        found.append(cut("C source", c_code(kernel.program)))
-    except (UnsupportedError, ValueError) as error:
-        found.append(Code("C source", "", 0, str(error)))
-    if study.operations > MOST_ASSEMBLED:
-        note = f"Not made for more than {MOST_ASSEMBLED:,} operations; kernel.assembly() gives it."
-        found.append(Code("Assembly", "", 0, note))
-    else:
-        found.append(cut(f"Assembly for {kernel.compiled.target.cpu}", kernel.assembly()))
-    return found
+    """C and assembly of the kernel: of long ones the beginning, of very long ones how to get them."""
+    kernel, count = study.kernel, study.operations
+    found = [left_out("C source", MOST_WRITTEN, 'kernel.export(folder, formats=["c"])')]
+    if count <= MOST_WRITTEN:
+        try:
+            found = [cut("C source", c_code(kernel.program))]
+        except (UnsupportedError, ValueError) as error:
+            found = [Code("C source", "", 0, str(error))]
+    if count > MOST_ASSEMBLED:
+        return [*found, left_out("Assembly", MOST_ASSEMBLED, "kernel.assembly()")]
+    return [*found, cut(f"Assembly for {kernel.compiled.target.cpu}", kernel.assembly())]
+
+
+def left_out(title: str, most: int, instead: str) -> Code:
+    return Code(title, "", 0, f"Not made for more than {most:,} operations; {instead} gives it.")
 
 
 def cut(title: str, text: str) -> Code:
