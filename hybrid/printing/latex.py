@@ -288,9 +288,8 @@ def aligned_rows(line: Line, width: int | None, prefix: str = "") -> list[str]:
     return [f"{prefix}{line.left} {equals}{first}".strip(), *(rf"&\quad {part}" for part in rest)]
 
 
-def packed(definitions: Iterable[Line], width: int | None) -> list[Line]:
-    """Short definitions that follow each other, on one line."""
-    most = width or PAGE
+def packed(definitions: Iterable[Line], most: int) -> list[Line]:
+    """Short definitions that follow each other, on one line of `most` symbols."""
     lines: list[Line] = []
     used = 0
     for line in definitions:
@@ -316,7 +315,9 @@ def assemble(
 ) -> str:
     rows = [row for line in lines for row in aligned_rows(line, width)]
     plain = len(rows) == 1 and not definitions and not notes
-    for i, line in enumerate(packed(definitions, width)):
+    # All lines are aligned at their equals signs, so definitions begin as far right as the longest left side goes.
+    indent = max(visible_length(r"\text{where}"), *(min(visible_length(line.left), 20) for line in lines)) + 4
+    for i, line in enumerate(packed(definitions, max((width or PAGE) - indent, PAGE // 2))):
         rows += aligned_rows(line, width, r"\text{where} \quad " if i == 0 else "")
     rows += [f"& {note}" for note in notes]
     tag = rf"\label{{{label}}}" if label else ""

@@ -21,13 +21,14 @@ from typing import Any
 from hybrid import operations as ops
 from hybrid.graph import Variable
 from hybrid.operations import MASK, NamedConstant, Operation
-from hybrid.printing.naming import LaTeXNames
+from hybrid.printing.naming import LaTeXNames, escape
 from hybrid.printing.typeset import Level, Notation, Piece, Rank, mask_level
 
 OPENING = ("{", r"\left(", r"\left|", r"\left\lfloor", r"\left\lceil", ",")
 CLOSING = ("}", r"\right", ",")
 LONGEST_EXPONENT = 30  # symbols; beyond that e^{…} is set as exp(…)
 LONGEST_INTEGER = 60  # digits
+LETTER = re.compile(r"\\(?:Gamma|psi|Phi|theta)(?![a-z])")  # what functions are called that variables may be
 WORDS = ("sin", "cos", "tan", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "exp", "log", "min", "max")
 
 NumberFormat = int | str | Callable[[float], str] | None
@@ -156,8 +157,18 @@ class LaTeX(Notation):
         small = dict(zip(form.places, form.small, strict=True))
         return tuple(small.get(i, False) for i in range(len(args)))
 
-    def apply(self, op: Operation, args: Sequence[Piece], omitted: int) -> Piece:
+    def _template(self, op: Operation) -> Template:
+        """The row's own, or the function by its name where its letter is a variable: θ(x + 1) could be a product."""
         form = template(op)
+        letter = LETTER.search(form.literals[0]) if form.literals[0] else None
+        if letter is None or letter[0] not in self.names.taken:
+            return form
+        between = (", ",) * (op.arity - 1)
+        literals = (rf"\operatorname{{{escape(op.name)}}}\left(", *between, r"\right)")
+        return Template(literals, tuple(range(op.arity)), (True,) * op.arity, (False,) * op.arity)
+
+    def apply(self, op: Operation, args: Sequence[Piece], omitted: int) -> Piece:
+        form = self._template(op)
         if op is ops.exp and not (self.euler_is_free and self._fits_exponent(args[0])):
             form = Template((r"\exp ", ""), (0,), (False,), (False,))
         if form.head and op.result != MASK:
@@ -204,7 +215,7 @@ class LaTeX(Notation):
         first = form.literals[0]
         if any(form.small) or "^" in first:
             return Piece(text, Level.POWER, Rank.POWER, tall=tall)
-        commands = re.sub(r"\\left\\?[a-z|(]*|\\operatorname\{\w+\}|\\sqrt(\[\d\])?", "", first).count("\\")
+        commands = re.sub(r"\\left\\?[a-z|(]*|\\operatorname\{[^}]+\}|\\sqrt(\[\d\])?", "", first).count("\\")
         level = Level.FUNCTION if commands > 1 else Level.ATOM
         rank = Rank.ROOT if first.startswith(r"\sqrt") else Rank.ATOM
         return Piece(text, level, rank, tall=tall or r"\frac" in first)
@@ -216,6 +227,10 @@ class LaTeX(Notation):
         lines.append(rf"{otherwise.full} & \text{{otherwise}}")
         body = r" \\ ".join(lines)
         return rf"\begin{{cases}} {body} \end{{cases}}"
+
+    def over_index(self, term: Piece, index: str, first: str, last: str) -> Piece:
+        inside = term.full if term.full_level >= Level.PRODUCT else self.parens(term)
+        return Piece(rf"\sum_{{{index}={first}}}^{{{last}}} {inside}", Level.INFIX, Rank.GROUP, tall=True)
 
     def omitted(self, count: int, what: str) -> str:
         return rf"\underbrace{{\cdots}}_{{{thousands(count)} \text{{ more {what}}}}}"

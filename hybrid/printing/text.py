@@ -117,6 +117,10 @@ class PlainText(Notation):
             texts.insert(-1, self.omitted(omitted, "cases"))
         return " else ".join([*texts, otherwise.full])
 
+    def over_index(self, term: Piece, index: str, first: str, last: str) -> Piece:
+        inside = term.full if term.full_level >= Level.PRODUCT else self.parens(term)
+        return Piece(f"Σ[{index} = {first}, …, {last}] {inside}", Level.INFIX, Rank.GROUP)
+
     def omitted(self, count: int, what: str) -> str:
         return f"… ({count:,} more {what}) …"
 

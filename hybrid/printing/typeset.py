@@ -58,8 +58,8 @@ class Piece:
     """A set part of an expression: the text of its absolute value, its sign, and what its neighbours must know.
 
     `head` and `tail` split a function so that a power can be put between them (sin²x). `terms` are the signed terms of
-    a sum, where a line may break, and `signed` the same as pieces. `monomial` tells the powers of symbols when the
-    piece is a number times such powers.
+    a sum, where a line may break, and `signed` the same as pieces, of the absolute value where a sign stands before it.
+    `monomial` tells the powers of symbols when the piece is a number times such powers.
     """
 
     text: str
@@ -140,6 +140,10 @@ class Notation(ABC):
 
     @abstractmethod
     def cases(self, rows: Sequence[tuple[Piece, Piece]], otherwise: Piece, omitted: int) -> str: ...
+
+    @abstractmethod
+    def over_index(self, term: Piece, index: str, first: str, last: str) -> Piece:
+        """Σ over an index: the sum of `term` for index = first, …, last, for printers of rolled sums."""
 
     @abstractmethod
     def omitted(self, count: int, what: str) -> str: ...
@@ -295,7 +299,7 @@ class Typesetter:
         for half, factors in ((over, form.over), (under, form.under)):
             for node, exponent in factors:
                 factor = self._raise(self._piece(node, script), exponent)
-                if factor.signed and (turned := self._turned(factor, negative)) is not None:
+                if factor.signed and not factor.negative and (turned := self._turned(factor, negative)) is not None:
                     negative, factor = not negative, turned
                 negative ^= factor.negative
                 if factor.text != dots or all(other.text != dots for other in half):
@@ -312,7 +316,7 @@ class Typesetter:
         size = abs(form.coefficient)
         result = self._quotient(size.numerator, size.denominator, over, under, script)
         if negative and result.level <= Level.INFIX:
-            result = result.but(text=self.notation.parens(result), level=Level.ATOM, terms=(), signed=())
+            result = result.but(text=self.notation.parens(result), level=Level.ATOM, terms=())
         return result.but(negative=negative, monomial=merged(over) if not under else None)
 
     def _radical(self, root: Root, script: bool) -> Piece | None:

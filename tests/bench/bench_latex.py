@@ -1,4 +1,4 @@
-"""Printing as the graph grows: `python tests/bench/bench_latex.py [--rounds R]`.
+"""Printing as the graph grows: `python tests/bench/bench_latex.py [--rounds R] [--black-scholes]`.
 
 Gradients and sparse Hessians of chains of n coupled terms, printed as a reader gets them (in part, the size noted),
 as text, as MathML, and every entry with every part named. One line per case: nodes of the graph that is printed, least
@@ -19,6 +19,7 @@ import numpy as np
 import sympy as sp
 
 import hybrid as hy
+from hybrid.loading import examples, import_file
 
 SIZES = (100, 1_000, 10_000)
 SYMPY_LARGEST = 100
@@ -81,10 +82,26 @@ def sympy_latex(n: int) -> str:
     return str(sp.latex(sp.Matrix([total.diff(v) for v in x])))
 
 
+def black_scholes() -> None:
+    """Symbols of the Hessian of examples/black_scholes.py: here, and as SymPy prints it, simplified (a minute)."""
+    example = import_file(examples() / "black_scholes.py")
+    symbols = [example.S, example.K, example.T, example.r, example.sigma]
+    hessian = sp.hessian(example.call.sympy(), symbols)
+    ours = example.call.hessian()
+    print(f"as derived: {len(ours.latex()):,}, simplified: {len(ours.simplify().latex()):,} symbols")
+    print(f"SymPy {sp.__version__}: {len(sp.latex(hessian)):,}", flush=True)
+    print(f"SymPy, simplified: {len(sp.latex(sp.simplify(hessian))):,}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--black-scholes", action="store_true", help="only the symbols of its Hessian, beside SymPy")
+    arguments = parser.parse_args()
+    if arguments.black_scholes:
+        black_scholes()
+        return
+    rounds = arguments.rounds
     for n in SIZES:
         f = chain(n)
         measure(f"gradient, n = {n:,}", f.gradient(), rounds)

@@ -13,7 +13,11 @@ from hybrid.errors import ArgumentError
 from hybrid.evaluate import evaluate
 from hybrid.operations import OPERATIONS, VARIABLE
 from hybrid.printing.latex import latex
+from hybrid.printing.latex_notation import LaTeX
 from hybrid.printing.mathml import mathml, translate
+from hybrid.printing.naming import LaTeXNames, TextNames
+from hybrid.printing.text import PlainText
+from hybrid.printing.typeset import Level, Piece
 
 CORE = {"math", "mfrac", "mi", "mn", "mo", "mover", "mroot", "mrow", "mspace", "msqrt", "msub", "msubsup", "msup",
         "mtable", "mtd", "mtext", "mtr", "munder", "munderover"}  # fmt: skip
@@ -144,6 +148,19 @@ def test_matrices_blocks_and_cases():
     g = function(lambda x, y: ops.where(ops.lt(x, 0), -x, ops.where(ops.ge(y, 1), y, 2)), x=(), y=())
     for seed in range(4):
         check_value(g, *at_random(g, seed))
+
+
+def test_sums_over_an_index():
+    names = LaTeXNames([("x", (9,))])
+    notation = LaTeX(names)
+    term = Piece("x_{i}^{2} + 1", Level.SUM)
+    written = notation.over_index(term, "i", "1", "n")
+    assert written.text == r"\sum_{i=1}^{n} (x_{i}^{2} + 1)"
+    assert written.level == Level.INFIX  # a factor beside it takes parentheses
+    root = checked(translate(written.text))
+    large = next(root.iter(f"{mathml_reader.SPACE}munderover"))
+    assert large[0].text == "∑"
+    assert PlainText(TextNames(["x"])).over_index(term, "i", "1", "n").text == "Σ[i = 1, …, n] (x_{i}^{2} + 1)"
 
 
 def test_options():

@@ -74,6 +74,16 @@ def test_a_variable_e_is_not_the_constant():
     assert text(f) == "f(e, x) = E·exp(e) + e·exp(x)"
 
 
+def test_a_variable_is_not_a_function_of_the_same_letter():
+    f = function(lambda theta, x: ops.heaviside(x, 1) * theta * (x + 1), theta=(), x=())
+    assert latex(f, lhs=False) == r"\theta (x + 1) \operatorname{heaviside}(x, 1)"
+    g = function(lambda psi, x: ops.digamma(x) + ops.polygamma(x.graph.lift(2), psi), psi=(), x=())
+    assert latex(g, lhs=False) == r"\operatorname{digamma}(x) + \operatorname{polygamma}(2, \psi)"
+    h = function(lambda Phi, x: ops.log_ndtr(x) * Phi, Phi=(), x=())
+    assert latex(h, lhs=False) == r"\Phi \operatorname{log\_ndtr}(x)"
+    assert refused([latex(f), latex(g), latex(h)]) == []
+
+
 def test_natural_order():
     assert sorted(["x10", "x2", "B", "a"], key=natural_key) == ["a", "B", "x2", "x10"]
 
