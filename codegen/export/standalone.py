@@ -236,7 +236,9 @@ class Kernel:
                 raise InputTypeError(f"{self.name}: out= for {result.name} is complex; results are real numbers")
             if not array.flags.writeable:
                 raise ArgumentError(f"{self.name}: out= for {result.name} is read-only")
-            if any(extent > 1 and stride == 0 for extent, stride in zip(array.shape, array.strides, strict=True)):
+            if array.size and any(
+                extent > 1 and stride == 0 for extent, stride in zip(array.shape, array.strides, strict=True)
+            ):
                 raise ArgumentError(f"{self.name}: out= for {result.name} has several elements at one place in memory")
             self._check_shape(result, array, "out=")
             if any(other is not None and overlap(array, other) for other in outputs[:number]):

@@ -28,6 +28,14 @@ def build_wheel(wheel_directory: str, config_settings: Config = None, metadata_d
     return name
 
 
+def build_editable(wheel_directory: str, config_settings: Config = None, metadata_directory: str | None = None) -> str:
+    files = project_files()
+    package = tomllib.loads(files["pyproject.toml"].decode())["tool"]["backend"]["package"]
+    name, content = wheel(files, {f"_{package}.pth": f"{Path.cwd()}\n".encode()})
+    Path(wheel_directory, name).write_bytes(content)
+    return name
+
+
 def build_sdist(sdist_directory: str, config_settings: Config = None) -> str:
     files = project_files()
     project = tomllib.loads(files["pyproject.toml"].decode())["project"]
@@ -52,13 +60,17 @@ def project_files() -> dict[str, bytes]:
 
 
 # --- files → files ----------------------------------------------------------------------------------------------------
-def wheel(files: Mapping[str, bytes]) -> tuple[str, bytes]:
-    """The name and the content of the wheel of a project, whose files include pyproject.toml."""
+def wheel(files: Mapping[str, bytes], instead: Mapping[str, bytes] | None = None) -> tuple[str, bytes]:
+    """The name and the content of the wheel of a project, whose files include pyproject.toml.
+
+    instead: what it installs in place of the package.
+    """
     configuration = tomllib.loads(files["pyproject.toml"].decode())
     project, own = configuration["project"], configuration["tool"]["backend"]
     stem = f"{project['name'].replace('-', '_')}-{project['version']}"
     info, tag = f"{stem}.dist-info", own["tag"]
     content = {path: data for path, data in sorted(files.items()) if path.startswith(own["package"] + "/")}
+    content = content if instead is None else dict(instead)
     content[f"{info}/METADATA"] = metadata(project, files)
     python, abi, platforms = tag.split("-")
     tags = "".join(f"Tag: {python}-{abi}-{platform}\n" for platform in platforms.split("."))

@@ -28,6 +28,7 @@ from hybrid.commands.shared import (
 )
 from hybrid.errors import UnsupportedError
 from hybrid.function import Function
+from hybrid.progress import Stages
 from hybrid.python_code import python_code
 
 
@@ -90,7 +91,10 @@ def derive(
     "text", "latex", "mathml", "sympy" and "python".
     """
     function = read(source, shapes, name)
-    derived = [simplified(item, as_derived) for item in derivatives(function, kinds, wrt)]
+    with Stages(f"hybrid derive {function.name}", "differentiate", {}) as stages:
+        derived = derivatives(function, kinds, wrt)
+        stages.finished("differentiate", "simplify")
+        derived = [simplified(item, as_derived) for item in derived]
     if as_json:
         emit_json({"function": describe(function), "derivatives": [describe(d) for d in derived]}, output)
         return

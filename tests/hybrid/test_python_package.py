@@ -12,6 +12,7 @@ import os
 import pickle
 import subprocess
 import sys
+import tarfile
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,7 +21,7 @@ import numpy as np
 import pytest
 
 import hybrid as hy
-from codegen.export import LinkerNotFound, linker, python_package
+from codegen.export import LinkerNotFound, linker, python_package, wheel
 from codegen.target import NAMED, find
 
 x, y = hy.symbols("x y")
@@ -329,6 +330,7 @@ def test_arguments_that_python_cannot_name(tmp_path) -> None:
 # --- alone ------------------------------------------------------------------------------------------------------------
 ALONE = """
 import sys
+import tarfile
 sys.path[:0] = {paths!r}
 import numpy as np
 from hy_alone import hy_alone
@@ -539,3 +541,19 @@ def test_c_functions_of_others_are_not_in_a_package(tmp_path) -> None:
     kernel = hy.compile(f, name="hy_own", verify=False)
     with pytest.raises(ValueError, match="hy_own calls own_square, a C function of yours"):
         kernel.export(tmp_path, formats=["python"])
+
+
+@needs_linker
+def test_an_editable_install_points_at_the_project(kernel, tmp_path, monkeypatch) -> None:
+    kernel.export(tmp_path, name="hy_edit", formats=["python"])
+    monkeypatch.chdir(tmp_path / "hy_edit-python")
+    name = wheel.build_editable(str(tmp_path))
+    with zipfile.ZipFile(tmp_path / name) as archive:
+        assert archive.read("_hy_edit.pth").decode() == f"{tmp_path / 'hy_edit-python'}\n"
+        assert not [path for path in archive.namelist() if path.startswith("hy_edit/")]
+    sdist = wheel.build_sdist(str(tmp_path))
+    with tarfile.open(tmp_path / sdist) as files:
+        assert {"hy_edit-0.1.0/pyproject.toml", "hy_edit-0.1.0/hy_edit/kernel.json", "hy_edit-0.1.0/PKG-INFO"} <= set(
+            files.getnames()
+        )
+        assert "hy_edit-0.1.0/tests/values.json" in files.getnames()
