@@ -17,7 +17,8 @@ from hybrid.errors import ArgumentError
 from hybrid.graph import Graph
 from hybrid.operations import CONSTANT, NamedConstant
 from hybrid.printing.captions import Printable, ancestry, entry_name, fraction_of_partials, signature, unravel
-from hybrid.printing.latex_notation import NUMBER_FORMATS, LaTeX, NumberFormat, thousands, visible_length
+from hybrid.printing.forms import exact
+from hybrid.printing.latex_notation import NUMBER_FORMATS, LaTeX, NumberFormat, as_fraction, thousands, visible_length
 from hybrid.printing.layout import UNLIMITED, Layout, Limit, is_zero
 from hybrid.printing.matrices import DELIMITERS, Blocks, Heads, derivative_blocks, environment, matrix_heads, pattern_of
 from hybrid.printing.naming import LaTeXNames
@@ -170,7 +171,8 @@ class Writer:
         wide = max((matrix.columns() for matrix in matrices), default=1)
         longest = max(12, PAGE // wide) if self.function.shape and form != "entries" else None
         roots = [self.function.nodes[i] for i in self.shown]
-        self.layout = Layout(self.graph, roots, self.where, self.limit, longest)
+        number = as_fraction if self.number_format == "rational" else exact
+        self.layout = Layout(self.graph, roots, self.where, self.limit, longest, number)
         self.typesetter = Typesetter(self.layout, LaTeX(self.names, self.number_format))
 
     def equation(self, lhs: bool | str, setting: Setting) -> Line:

@@ -21,6 +21,7 @@ from typing import Any
 from hybrid import operations as ops
 from hybrid.graph import Variable
 from hybrid.operations import MASK, NamedConstant, Operation
+from hybrid.printing.forms import Exponent, exact
 from hybrid.printing.naming import LaTeXNames, escape
 from hybrid.printing.typeset import Level, Notation, Piece, Rank, mask_level
 
@@ -270,6 +271,13 @@ def simplest_fraction(size: float) -> Fraction:
         else:
             low = middle + 1
     return exact.limit_denominator(low)
+
+
+def as_fraction(value: object) -> Exponent | None:
+    """A constant as the rational number it is printed as when all floats are."""
+    if isinstance(value, float) and math.isfinite(value) and value:
+        return simplest_fraction(abs(value)) * (1 if value > 0 else -1)
+    return exact(value)
 
 
 def visible_length(text: str) -> int:

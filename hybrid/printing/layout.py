@@ -7,7 +7,7 @@ Every pass is a loop over nodes; a chain 10⁵ deep or a sum of 10⁵ terms cost
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TypeVar
@@ -76,12 +76,14 @@ class Layout:
         where: bool | str = "auto",
         limit: Limit = UNLIMITED,
         longest_root: int | None = None,
+        number: Callable[[object], Exponent | None] = exact,
     ) -> None:
         self.graph = graph
         self.limit = limit
         self.roots = dict.fromkeys(roots)
         self.where = where
         self.longest_root = longest_root
+        self.exact = number  # what joins the coefficient of a product
         self.named: set[int] = set()
         self.weight: dict[int, int] = {}
         self.depth: dict[int, int] = {}
@@ -335,7 +337,7 @@ class Layout:
                     factors.coefficient *= -1
                     stack.append((args[0], side))
                     continue
-                number = exact(graph.leaves[node]) if op is CONSTANT else None
+                number = self.exact(graph.leaves[node]) if op is CONSTANT else None
                 if number is not None and (number or side > 0):
                     factors.coefficient *= number if side > 0 else 1 / Fraction(number)
                     continue

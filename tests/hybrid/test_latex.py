@@ -353,7 +353,9 @@ def test_even_roots():
 
 def test_number_format():
     assert expression(lambda x, y, z: x * 0.123456789, number_format=3) == "0.123 x"
-    assert expression(lambda x, y, z: x * 0.1, number_format="rational") == r"\frac{1}{10} x"
+    assert expression(lambda x, y, z: x * 0.1, number_format="rational") == r"\frac{x}{10}"
+    assert expression(lambda x, y, z: ops.exp(x * -0.1), number_format="rational") == "e^{-x/10}"
+    assert expression(lambda x, y, z: ops.exp(x * -0.0), number_format="rational") == "e^{-0 x}"
     assert expression(lambda x, y, z: x + 1 / 3, number_format="rational") == r"x + \frac{1}{3}"
     assert expression(lambda x, y, z: x - 1234.5, number_format="scientific") == r"x - 1.2345 \times 10^{3}"
     assert expression(lambda x, y, z: x + 12345.5, number_format="engineering") == r"x + 12.3455 \times 10^{3}"
