@@ -189,7 +189,7 @@
       grid += `M${px(t)} ${TOP}V${HEIGHT - BOTTOM}`;
       labels.push(draw("text", { x: px(t), y: HEIGHT - BOTTOM + 20, "text-anchor": "middle", class: "tick" }, tick(t)));
     }
-    for (const y of nice(bottom, top, 5)) {
+    for (const y of nice(bottom, top, 7)) {
       grid += `M${LEFT} ${py(y)}H${WIDTH - RIGHT}`;
       labels.push(draw("text", { x: LEFT - 8, y: py(y) + 4, "text-anchor": "end", class: "tick" }, tick(y)));
     }
@@ -265,9 +265,13 @@
   new ResizeObserver(() => {
     if (Math.round(plot.clientWidth) !== WIDTH && plot.clientWidth >= 300) { fit(); refresh(); }
   }).observe(plot.parentElement);
-  const begin = performance.now();
-  let calls = 0;
-  while (calls < 2000 && performance.now() - begin < 8) { evaluate(x); calls++; }
-  const each = (performance.now() - begin) / calls * 1000;
-  if (each > 0) byId("pace").textContent = `In this browser one evaluation of everything above takes ${numbers.format(each)} µs.`;
+  const end = performance.now() + 30;
+  let best = Infinity;
+  while (performance.now() < end) {
+    const begin = performance.now();
+    for (let k = 0; k < 64; k++) evaluate(x);
+    const each = (performance.now() - begin) / 64 * 1000;
+    if (each > 0) best = Math.min(best, each);
+  }
+  if (best < Infinity) byId("pace").textContent = `In this browser one evaluation of all this takes ${best.toPrecision(2)} µs.`;
 })();
