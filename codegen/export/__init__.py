@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 # What is written where a format that needs a linker finds none.
-WITHOUT_LINKER = ("o", "h")
+WITHOUT_LINKER = ("o", "a", "h")
 
 
 def export(

@@ -232,9 +232,9 @@ def test_objects_for_other_machines(target, tmp_path, program):
 def test_without_a_linker_the_rest_is_written(tmp_path, program, monkeypatch):
     monkeypatch.setattr(linker.shutil, "which", lambda name: None)
     monkeypatch.setattr(linker.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(LinkerNotFound, match=r"install a C compiler.*ziglang.*f\.ll, .*f\.o, .*f\.h"):
+    with pytest.raises(LinkerNotFound, match=r"install a C compiler.*ziglang.*f\.ll, .*f\.o, .*f\.a, .*f\.h"):
         export(program, tmp_path, "f", ["so", "ll"])
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["f.h", "f.ll", "f.manifest.json", "f.o"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["f.a", "f.h", "f.ll", "f.manifest.json", "f.o"]
 
 
 def test_linkers_by_target(monkeypatch):

@@ -41,9 +41,9 @@ def tool(*names: str) -> str:
     return path
 
 
-def run(*command: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
+def run(*command: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None, limit: int = 120) -> str:
     words = [str(word) for word in command]
-    done = subprocess.run(words, cwd=cwd, env=env, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(words, cwd=cwd, env=env, capture_output=True, text=True, timeout=limit, check=False)
     assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
@@ -388,6 +388,33 @@ def test_objects_of_windows_and_macos_hold_the_functions(name: str, tmp_path: Pa
     assert {f"{under}{symbol}" for symbol in [*interface.functions, *interface.tables]} <= defined
     others = {name for name in defined if not re.match(r"__(real|xmm|ymm)@|\.weak\._fltused|_fltused", name)}
     assert others <= {f"{under}{s}" for s in [*interface.functions, *interface.tables]}
+
+
+@pytest.mark.parametrize("name", ["x86-64-v3", "aarch64-macos", "x86-64-windows"])
+def test_archives_have_an_index(name: str, tmp_path: Path) -> None:
+    nm = tool("llvm-nm")
+    (path,) = export(sample_program(), tmp_path, "f", ["a"], name, details=DETAILS)
+    listed = run(nm, "--print-armap", "--defined-only", path)
+    index = listed[listed.index("Archive map") :].split("\n\n")[0]
+    under = "_" if "macos" in name else ""
+    interface = Interface(sample_program(), "float64", DETAILS.sparsity)
+    for symbol in [*interface.functions, *interface.tables]:
+        assert f"{under}{symbol} in kernel.o" in index
+    assert path.stat().st_size % 2 == 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("linked", ["a", "so"])
+@pytest.mark.parametrize("name", ["aarch64-macos", "x86-64-macos", "x86-64-windows", "aarch64", "riscv64", "x86-64-v2"])
+def test_ziglang_links_programs_for_other_machines(name: str, linked: str, tmp_path: Path) -> None:
+    """The test program, with the archive or the library that ziglang made: everything is found."""
+    pytest.importorskip("ziglang")
+    system = {"macos": "macos", "windows": "windows-gnu"}.get(name.rpartition("-")[2], "linux-gnu")
+    arch = NAMED[name].arch.replace("arm64", "aarch64")
+    (path,) = export(sample_program(), tmp_path, "f", ["h", "test", linked], name, details=REDUCED)[2:]
+    words = [sys.executable, "-m", "ziglang", "cc", "-target", f"{arch}-{system}", "f_test.c", path.name, "-o", "t"]
+    run(*words, cwd=tmp_path, limit=600)  # ziglang compiles the C library of a target when it is first used
+    assert (tmp_path / "t").stat().st_size > 0
 
 
 @pytest.mark.parametrize("element", ["float64", "float32"])
