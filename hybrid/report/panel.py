@@ -76,7 +76,7 @@ def panel(study: Study, at: Mapping[str, Any] | None, ranges: Mapping[str, Any] 
     try:
         code = webassembly(program)
     except (LinkerNotFound, RuntimeError, ValueError) as error:
-        return Panel(arrays, controls, None, str(error))
+        return Panel(arrays, controls, None, str(error).removesuffix("."))
     return Panel(arrays, controls, described(study, program, second, start, controls, code))
 
 

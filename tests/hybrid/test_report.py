@@ -182,7 +182,7 @@ def test_a_function_of_many_variables_is_shown_in_part(tmp_path) -> None:
 def test_a_hessian_of_a_hundred_thousand_nodes(tmp_path) -> None:
     n = 4000
 
-    @hy.function(x=(n,))
+    @hy.function(rolled=False, x=(n,))
     def chain(x):
         return np.sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2) + np.sum(np.exp(np.sin(x[2:] * x[:-2])))
 
@@ -198,6 +198,18 @@ def test_code_of_a_users_own_cannot_run_in_the_page(tmp_path) -> None:
     page = Page(f.report(tmp_path / "f.html", speed=False).read_text(encoding="utf-8"))
     assert "no live panel: " in page.by_id("live").text
     assert "outside" in page.by_id("live").text
+
+
+def test_without_a_linker_the_panel_says_what_to_install(tmp_path, monkeypatch) -> None:
+    def no_linker(program):
+        raise LinkerNotFound("no linker for WebAssembly on this machine: install lld.")
+
+    monkeypatch.setattr(sys.modules["hybrid.report.panel"], "webassembly", no_linker)
+    page = Page(rosenbrock().report(tmp_path / "f.html", speed=False).read_text(encoding="utf-8"))
+    assert (
+        "There is no live panel: no linker for WebAssembly on this machine: install lld.\n" in page.by_id("live").text
+    )
+    assert [script.attributes.get("type") for script in page.all("script")] == [None]
 
 
 def test_rolled_functions_are_written_out_or_refused(tmp_path) -> None:
