@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from hybrid.tour.screen import Screen
 
 SHELLS = ("bash", "zsh", "fish")
 VARIABLE = "_HYBRID_COMPLETE"
+# Of a processor's features, in LLVM's names, those that arithmetic uses; --json has all.
+ARITHMETIC = re.compile(r"sse4|avx|fma|f16c|bmi|neon|sve|fullfp16|simd|[vfd]$")
 
 
 @click.command(name="tour")
@@ -69,6 +72,8 @@ def info(as_json: bool) -> None:
         "processor": found.processor,
         "code for": f"{found.cpu}, {found.triple}",
         "vectors": vector,
+        "features": wrapped([name for name in found.features if ARITHMETIC.match(name)])
+        or "those of every such machine",
         "threads": str(found.threads),
         "targets": wrapped(found.targets),
         "formats": wrapped(list(FORMATS)),

@@ -13,20 +13,20 @@ from codegen.export import FORMATS
 from codegen.target import NAMED
 from hybrid.checking import Checked, check_bundle
 from hybrid.commands.shared import (
-    Failure,
     Shapes,
     Source,
     derivatives,
     emit_json,
     json_option,
     kind_option,
-    read,
+    read_all,
     shape_option,
     shown,
     wrt_option,
 )
 from hybrid.compiling import compile
 from hybrid.function import Function, check_name
+from hybrid.loading import is_reference
 from hybrid.progress import Stages
 from hybrid.reduced import REDUCTIONS
 
@@ -94,7 +94,7 @@ def export(
 
     With --json: "files", "name", "target", "operations" and "certificate".
     """
-    bases = [named(*pair, shapes) for pair in zip(sources, expression_names(len(sources)), strict=True)]
+    bases = named(sources, shapes)
     functions = [made for base in bases for made in derivatives(base, kinds, wrt, sparse=sparse)]
     title = check_name(name or bases[0].name)
     options: dict[str, Any] = {"dtype": np.float32} if float32 else {}
@@ -124,13 +124,10 @@ def export(
         click.echo(certificate.headline(), err=True)
 
 
-def named(source: str, base: str, shapes: Shapes) -> Function:
-    """A source; of several, each takes the shapes of its own arguments."""
-    return read(source, shapes, None if base == "f" else base) if is_text(source) else read(source, shapes, None)
-
-
-def is_text(source: str) -> bool:
-    return source == "-" or source.startswith("@") or ":" not in source
+def named(sources: Sequence[str], shapes: Shapes) -> list[Function]:
+    """The functions of the sources, expressions under the names of their places."""
+    places = zip(sources, expression_names(len(sources)), strict=True)
+    return read_all(sources, shapes, [None if is_reference(source) else name for source, name in places])
 
 
 def expression_names(count: int) -> list[str]:
@@ -160,8 +157,7 @@ def check(bundle: Path, sources: Sequence[str], shapes: Shapes, as_json: bool) -
     --json: "bundle", "passed", "files" (name to state), "ran", "reason" (why it was not run, or what is wrong),
     "certificate" (of this check) and "stored" (of the export).
     """
-    functions = [named(*pair, shapes) for pair in zip(sources, expression_names(len(sources)), strict=True)]
-    found = check_bundle(bundle, functions)
+    found = check_bundle(bundle, named(sources, shapes) if sources else ())
     if as_json:
         emit_json(found.to_dict())
     else:
@@ -184,6 +180,3 @@ def report_of(found: Checked) -> str:
             lines.append(f"checked when exported: {stored['entries']:,} numbers, largest error {stored['max_ulp']} ulp")
     lines.append("✓ as exported" if found.passed else "✗ not as exported")
     return "\n".join(lines)
-
-
-__all__ = ["Failure", "check", "export"]

@@ -14,10 +14,10 @@ import click
 from click.shell_completion import CompletionItem
 
 from codegen.export import LinkerNotFound, write_whole
-from hybrid.errors import HybridError
+from hybrid.errors import ArgumentError, HybridError
 from hybrid.function import Function, check_name
 from hybrid.loading import is_reference, load
-from hybrid.parse import LONGEST, define
+from hybrid.parse import LONGEST, define, parse
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -144,20 +144,43 @@ def kind_option(default: str | None) -> Callable[[Any], Any]:
 # --- sources ----------------------------------------------------------------------------------------------------------
 def read(source: str, shapes: Shapes, name: str | None) -> Function:
     """The function meant on the command line: an expression, in a file or on standard input, or a reference."""
-    text = None
-    if source == "-":
-        text = sys.stdin.read(LONGEST + 1)
-    elif source.startswith("@"):
-        with shown(OSError, UnicodeDecodeError):
-            text = Path(source[1:]).read_text(encoding="utf-8")
-    elif not is_reference(source):
-        text = source
-    if text is not None:
-        return Function.from_definition(define(text, shapes, check_name(name or "f")))
-    function = load(source, shapes)
-    if name is not None and name != function.name:
-        raise click.UsageError(f"--name is for expressions; {source} is called {function.name} already")
+    [function] = read_all([source], shapes, [name])
     return function
+
+
+def read_all(sources: Sequence[str], shapes: Shapes, names: Sequence[str | None]) -> list[Function]:
+    """The functions of several sources, each with the shapes of its own arguments.
+
+    Raises ArgumentError for a shape of which no source has an argument.
+    """
+    functions = []
+    for source, name in zip(sources, names, strict=True):
+        text = text_of(source)
+        if text is not None:
+            own = {key: shape for key, shape in shapes.items() if key in parse(text, shapes).names}
+            functions.append(
+                Function.from_definition(define(text, own if len(sources) > 1 else shapes, check_name(name or "f")))
+            )
+            continue
+        function = load(source, shapes)
+        if name is not None and name != function.name:
+            raise click.UsageError(f"--name is for expressions; {source} is called {function.name} already")
+        functions.append(function)
+    arguments = {argument.name for function in functions for argument in function.arguments}
+    for key in shapes:
+        if key not in arguments:
+            raise ArgumentError(f"--shape {key}: there is no name {key!r}; the arguments are {', '.join(arguments)}")
+    return functions
+
+
+def text_of(source: str) -> str | None:
+    """The text of an expression; None for a reference."""
+    if source == "-":
+        return sys.stdin.read(LONGEST + 1)
+    if source.startswith("@"):
+        with shown(OSError, UnicodeDecodeError):
+            return Path(source[1:]).read_text(encoding="utf-8")
+    return None if is_reference(source) else source
 
 
 def derivatives(

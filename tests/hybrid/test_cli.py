@@ -211,6 +211,8 @@ FAILURES = {
     ("derive", "model.py:enregy"): (1, "did you mean 'energy'"),
     ("derive", "model.py:Path"): (1, "has no 'Path'"),
     ("derive", "x", "--shape", "x=2", "--shape", "x=3"): (2, "two shapes"),
+    ("derive", "model.py:energy", "--shape", "p=3"): (1, "--shape p: there is no name 'p'; the arguments are q"),
+    ("export", "x*y", "x+y", "build", "--shape", "z=3"): (1, "no name 'z'"),
     ("export", "x*y", "build", "--shared", "x"): (2, "--shared goes with --reduce"),
     ("export", "x*y", "build", "--reduce", "sum", "--float32"): (2, "--float32 does not go with --reduce"),
     ("export", "x*y", "build", "--format", "python", "--name", "json"): (1, "another Python package"),
@@ -410,3 +412,10 @@ def test_runs_as_a_module_and_as_a_command() -> None:
         assert subprocess.run([installed, "--version"], capture_output=True, text=True, check=True).stdout.startswith(
             "hybrid"
         )
+
+
+def test_several_expressions_with_slices_have_names_of_their_own(folder) -> None:
+    out("export", "sum(q[:2])", "p**2", "build", "--shape", "q=3", "--format", "h")
+    manifest = json.loads(Path("build/f.manifest.json").read_text())
+    assert [result["name"] for result in manifest["results"]] == ["f", "g"]
+    assert [(item["name"], item["shape"]) for item in manifest["arguments"]] == [("q", [3]), ("p", [])]
