@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from codegen.blocks.concrete import concrete
 from codegen.blocks.form import REDUCTIONS, Blocks, Buffer
+from codegen.blocks.hoist import CHEAP
 from codegen.blocks.lay import Fill, Layout, Stage, Sums, lay_out
 from codegen.blocks.native import Linked, assembly, linked, symbol
 from codegen.blocks.nest import Laid, Word
@@ -23,8 +24,9 @@ from codegen.threads import default_threads, pool
 Reals = NDArray[Any]
 
 TIERS = ("full", "quick")
-# Numbers read and written, and instructions, times instances, per thread below which sharing costs more than it gains.
-WORTH = 1 << 18
+# Work per thread, in `weight`s times instances, below which sharing costs more than it gains: about a tenth of a
+# millisecond, of which a hand-over takes half.
+WORTH = 1 << 22
 # Where NumPy's array object keeps the address of its elements: behind the head of every object.
 _DATA = object.__basicsize__
 
@@ -118,6 +120,12 @@ def _fixed(blocks: Blocks, buffer: Buffer, arrays: Mapping[str, Reals], length: 
     return np.ascontiguousarray(array, np.int32 if small else np.int64).reshape(-1)
 
 
+def weight(stage: Laid) -> int:
+    """Instructions of an instance, a function taken as twenty, and numbers read and written."""
+    functions = sum(line[0] not in CHEAP for line in stage.body.body)
+    return len(stage.body.body) + 19 * functions + len(stage.nest.reads) + len(stage.nest.groups)
+
+
 @dataclass(eq=False)
 class _Frame:
     """What one call at a time works with: the words that stages read, and memory of its own."""
@@ -190,7 +198,7 @@ class Bound:
         else:
             name = symbol(stage.nest, stage.body, self.code.blocks.element)
             table = [stage.values[slot] for slot in stage.nest.slots]
-            each = len(stage.body.body) + len(stage.nest.reads) + len(stage.nest.groups)
+            each = weight(stage) * self.code.target.width // stage.nest.width
             instances = 1
             for axis in range(stage.nest.rank):
                 length = stage.values[f"n{axis}"]

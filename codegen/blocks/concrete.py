@@ -93,10 +93,10 @@ class _Binding:
             where = self.place(write.place, space)
             reduction = write.kind if write.kind in REDUCTIONS else None
             reduced = write.axes
-            if write.kind == "add":
-                reduced = tuple(axis for axis in range(len(lengths)) if not where.varies(axis) and axis != block.scan)
+            if write.kind == "add" and block.scan is None:
+                reduced = tuple(axis for axis in range(len(lengths)) if not where.varies(axis))
                 reduction = "sum" if reduced else None
-            elif write.kind == "store":
+            if write.kind == "store":
                 self.check_store(where, lengths)
             writes.append(Target(result, "add" if write.kind == "add" else "store", where, reduction, reduced))
         return Concrete(block.name, lengths, block.body, reads, tuple(writes), carries, block.scan, block.reverse)

@@ -46,7 +46,7 @@ def test_the_bits_do_not_depend_on_threads():
     )
     blocks = Blocks("b", buffers, (Block("one", (n,), SMALL, reads, writes), Block("two", (n,), SMALL, reads, again)))
     rng = np.random.default_rng(9)
-    length = 300_000
+    length = 600_000
     x, at = rng.normal(size=length + 1), rng.integers(0, length, length)
     bound = compile_blocks(blocks).bind({"at": at}, {"n": length})
     first = bound.run([x], threads=1)
