@@ -32,7 +32,7 @@ def export(
     kernel: CompiledFunctions,
     folder: str | Path,
     name: str | None = None,
-    formats: Sequence[str] = ("so", "h"),
+    formats: str | Sequence[str] = ("so", "h"),
     target: str | Target | None = None,
     dtype: DTypeLike = np.float64,
     optimise: str = "speed",
@@ -41,6 +41,7 @@ def export(
     reduction: Reduction | None = None,
 ) -> list[Path]:
     """Write the files; see `Kernel.export`."""
+    wanted = [formats] if isinstance(formats, str) else list(formats)
     program = apart(kernel, gathered or Gathered(False, False))
     python = [external.name for external in program.externals if external.c is None]
     if python:
@@ -52,7 +53,7 @@ def export(
         program = replace(program, name=name)
     machine = (portable() if target is None else find(target)).with_element(element_of(dtype))
     said = details(kernel, program, reduction)
-    return write(program, folder, program.name, formats, machine, optimise=optimise, details=said)
+    return write(program, folder, program.name, wanted, machine, optimise=optimise, details=said)
 
 
 def details(kernel: CompiledFunctions, program: Program, reduction: Reduction | None) -> Details:

@@ -219,7 +219,7 @@ class Kernel(CompiledFunctions):
         self,
         folder: str | Path,
         name: str | None = None,
-        formats: Sequence[str] = ("so", "h"),
+        formats: str | Sequence[str] = ("so", "h"),
         target: str | codegen.Target | None = None,
         dtype: DTypeLike = np.float64,
         optimise: str = "speed",

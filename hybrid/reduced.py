@@ -167,7 +167,7 @@ class ReducedKernel(CompiledFunctions):
         self,
         folder: str | Path,
         name: str | None = None,
-        formats: Sequence[str] = ("so", "h"),
+        formats: str | Sequence[str] = ("so", "h"),
         target: str | codegen.Target | None = None,
         optimise: str = "speed",
     ) -> list[Path]:

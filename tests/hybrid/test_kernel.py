@@ -287,3 +287,21 @@ def test_tens_of_thousands_of_operations_from_graph_to_checked_gradient() -> Non
     assert kernel.compiled.tier == "threaded"
     assert kernel.certificate is not None
     assert kernel.certificate.passed
+
+
+def test_export_says_what_is_wrong(tmp_path) -> None:
+    kernel = hy.compile(f)
+    assert [path.name for path in kernel.export(tmp_path, formats="h")] == ["f.h"]
+    for wrong, kind, words in (
+        ({"formats": "exe"}, ValueError, "unknown export format 'exe'; known: o, h"),
+        ({"formats": ["h", "H"]}, ValueError, "unknown export format 'H'"),
+        ({"name": "a b"}, ValueError, "'a b' cannot be a C function"),
+        ({"name": "int"}, ValueError, "'int' cannot be a C function"),
+        ({"target": "pdp11"}, ValueError, "unknown target 'pdp11'; known: host"),
+        ({"dtype": int}, hy.InputTypeError, "dtype must be float64 or float32, got int64"),
+        ({"dtype": "float33"}, hy.InputTypeError, "dtype must be float64 or float32, got 'float33'"),
+        ({"optimise": "fast"}, ValueError, "optimise must be one of speed, size"),
+    ):
+        with pytest.raises(kind, match=words):
+            kernel.export(tmp_path / "none", **{"formats": ["h"], **wrong})
+    assert not (tmp_path / "none").exists()
