@@ -94,9 +94,15 @@ class Pattern:
         what = ", lower triangle" if self.triangle == "lower" else ""
         return f"<Pattern {self.shape[0]} × {self.shape[1]}, {self.nnz} entries ({100 * self.density:.3g} %){what}>"
 
-    def __str__(self) -> str:
-        """The picture in braille dots, coarser than the matrix where that is large."""
-        return f"{pictures.braille(self)}\n{repr(self)[1:-1]}"
+    def picture(self, most: int = 128) -> str:
+        """The pattern in braille dots, at most `most` of them along a side: coarser than the matrix where it is larger.
+
+        Raises ArgumentError for `most` below 1.
+        """
+        if most < 1:
+            raise ArgumentError(f"most must be a positive number of dots, got {most!r}")
+        text: str = pictures.braille(self, most)
+        return text
 
     def _repr_html_(self) -> str:
         markup: str = notebook.pattern_html(self)

@@ -34,7 +34,7 @@ class Elided:
 class Sum:
     """terms: (coefficient, node), where equal terms are counted; `omitted` more stand before the last one."""
 
-    terms: tuple[tuple[int, int], ...]
+    terms: tuple[tuple[Fraction, int], ...]
     omitted: int = 0
 
 

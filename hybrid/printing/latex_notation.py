@@ -177,7 +177,7 @@ class LaTeX(Notation):
         texts = [self._argument(op, form, i, arg) for i, arg in enumerate(args)]
         if omitted:
             texts.insert(-1, self.omitted(omitted, "arguments"))
-        tall = any(arg.tall for arg in args)
+        tall = any(arg.tall for arg in args) or any(r"\begin" in literal for literal in form.literals)
         if len(texts) > len(form.places) == 2:  # an associative operation on more than two
             texts = [form.literals[1].join(texts)]
             form = Template((form.literals[0], form.literals[2]), (0,), (True,), (False,))

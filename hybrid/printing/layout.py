@@ -16,6 +16,7 @@ from hybrid import operations as ops
 from hybrid.graph import Graph
 from hybrid.operations import CONSTANT, MASK, VARIABLE, Operation
 from hybrid.printing.forms import (
+    NO_ROOT,
     Apply,
     Cases,
     Elided,
@@ -258,7 +259,7 @@ class Layout:
             return Leaf(node)
         if op in SUMS:
             return self._sum(node)
-        if op in PRODUCTS or fixed_exponent(graph, node) is not None:
+        if op in PRODUCTS or is_multiple(graph, node) or fixed_exponent(graph, node) is not None:
             return self._product(node)
         if op is ops.pow:
             return Power(*args)
@@ -291,9 +292,9 @@ class Layout:
         return distinct if len(distinct) > 1 else found
 
     def _sum(self, start: int) -> Sum:
-        """Terms of nested sums; x + x is counted as 2x, while x − x stays what it is."""
+        """Terms of nested sums; x + 2x is counted as 3x, while x − x stays what it is."""
         graph = self.graph
-        terms: dict[tuple[int, int], int] = {}
+        terms: list[tuple[int, int]] = []
         stack = [(1, start)]
         while stack:
             sign, node = stack.pop()
@@ -305,11 +306,30 @@ class Layout:
                 signs = (1,) * len(args) if op is ops.add else (1, -1)
                 stack.extend(reversed(list(zip(signs, args, strict=True))))
             else:
-                terms[sign, node] = terms.get((sign, node), 0) + 1
-        shown, omitted = self._cut([(sign * count, node) for (sign, node), count in terms.items()])
-        return Sum(tuple(shown), omitted)
+                terms.append((sign, node))
+        shown, omitted = self._cut(terms)
+        found = [(Fraction(sign), node) for sign, node in shown] if omitted else self._collected(shown)
+        return Sum(tuple(found), omitted)
 
-    def multiple(self, count: int, node: int) -> Product:
+    def _collected(self, terms: Sequence[tuple[int, int]]) -> list[tuple[Fraction, int]]:
+        """Terms of equal factors and sign as one: how many times the first of them, and it."""
+        totals: dict[tuple[object, ...], Fraction] = {}
+        first: dict[tuple[object, ...], tuple[int, int, Fraction]] = {}
+        for sign, node in terms:
+            own = Fraction(1)
+            factors: tuple[object, ...] = (frozenset([(node, 1)]), frozenset())
+            form = None if node in self.named or node not in self.explored else self.form(node)
+            if isinstance(form, Product) and not form.omitted and form.coefficient:
+                own = form.coefficient
+                factors = (frozenset(form.over), frozenset(form.under), form.root_over, form.root_under)
+            if factors[2:] == (NO_ROOT, NO_ROOT):
+                factors = factors[:2]
+            key = (sign * own > 0, *factors)
+            totals[key] = totals.get(key, Fraction(0)) + abs(own)
+            first.setdefault(key, (sign, node, abs(own)))
+        return [(sign * totals[key] / own, node) for key, (sign, node, own) in first.items()]
+
+    def multiple(self, count: Fraction, node: int) -> Product:
         """A term that occurs several times, as a product of its own coefficient."""
         if node in self.named or node not in self.explored:
             return Product(Fraction(abs(count)), ((node, 1),))
@@ -337,6 +357,10 @@ class Layout:
                     factors.coefficient *= -1
                     stack.append((args[0], side))
                     continue
+                if is_multiple(graph, node):
+                    factors.coefficient *= len(args) if side > 0 else Fraction(1, len(args))
+                    stack.append((args[0], side))
+                    continue
                 number = self.exact(graph.leaves[node]) if op is CONSTANT else None
                 if number is not None and (number or side > 0):
                     factors.coefficient *= number if side > 0 else 1 / Fraction(number)
@@ -362,6 +386,11 @@ class Layout:
         return Cases(tuple(shown), node, omitted)
 
 
+def is_multiple(graph: Graph, node: int) -> bool:
+    """Whether a node is a sum of one term with itself, as derivatives make them: x + x is written 2x."""
+    return graph.ops[node] is ops.add and len(set(graph.args[node])) == 1
+
+
 def digits(value: object) -> int:
     """How wide a constant is that is no float, at most 20."""
     if isinstance(value, Fraction):
@@ -372,7 +401,7 @@ def digits(value: object) -> int:
 def is_transparent(graph: Graph, node: int) -> bool:
     """A sign, a coefficient or a reciprocal: what it stands before is named, not the node itself."""
     op, args = graph.ops[node], graph.args[node]
-    if op is ops.neg:
+    if op is ops.neg or is_multiple(graph, node):
         return True
     if op is ops.mul:
         return len(args) == 2 and (graph.is_constant(args[0]) or graph.is_constant(args[1]))

@@ -88,7 +88,7 @@ def sparse_pattern(function: Printable) -> Pattern | None:
 
 
 def boundaries(function: Printable) -> tuple[frozenset[int], frozenset[int]]:
-    """Before which rows and columns of a derivative by several arguments another one begins; scalars need no bars."""
+    """Before which rows and columns of a derivative by several arguments another one begins; scalars stay together."""
     derivation = derivation_of(function)
     none: frozenset[int] = frozenset()
     if derivation is None or derivation.kind not in SWEEPS or len(derivation.wrt) < 2:
@@ -96,7 +96,7 @@ def boundaries(function: Printable) -> tuple[frozenset[int], frozenset[int]]:
     sizes = [derivation.of.arguments[i].size for i in derivation.wrt]
     if max(sizes) < 2 or derivation.of.shape not in ((), derivation.of.shape[:1]):
         return none, none
-    ends = frozenset(accumulate(sizes[:-1]))
+    ends = frozenset(end for end, pair in zip(accumulate(sizes), pairwise(sizes), strict=False) if max(pair) > 1)
     if derivation.kind == "gradient":
         return ends, none
     return (ends if derivation.kind == "hessian" else none), ends

@@ -173,13 +173,19 @@ class LaTeXNames:
         """A function's own name: a letter as it is, a word as an operator."""
         if name in self.own:
             return self.own[name]
-        parts = read_name(name, "operatorname") if len(name.split("_")[0]) <= 2 or name in LETTERS else None
+        parts = read_name(name, "operatorname") if is_letter(name.split("_")[0]) else None
         if parts:
             return parts.latex()
         return rf"\operatorname{{{escape(name) if name.isidentifier() and name.isascii() else literal(name)}}}"
 
     def temporary(self, number: int) -> str:
         return f"{self.letter}_{{{number}}}"
+
+
+def is_letter(name: str) -> bool:
+    """A letter with digits behind, if any: f, f2, phi; not a word."""
+    match = BASE.fullmatch(name)
+    return match is not None and (len(match["letters"]) == 1 or match["letters"] in LETTERS)
 
 
 def base_of(name: str) -> str:

@@ -206,7 +206,7 @@ class Typesetter:
         match form:
             case Power(base, exponent):
                 return [(base, script), (exponent, self.notation.scripts)]
-            case Sum(terms) if any(abs(count) > 1 for count, _ in terms):
+            case Sum(terms) if any(abs(count) != 1 for count, _ in terms):
                 return [
                     (part, script)
                     for count, node in terms
@@ -257,7 +257,7 @@ class Typesetter:
         terms: list[tuple[int, Piece]] = []
         dots = self.notation.elided()
         for count, node in form.terms:
-            several = abs(count) > 1
+            several = abs(count) != 1
             piece = self._product(self.layout.multiple(count, node), script) if several else self._piece(node, script)
             sign = 1 if count > 0 else -1
             sign = -sign if piece.negative else sign

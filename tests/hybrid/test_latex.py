@@ -279,6 +279,11 @@ def test_sparse_derivatives_are_matrices():
 def test_equal_terms_are_counted():
     assert expression(lambda x, y, z: x + y + x) == "2 x + y"
     assert expression(lambda x, y, z: 3 * x * y + 3 * x * y - ops.sin(z) - ops.sin(z)) == r"6 x y - 2 \sin z"
+    assert expression(lambda x, y, z: x + 2 * x + x * y * 3 - 4 * y * x - y * x / 2) == (
+        r"3 x y - \frac{9 x y}{2} + 3 x"
+    )
+    assert expression(lambda x, y, z: y * (x + x) / z) == r"\frac{2 x y}{z}"
+    assert expression(lambda x, y, z: ops.sqrt(x.graph.lift(2)) * x + x) == r"\sqrt{2} x + x"
     assert expression(lambda x, y, z: x - x) == "x - x"  # NaN where x is infinite
     assert expression(lambda x, y, z: (x / y) + (x / y)) == r"\frac{2 x}{y}"
     assert plain(lambda x, y, z: x / 2 + x / 2 - y - y) == "x - 2·y"
