@@ -20,7 +20,7 @@ from hybrid.definition import Formula
 from hybrid.errors import ArgumentError, UnsupportedError
 from hybrid.kernel import Kernel
 from hybrid.progress import Stages
-from hybrid.together import check_functions, gathering, simplified_together, written
+from hybrid.together import LARGEST_FULL, check_functions, gathering, simplified_together, written
 
 if TYPE_CHECKING:
     from hybrid.certificate import Certificate
@@ -128,6 +128,10 @@ def compiled_together(
         return cast("Kernel", rolled_kernel.compile_rolled(rolled_again.all_rolled(functions), name, verify, rules))
     if element == "float32" and reduce is not None:
         raise ArgumentError("dtype=float32 does not go with reduce=: reductions add up in float64")
+    if tier == "auto" and reduce is None and element == "float64":
+        found = rolled_again.large_ones_rolled(functions, LARGEST_FULL)
+        if found is not None:
+            return cast("Kernel", rolled_kernel.compile_rolled(found, name, verify, rules))
     if tier not in TIERS:
         raise ArgumentError(f"tier must be one of {', '.join(map(repr, TIERS))}, got {tier!r}")
     reductions = None if reduce is None else reduced.reductions_of(functions, reduce)

@@ -21,7 +21,7 @@ from hybrid.compose import composable, compose
 from hybrid.deferred import Deferred
 from hybrid.definition import Argument, Definition, Derivation, Formula, SymPySource
 from hybrid.differentiate import ONE, forward
-from hybrid.errors import ArgumentError, ShapeError
+from hybrid.errors import ArgumentError, ShapeError, UnsupportedError
 from hybrid.kernel import Kernel
 from hybrid.large import reverse
 from hybrid.lower import Result, lower
@@ -35,9 +35,11 @@ markup_language = Deferred("hybrid.printing.mathml")
 notebook = Deferred("hybrid.printing.notebook")
 trace = Deferred("hybrid.trace")
 rolled_trace = Deferred("hybrid.rolled.trace")
+rolled_again = Deferred("hybrid.rolled.again")
 rolled_function = Deferred("hybrid.rolled.function")
 sheet = Deferred("hybrid.report")
 plots = Deferred("hybrid.plots")
+LARGEST_FLAT = 20_000  # nodes from which on a function that was traced element by element is searched for loops
 Wrt = Any  # a symbol, an argument name, or a sequence of them
 
 
@@ -238,6 +240,17 @@ class Function(Formula):
         derivation = self.derivation and replace(self.derivation, asked=True)  # compiled as it is, by no other method
         function._set(definition, derivation, primal=() if derivation else tuple(nodes))
         return function
+
+    def roll(self) -> Function:
+        """The same function as templates over index spaces, where its expression repeats (`hybrid.rolled`).
+
+        Large functions are rolled when they are compiled or traced; this does it, or says that little repeats, by
+        raising UnsupportedError.
+        """
+        found: Function | None = rolled_again.found_in(self) if self.derivation is None else None
+        if found is None:
+            raise UnsupportedError(f"{self.name} has too little that repeats, or is a derivative: roll what it is of")
+        return found
 
     def sympy(self) -> Any:
         """Back to SymPy: an expression for shape (), a column Matrix for (n,), a Matrix for (m, n), else an Array."""
@@ -498,6 +511,8 @@ def function(rolled: Any = None, **shapes: Any) -> Callable[[Callable[..., Any]]
             result: Function = rolled_function.RolledFunction.make(kept)
         else:
             result = Function.from_definition(trace.define(body, shapes, name))
+            if rolled is None and len(result.graph) > LARGEST_FLAT:
+                result = rolled_again.found_in(result) or result
         update_wrapper(result, body, assigned=("__module__", "__doc__"), updated=())
         return result
 

@@ -15,5 +15,6 @@ The stages, in order:
     kernel.py, check.py native code for several functions, and its check against the numeric tape
     formula.py, function.py
                         `RolledFunction`, the Function users hold
+    flat.py             templates found in what was written out
     again.py            the same derivatives of another form of a function
 """

@@ -21,9 +21,10 @@ from hybrid.large import reverse
 from hybrid.operations import add, eq, exp, mul, sub, where
 from hybrid.operations import div as divide
 from hybrid.rolled import maps
-from hybrid.rolled.maps import Axis, Map, Shape, Slope, View
+from hybrid.rolled.maps import Axis, Integers, Map, Shape, Slope, View
 from hybrid.rolled.model import LOGSUMEXP, STORE, SUM, Access, Block, Carry, Model, Write
 
+FEW_FLOWS = 16
 CHEAP = 12  # nodes of an adjoint up to which it is computed again wherever it is read
 
 
@@ -43,6 +44,7 @@ class Adjoints:
     model: Model
     active: set[int]
     flows: dict[int, list[Flow]] = field(default_factory=dict)
+    thorough: bool = False  # whether to look at every position for what can stay an expression
 
     def add(self, buffer: int, flow: Flow) -> None:
         if buffer in self.active and self.model.constant(flow.node) != 0:
@@ -68,7 +70,28 @@ class Adjoints:
             if view is not None:
                 (moved,) = model.viewed([node], view, len(space))
                 return moved
+        if self.thorough and len(flows) <= FEW_FLOWS:
+            found, apart = self.apart(flows, size, model.tables.positions(place, space))
+            if found:
+                return apart
         return model.read(self.held(buffer), place)
+
+    def apart(self, flows: Sequence[Flow], size: int, wanted: Integers) -> tuple[bool, int | None]:
+        """The adjoint at some positions, if each flow has one instance at all of these or at none; None for zero."""
+        model = self.model
+        nodes = []
+        for flow in flows:
+            places = model.tables.positions(flow.map, flow.space).reshape(-1)
+            instances = np.full(size, -1, dtype=np.int64)
+            instances[places] = np.arange(len(places))
+            mine = instances[wanted]
+            if (mine < 0).all():
+                continue
+            if (mine < 0).any() or np.count_nonzero(instances >= 0) != len(places):
+                return False, None
+            view = maps.gathered(flow.space, mine)
+            nodes += model.viewed([flow.node], view, wanted.ndim)
+        return True, total(model, nodes) if nodes else None
 
     def held(self, buffer: int, shape: Shape | None = None) -> int:
         """The adjoint summed into a buffer."""

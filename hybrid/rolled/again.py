@@ -7,8 +7,9 @@ from typing import Any
 
 from hybrid.definition import Formula, PythonSource
 from hybrid.errors import UnsupportedError
+from hybrid.rolled.flat import roll
 from hybrid.rolled.function import RolledFunction
-from hybrid.rolled.trace import define
+from hybrid.rolled.trace import Rolled, define
 
 Step = tuple[str, tuple[int, ...], bool, str]  # kind, positions of what it is by, whether sparse, which triangle
 
@@ -73,6 +74,37 @@ def traced_again(root: Formula) -> RolledFunction:
         raise refusal(root)
     shapes = {argument.name: argument.shape for argument in root.arguments}
     return RolledFunction.make(define(root.source.function, shapes, root.name))
+
+
+def found_in(root: Formula) -> RolledFunction | None:
+    """What repeats in a function that was written out, as templates; None where too little does."""
+    known: RolledFunction | bool | None = root.__dict__.get("found", False)
+    if isinstance(known, bool):
+        with root.graph.lock:
+            search = roll(root.graph, root.arguments, root.nodes, root.shape)
+        known = None
+        if search is not None:
+            rolling, output = search
+            pairs = zip(root.arguments, rolling.arguments, strict=True)
+            arguments = tuple((argument.name, buffer.number) for argument, buffer in pairs)
+            made = Rolled(rolling.model, arguments, output, root.shape, root.source, root.name, root)
+            known = RolledFunction.make(made)
+        root.__dict__["found"] = known
+    return known
+
+
+def large_ones_rolled(functions: tuple[Formula, ...], large: int) -> tuple[RolledFunction, ...] | None:
+    """Functions that were written out, rolled, if those they come from are large and repeat enough; else None."""
+    if all(len(function.graph) <= large for function in functions):
+        return None
+    roots = {id(root): root for root in (history(function)[0] for function in functions)}
+    for root in roots.values():
+        if len(root.graph.reach(root.nodes)) <= large // 4 or found_in(root) is None:
+            return None
+    try:
+        return all_rolled(functions, found_in)
+    except UnsupportedError:
+        return None
 
 
 def refusal(root: Formula) -> UnsupportedError:

@@ -37,7 +37,12 @@ from hybrid.symbolic_array import lift as scalar
 
 FUNCTIONS: dict[Any, Callable[..., Any]] = {}  # NumPy functions, by rules on rolled arrays
 UFUNC_METHODS: dict[tuple[np.ufunc, str], Callable[..., Any]] = {}
+MOST_PICKED = 1_000  # single elements of arrays, beyond which a function is a loop over them
 SMALL_CONSTANT = 1  # elements up to which an array of numbers is written into the template
+
+
+class ElementwiseError(UnsupportedError):
+    """A function takes arrays apart, element by element."""
 
 
 class RolledArray(Unknown):
@@ -133,6 +138,13 @@ class RolledArray(Unknown):
                 "use np.where(mask, x, 0) to select by value"
             )
         view, shape = maps.indexed(self.shape, index)
+        if not shape and self.shape and not self.loop:
+            self.model.picked += 1
+            if self.model.picked > MOST_PICKED:
+                raise ElementwiseError(
+                    f"more than {MOST_PICKED:,} single elements were picked out of arrays: a loop over elements stays "
+                    "rolled when it is written over whole arrays, or as hy.sum_over(lambda i: ..., n)"
+                )
         made = self.viewed(view, shape)
         if not any(isinstance(item, np.ndarray | list) for item in items) and shape:
             self._share(made)

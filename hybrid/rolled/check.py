@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,14 @@ from numpy.typing import NDArray
 
 from hybrid import tape
 from hybrid.certificate import Certificate, Finding
+from hybrid.compose import composable
+from hybrid.composite import expand
+from hybrid.evaluate import evaluate
+from hybrid.graph import Graph, float_value
+from hybrid.operations import CONSTANT
 from hybrid.rolled.formula import RolledArgument, RolledFormula
 
+MOST_EVALUATED = 200_000  # nodes
 TOLERANCE = 1e-9  # of the largest number of a result, or of what its products add up
 SEED = 20240229
 RANGES = ((-1.0, 1.0), (0.2, 0.9), (1.1, 1.9))  # where points are sampled, in this order, until the function is finite
@@ -25,9 +32,9 @@ def verify(
     name: str,
     arguments: Sequence[RolledArgument],
     formulas: Sequence[RolledFormula],
-    evaluate: Callable[..., Any],
+    call: Callable[..., Any],
 ) -> Certificate:
-    """Compare a kernel with the tape at one point; `evaluate` takes one array per argument."""
+    """Compare a kernel with the tape at one point; `call` takes one array per argument."""
     start = time.perf_counter()
     random = np.random.default_rng(SEED)
     found: list[Finding] = []
@@ -35,7 +42,7 @@ def verify(
     finite = False
     for low, high in RANGES:
         arrays = [random.uniform(low, high, argument.shape) for argument in arguments]
-        results = evaluate(*arrays)
+        results = call(*arrays)
         listed = results if len(formulas) > 1 else (results,)
         finite = all(np.isfinite(result).all() for result in listed)
         if finite:
@@ -64,11 +71,23 @@ def verify(
         "products with random vectors",
         0,
         0,
-        "the Python function that was traced",
+        witness(formulas),
         SEED,
         time.perf_counter() - start,
         tuple(notes),
     )
+
+
+def witness(formulas: Sequence[RolledFormula]) -> str:
+    """What runs on the tape."""
+    roots = []
+    for formula in formulas:
+        while formula.origin is not None:
+            formula = formula.origin.of
+        roots.append(formula)
+    if all(root.flat is None for root in roots):
+        return "the Python function that was traced"
+    return "templates, whose instances were compared node by node with the expression they were found in"
 
 
 def compare(
@@ -92,10 +111,66 @@ def compare(
 
 
 def tape_output(function: RolledFormula, inputs: Sequence[Any]) -> Any:
+    if function.flat is not None:  # element by element it would take long: whole templates, whose values are compared
+        return by_templates(function, inputs)
     result = function.by_source(inputs)
     if isinstance(result, list | tuple):
         result = np.stack([part if hasattr(part, "requires_grad") else tape.tensor(part) for part in result])
     return result if hasattr(result, "requires_grad") else tape.tensor(np.asarray(result, dtype=np.float64))
+
+
+def by_templates(function: RolledFormula, inputs: Sequence[Any]) -> Any:
+    """The output of a function that was found in another, its templates run on the tape over all instances."""
+    model = function.model
+    held = {a.buffer: value.reshape(-1) for a, value in zip(function.rolled_arguments, inputs, strict=True)}
+    for number in model.needed([function.output]):
+        block = model.blocks[number]
+        known: dict[int, Any] = {}
+        for node in model.reads(block.nodes):
+            access = model.accesses[node]
+            data = model.buffers[access.buffer].value
+            source = held[access.buffer] if data is None else tape.tensor(data.reshape(-1))
+            known[node] = source[model.tables.positions(access.map, block.space).reshape(-1)]
+        for node, result in zip(block.nodes, replayed(model.graph, block.nodes, known, block.instances), strict=True):
+            write = block.writes[block.nodes.index(node)]
+            places = model.tables.positions(write.to.map, block.space).reshape(-1)
+            size = model.buffers[write.to.buffer].size
+            part = tape.zeros((size,), dtype=result.dtype).scatter_add(0, tape.tensor(np.array(places)), result)
+            held[write.to.buffer] = part + held[write.to.buffer] if write.to.buffer in held else part
+    return held[function.output].reshape(function.shape)
+
+
+def replayed(graph: Graph, roots: Sequence[int], known: dict[int, Any], instances: int) -> list[Any]:
+    """The nodes of a graph over tensors."""
+    carrier = next(iter(known.values()), tape.zeros((instances,), dtype=np.float64))
+    apply: Any = getattr(type(carrier), "__hybrid_elementwise__")  # noqa: B009  # of tensors
+    for node in graph.reach_below(roots, known):
+        op = graph.ops[node]
+        if op is CONSTANT:
+            known[node] = float_value(graph.leaves[node])
+            continue
+        args = [known[arg] for arg in graph.args[node]]
+        if not any(map(composable, args)):
+            known[node] = op.numpy(*args)
+        elif op.variadic:
+            known[node] = reduce(lambda x, y, name=op.name: apply(carrier, name, x, y), args)  # type: ignore[misc]  # a bound default
+        else:
+            known[node] = apply(carrier, op.name, *args)
+    results = [known[root] for root in roots]
+    return [result if composable(result) else tape.tensor(np.full(instances, float(result))) for result in results]
+
+
+def flat_value(function: RolledFormula, given: dict[str, NDArray[Any]]) -> NDArray[Any] | None:
+    """The value of the expression that a function was found in, if that is not too large to evaluate by NumPy."""
+    flat = function.flat
+    if flat is None or len(flat.graph.reach(flat.nodes)) > MOST_EVALUATED:
+        return None
+    values = {
+        node: number
+        for argument in flat.arguments
+        for node, number in zip(argument.nodes, given[argument.name].reshape(-1).tolist(), strict=True)
+    }
+    return np.array(evaluate(flat.graph, expand(flat.graph, list(flat.nodes)), values)).reshape(flat.shape)
 
 
 def products(
@@ -111,7 +186,8 @@ def products(
     """Our numbers and those of the tape, and what they are."""
     origin = formula.origin
     if origin is None:
-        return result, output.detach().numpy(), "value"
+        written_out = flat_value(formula, given)
+        return result, output.detach().numpy() if written_out is None else written_out, "value"
     root = origin.of
     directions = [given.get(f"{names[position]}_dot") for position in origin.wrt]
     if kinds == ("gradient",):

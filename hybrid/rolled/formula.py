@@ -54,18 +54,18 @@ class RolledFormula(Formula):
     output: int
     origin: Origin | None
     fixed_pattern: Pattern | None
+    flat: Formula | None = None  # the function, written out, that it was found in
 
     @property
     def rolled_arguments(self) -> tuple[RolledArgument, ...]:
         return self.arguments  # type: ignore[return-value]  # these have no node for each element
 
-    @property
-    def rolled_source(self) -> PythonSource:
-        assert isinstance(self.source, PythonSource)  # only Python code is traced
-        return self.source
-
     def by_source(self, values: Sequence[Any]) -> Any:
         """The user's own code, run on values of any kind."""
+        if not isinstance(self.source, PythonSource):
+            raise UnsupportedError(
+                f"{self.name} was made from SymPy expressions: it takes numbers here, not {values!r}"
+            )
         shapes = {argument.name: argument.shape for argument in self.arguments}
-        _, call = read_signature(self.rolled_source.function, shapes, self.name)
+        _, call = read_signature(self.source.function, shapes, self.name)
         return call({argument.name: value for argument, value in zip(self.arguments, values, strict=True)})

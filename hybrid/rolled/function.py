@@ -10,7 +10,7 @@ import numpy as np
 
 from hybrid.arguments import bind_arguments
 from hybrid.compose import composable
-from hybrid.definition import PythonSource
+from hybrid.definition import PythonSource, SymPySource
 from hybrid.errors import ArgumentError, ShapeError, UnsupportedError
 from hybrid.function import Function, Wrt, check_name
 from hybrid.rolled import maps, sparse, tangent
@@ -40,7 +40,9 @@ class RolledFunction(RolledFormula, Function):
         arguments = tuple(
             RolledArgument(name, rolled.model.buffers[buffer].shape, buffer) for name, buffer in rolled.arguments
         )
-        return cls._of(rolled.model, arguments, rolled.output, rolled.shape, rolled.source, rolled.name)
+        made = cls._of(rolled.model, arguments, rolled.output, rolled.shape, rolled.source, rolled.name)
+        made.flat = rolled.flat
+        return made
 
     @classmethod
     def _of(
@@ -49,7 +51,7 @@ class RolledFunction(RolledFormula, Function):
         arguments: tuple[RolledArgument, ...],
         output: int,
         shape: Shape,
-        source: PythonSource,
+        source: PythonSource | SymPySource,
         name: str,
         origin: Origin | None = None,
         pattern: Pattern | None = None,
@@ -83,7 +85,7 @@ class RolledFunction(RolledFormula, Function):
         origin = Origin(kind, self, wrt, method, why)
         every = (*self.rolled_arguments, *arguments)
         name = f"{self.name}_{kind}"
-        return self._of(self.model, every, output, shape, self.rolled_source, name, origin, pattern)
+        return self._of(self.model, every, output, shape, self.source, name, origin, pattern)
 
     # --- derivatives --------------------------------------------------------------------------------------------------
     def gradient(self, wrt: Wrt = None, method: str = "auto") -> RolledFunction:
@@ -219,10 +221,12 @@ class RolledFunction(RolledFormula, Function):
         model = self.model
         if kind == "hessian":
             adjoints = self._adjoints(buffers, Flow((), model.number(1), Map(0, ())))
+            adjoints.thorough = True
             return sparse.hessian_terms(adjoints, blocks, offsets, triangle)
         weights = model.argument("weights", self.shape)
         node = model.read(weights.number, maps.identity(self.shape))
         adjoints = self._adjoints(buffers, Flow(self.shape, node, maps.identity(self.shape)))
+        adjoints.thorough = True
         return sparse.jacobian_terms(adjoints, blocks, weights.number, offsets)
 
     # --- views --------------------------------------------------------------------------------------------------------

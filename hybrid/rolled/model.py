@@ -108,6 +108,7 @@ class Model:
     _data: dict[Any, int] = field(default_factory=dict)
     kept: dict[Any, int] = field(default_factory=dict)  # buffers by what they hold
     carries: int = 0
+    picked: int = 0  # single elements taken out of arrays
 
     # --- buffers ------------------------------------------------------------------------------------------------------
     def buffer(self, shape: Shape, name: str = "") -> Buffer:

@@ -12,11 +12,11 @@ from math import prod
 from typing import Any
 
 from hybrid import trace
-from hybrid.definition import PythonSource
+from hybrid.definition import Formula, PythonSource, SymPySource
 from hybrid.errors import ArgumentError, HybridError, InputTypeError, ShapeError, UnsupportedError
 from hybrid.operations import REAL
 from hybrid.rolled import combinators, functions, maps, products
-from hybrid.rolled.array import RolledArray, as_kind, has_rolled, lift
+from hybrid.rolled.array import ElementwiseError, RolledArray, as_kind, has_rolled, lift
 from hybrid.rolled.maps import Shape
 from hybrid.rolled.model import Model
 
@@ -27,14 +27,15 @@ FLAT = 3_000  # elementary operations, written out, up to which a function is no
 
 @dataclass(frozen=True)
 class Rolled:
-    """What tracing gives: the model, its arguments (buffers by name), the output buffer, and the source."""
+    """A model, its arguments (buffers by name), output buffer and source; `flat`: what it was found in, if so."""
 
     model: Model
     arguments: tuple[tuple[str, int], ...]
     output: int
     shape: Shape
-    source: PythonSource
+    source: PythonSource | SymPySource
     name: str
+    flat: Formula | None = None
 
 
 def define(function: Callable[..., Any], shapes: Mapping[str, Any], name: str | None = None) -> Rolled:
@@ -108,7 +109,7 @@ def rolled_or_none(
         if rolled:
             raise
         elements = total_size(shapes)
-        if elements > MOST_FLAT:
+        if elements > MOST_FLAT and not isinstance(error, ElementwiseError):
             error.add_note(
                 f"{name} has {elements:,} variables, too many to write out one by one; rolled=False does it anyway"
             )
