@@ -19,7 +19,7 @@ from hybrid.report.emitted import c_code
 from hybrid.report.formulas import Formula, formula
 from hybrid.report.panel import Panel
 from hybrid.report.speed import Timing, duration
-from hybrid.report.study import Study, costs, hessian_pattern
+from hybrid.report.study import TRIED, Study, costs, hessian_pattern
 
 MOST_LINES, MOST_LETTERS = 400, 40_000  # of code
 MOST_WRITTEN = 30_000  # operations of which C is made for the page
@@ -75,6 +75,8 @@ def content(study: Study, panel: Panel, timings: Sequence[Timing] | None) -> dic
         "operations": study.operations,
         "operations_before": study.operations_before,
         "explanations": [told(explanation) for explanation in study.explanations],
+        "untold": study.untold,
+        "tried": TRIED,
         "notes": study.notes,
         "certificate": study.certificate,
         "findings": findings(study.certificate),

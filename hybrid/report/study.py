@@ -26,7 +26,7 @@ MOST_ELEMENTS = 30_000  # inputs and outputs of a function
 MOST_HESSIAN = 150_000  # operations of a Hessian that is compiled
 SIMPLIFIED = 5_000  # operations up to which a derivative is simplified before it is printed
 SMALL = 20_000  # operations of a kernel up to which its parts are counted
-TRIED = 3_000  # operations up to which all methods are tried and told
+TRIED = 1_000  # operations up to which all methods are tried and told
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +83,13 @@ class Study:
     def operations_before(self) -> int | None:
         """Of the formulas as derived, common parts shared; None where counting takes long."""
         return self.kernel.operations_before if self.is_small else None
+
+    @property
+    def untold(self) -> list[tuple[str, str]]:
+        """The derivatives that are too large to try every method on, and the method each was made by."""
+        told = {explanation.name for explanation in self.explanations}
+        made = [formula for formula in self.kernel.formulas[1:] if formula.name not in told]
+        return [(f.name, f.derivation.method) for f in made if f.derivation is not None and f.derivation.method]
 
     def printed(self) -> list[Function]:
         """The formulas as they are set: derivatives simplified, where that takes little time."""
