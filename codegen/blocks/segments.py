@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 Ints = NDArray[Any]
 
+# Contributions whose places fit an int32.
+MOST = 2**31 - 1
 # Terms of a segment that one level adds up.
 LONGEST = 16
 
@@ -31,8 +33,10 @@ class Level:
 def levels(into: Ints, at: Ints, rows: int, zero: int, width: int) -> list[Level]:
     """into: the element, below `rows`, that each contribution goes to; at: where it is; zero: where a zero is.
 
-    Contributions to one element are added in the order they are given.
+    Contributions to one element are added in the order they are given. Raises ValueError for more than fit an int32.
     """
+    if zero > MOST:
+        raise ValueError(f"at most {MOST:,} contributions can be added through indices to one buffer, got {zero:,}")
     order = np.argsort(into, kind="stable")
     at = at[order]
     counts = np.bincount(into, minlength=rows)

@@ -21,6 +21,7 @@ from codegen.blocks import (
     size,
     store,
 )
+from codegen.blocks.segments import levels
 
 n, m = size("n"), size("m")
 
@@ -300,3 +301,8 @@ def test_data_is_laid_out_for_vectors():
     agree(blocks, {"n": 100}, arrays)
     bound = compile_blocks(blocks).bind({name: arrays[name] for name in ("rows", "table", "at")})
     assert {read.strides for read in bound.layout.stages[0].nest.reads} == {("1",)}
+
+
+def test_more_contributions_than_an_int32_counts_are_refused():
+    with pytest.raises(ValueError, match="at most 2,147,483,647 contributions"):
+        levels(np.zeros(0, np.int64), np.zeros(0, np.int64), 1, 2**31, 8)
