@@ -193,7 +193,8 @@ class Bound:
             self._add("hy.fill", [(stage.buffer, 0), stage.start, stage.stop], chunks, stage.stop - stage.start)
         elif isinstance(stage, Sums):
             level = stage.level
-            words = [(stage.source, 0), (stage.into, 0), level.starts, level.terms, level.rows, int(stage.add)]
+            order = 0 if level.order is None else level.order
+            words = [(stage.source, 0), (stage.into, 0), level.starts, level.terms, level.rows, int(stage.add), order]
             self._add("hy.sums", words, -(-(len(level.starts) - 1) // SLICES), len(level.terms) + level.rows)
         else:
             name = symbol(stage.nest, stage.body, self.code.blocks.element)

@@ -17,17 +17,23 @@ Ints = NDArray[Any]
 
 # Contributions whose places fit an int32.
 MOST = 2**31 - 1
+# Slices that rows are sorted in, and the part of all terms that this must save to be worth a scatter.
+WINDOW, SORTED = 32, 0.3
 # Terms of a segment that one level adds up.
 LONGEST = 16
 
 
 @dataclass(frozen=True, eq=False)
 class Level:
-    """rows: how many sums. starts: for each slice the first vector of `terms`, and one more; terms: int32 places."""
+    """rows: how many sums. starts: for each slice the first vector of `terms`, and one more; terms: int32 places.
+
+    order: the row of each lane, by number of terms within windows, where that leaves fewer lanes without a term.
+    """
 
     rows: int
     starts: Ints
     terms: Ints
+    order: Ints | None = None
 
 
 def levels(into: Ints, at: Ints, rows: int, zero: int, width: int) -> list[Level]:
@@ -56,6 +62,18 @@ def levels(into: Ints, at: Ints, rows: int, zero: int, width: int) -> list[Level
 def _level(counts: Ints, at: Ints, zero: int, width: int) -> Level:
     """Sums of runs of `counts` terms out of `at`."""
     rows = len(counts)
+    padding = _padded(counts, width) - len(at)
+    order = None
+    if padding > SORTED * len(at):
+        order = np.lexsort((-counts, np.arange(rows) // (WINDOW * width)))
+        if padding - (_padded(counts[order], width) - len(at)) < SORTED * len(at):
+            order = None
+    if order is not None:
+        # Segments in their new order, and with them their terms.
+        firsts = (np.cumsum(counts) - counts)[order]
+        counts = counts[order]
+        inside = np.arange(len(at)) - np.repeat(np.cumsum(counts) - counts, counts)
+        at = at[np.repeat(firsts, counts) + inside]
     slices = -(-rows // width)
     padded = np.zeros(slices * width, np.int64)
     padded[:rows] = counts
@@ -66,4 +84,10 @@ def _level(counts: Ints, at: Ints, zero: int, width: int) -> Level:
     row = np.repeat(np.arange(rows), counts)
     term = np.arange(len(at)) - np.repeat(np.cumsum(counts) - counts, counts)
     terms[(starts[row // width] + term) * width + row % width] = at
-    return Level(rows, starts, terms)
+    return Level(rows, starts, terms, None if order is None else order.astype(np.int32))
+
+
+def _padded(counts: Ints, width: int) -> int:
+    """Terms of all slices, those that lanes with fewer read as zeros too."""
+    starts = np.arange(0, len(counts), width)
+    return width * int(np.maximum.reduceat(counts, starts).sum()) if len(counts) else 0

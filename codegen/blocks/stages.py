@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from codegen import environment
 from codegen.blocks.accumulators import finisher
 from codegen.blocks.form import REDUCTIONS
-from codegen.blocks.lanes import gather, integers, plus, times
+from codegen.blocks.lanes import either, gather, integers, live, load, plus, scatter, store, times
 from codegen.body import Body, Cut
 from codegen.emit import ending, functions_called, triple_line
 from codegen.layout import Layout
@@ -110,13 +112,14 @@ def _fill(target: Target) -> Function:
 
 
 def _sums(target: Target) -> Function:
-    """Segmented sums (segments.py); the table: terms' source, result, starts, terms, rows, whether to add."""
+    """Segmented sums (segments.py). The table: source, result, starts, terms, rows, whether to add, order or null."""
     f = Function("define dso_local void @hy.sums(ptr %table, i64 %first, i64 %last) #1")
     width, vector, scalar = target.width, target.vector, target.scalar
     names = ("source", "into", "starts", "terms")
     source, into, starts, terms = (f.load(name, "ptr", f.at("%table", word, "i64")) for word, name in enumerate(names))
     rows = f.load("rows", "i64", f.at("%table", 4, "i64"))
     add = f.let("add", f"icmp ne i64 {f.load('add', 'i64', f.at('%table', 5, 'i64'))}, 0")
+    order = f.load("order", "ptr", f.at("%table", 6, "i64"))
     f.do(f"%sum = alloca {vector}, align 64")
     slices = f.let("slices", f"sdiv i64 {plus(f, rows, str(width - 1))}, {width}")
     end = f.let("end", f"call i64 @llvm.smin.i64(i64 {slices}, i64 {times(f, '%last', str(SLICES))})")
@@ -129,25 +132,51 @@ def _sums(target: Target) -> Function:
             x = gather(f, width, scalar, source, integers(f, width, at, "1", False))
             f.store(vector, f.let("sum", f"fadd {vector} {f.load('sum', vector, '%sum', 64)}, {x}"), "%sum", 64)
         row = times(f, number, str(width))
-        here = f.at(into, row, scalar)
-        total = f.load("sum", vector, "%sum", 64)
-        left = f.let("left", f"sub i64 {rows}, {row}")
-        _end(f, target, here, total, left, add)
+        _end(f, target, into, row, f.let("left", f"sub i64 {rows}, {row}"), add, order)
     f.do("ret void")
     return f
 
 
-def _end(f: Function, target: Target, here: str, total: str, left: str, add: str) -> None:
-    """Store a slice of sums, or the part of it that there is."""
-    width, vector, scalar = target.width, target.vector, target.scalar
+def _end(f: Function, target: Target, into: str, row: str, left: str, add: str, order: str) -> None:
+    """Store a slice of sums, or the part of it that there is: in a row, or where `order` says."""
+    width, scalar, kind = target.width, target.scalar, target.vector
+    total = f.load("sum", kind, "%sum", 64)
+    plain = f.let("plain", f"icmp eq ptr {order}, null")
     whole = f.let("whole", f"icmp sge i64 {left}, {width}")
-    with f.when(whole):
-        old = f.load("old", vector, here, target.bytes)
-        both = f.let("both", f"fadd {vector} {old}, {total}")
-        chosen = f.let("chosen", f"select i1 {add}, {vector} {both}, {vector} {total}")
-        f.store(vector, chosen, here, target.bytes)
-    with f.when(f.let("partial", f"xor i1 {whole}, true")), f.loop("l", 0, left) as number:
-        x = f.load("x", scalar, f.at("%sum", number, scalar))
-        place = f.at(here, number, scalar)
-        both = f.let("both", f"fadd {scalar} {f.load('old', scalar, place)}, {x}")
-        f.store(scalar, f.let("chosen", f"select i1 {add}, {scalar} {both}, {scalar} {x}"), place)
+    here = f.at(into, row, scalar)
+
+    def put(mask: str) -> list[str]:
+        _put(
+            f,
+            target,
+            total,
+            add,
+            lambda: load(f, width, scalar, here, mask),
+            lambda x: store(f, width, scalar, here, x, mask),
+        )
+        return []
+
+    def scattered() -> list[str]:
+        mask = live(f, width, left)
+        places = integers(f, width, f.at(order, row, "i32"), "1", False, mask)
+        _put(
+            f,
+            target,
+            total,
+            add,
+            lambda: gather(f, width, scalar, into, places, mask),
+            lambda x: scatter(f, width, scalar, into, places, x, mask),
+        )
+        return []
+
+    def in_a_row() -> list[str]:
+        return either(f, whole, lambda: put(""), lambda: put(live(f, width, left)), "i64")
+
+    either(f, plain, in_a_row, scattered, "i64")
+
+
+def _put(f: Function, target: Target, total: str, add: str, old: Callable[[], str], put: Callable[[str], None]) -> None:
+    """`total`, or what is there and `total` if the i1 `add` holds."""
+    kind = target.vector
+    (sum_,) = either(f, add, lambda: [f.let("both", f"fadd {kind} {old()}, {total}")], lambda: [total], kind)
+    put(sum_)

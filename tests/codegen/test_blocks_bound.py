@@ -306,3 +306,19 @@ def test_data_is_laid_out_for_vectors():
 def test_more_contributions_than_an_int32_counts_are_refused():
     with pytest.raises(ValueError, match="at most 2,147,483,647 contributions"):
         levels(np.zeros(0, np.int64), np.zeros(0, np.int64), 1, 2**31, 8)
+
+
+def test_segments_of_uneven_length_are_sorted():
+    """Rows of 1 and 9 terms in turn: sorted, hardly a lane is idle; rows of 3 terms stay in their order."""
+    counts = np.tile([1, 9], 500)
+    into = np.repeat(np.arange(1000), counts)
+    (level,) = levels(into, np.arange(len(into)), 1000, len(into), 8)
+    assert len(level.terms) <= 1.1 * len(into)
+    np.testing.assert_array_equal(np.sort(level.order), np.arange(1000))
+    found = np.zeros(1000)
+    for number, (start, stop) in enumerate(zip(level.starts, level.starts[1:], strict=False)):
+        terms = level.terms[8 * start : 8 * stop].reshape(-1, 8)
+        found[level.order[8 * number : 8 * number + 8]] = (terms < len(into)).sum(axis=0)
+    np.testing.assert_array_equal(found, counts)
+    (level,) = levels(np.repeat(np.arange(1000), 3), np.arange(3000), 1000, 3000, 8)
+    assert level.order is None
