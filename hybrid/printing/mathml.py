@@ -56,7 +56,7 @@ OPERATORS = {
 }  # fmt: skip
 DOTS = ("cdots", "vdots", "ddots")
 LARGE = {"sum": "∑", "prod": "∏", "int": "∫"}
-ACCENTS = {"dot": "˙", "ddot": "¨", "dddot": "⃛", "bar": "¯", "hat": "^", "tilde": "~", "vec": "→", "overline": "¯",
+ACCENTS = {"dot": "˙", "ddot": "¨", "dddot": "⃛", "bar": "¯", "hat": "ˆ", "tilde": "˜", "vec": "→", "overline": "¯",
            "widehat": "^", "widetilde": "~", "check": "ˇ", "breve": "˘", "acute": "´", "grave": "`"}  # fmt: skip
 ALPHABETS = {"boldsymbol": "bold-italic", "bm": "bold-italic", "mathbf": "bold", "mathsf": "sans-serif",
              "mathtt": "monospace", "mathcal": "script", "mathscr": "script", "mathbb": "double-struck",
@@ -381,8 +381,9 @@ def applied(name: str, given: Sequence[Item], root: str | None) -> Item:
         letters = given[0].letters
         markup = identifier(in_alphabet(letters, ALPHABETS[name]), upright=True) if letters else arguments[0]
         return Item(markup, letters=letters)
+    # not accent="true", with which Chromium sets the mark into a low letter
     stretched = "true" if name.startswith(("wide", "over")) else "false"
-    return Item(element("mover", arguments[0], operator(ACCENTS[name], stretchy=stretched), accent="true"))
+    return Item(element("mover", arguments[0], operator(ACCENTS[name], stretchy=stretched)))
 
 
 def row(items: Sequence[Item], left: bool = False) -> str:

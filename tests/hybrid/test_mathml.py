@@ -75,7 +75,7 @@ def test_shapes_of_elements():
 @pytest.mark.parametrize(
     ("written", "expected"),
     [
-        (r"\dot{q}_{1}", '<msub><mover accent="true"><mi>q</mi><mo stretchy="false">˙</mo></mover><mn>1</mn></msub>'),
+        (r"\dot{q}_{1}", '<msub><mover><mi>q</mi><mo stretchy="false">˙</mo></mover><mn>1</mn></msub>'),
         (r"\boldsymbol{q}", '<mi>𝒒</mi>'),
         (r"\boldsymbol{\theta}", '<mi>𝜽</mi>'),
         (r"\mathcal{L}", "<mi>ℒ</mi>"),
