@@ -199,11 +199,11 @@ class Blocks:
         row_bars, column_bars = (shown_bars(axis, bars) for axis, bars in zip((rows, columns), self.bars, strict=True))
         dotted: list[Piece | None] = [None] * len(columns)
         grid = [dotted if r is None else [None if c is None else place(r * width + c) for c in columns] for r in rows]
-        head = ["" if c is None else heads.column(c) for c in columns]
-        lines = [" & ".join(["", *head]).strip() + r" \\ \hline "] if any(head) else []
+        head = [r"\cdots" if c is None else heads.column(c) for c in columns]
+        lines = [" & ".join(["", *head]).strip() + r" \\ \hline "] if head != [""] else []
         for i, (r, cells) in enumerate(zip(rows, cells_of(grid), strict=True)):
             rule = r"\hline " if i in row_bars else ""
-            side = "" if r is None else heads.row(r)
+            side = r"\vdots" if r is None else heads.row(r)
             lines.append(f"{rule}{side} & " + " & ".join(cells) + (end_of_row(grid[i]) if i + 1 < len(rows) else ""))
         letters = "".join("|c" if c in column_bars else "c" for c in range(len(columns)))
         return rf"\begin{{array}}{{r|{letters}}} {''.join(lines)} \end{{array}}"

@@ -244,6 +244,15 @@ def test_labels():
     )
 
 
+def test_labels_of_a_corner():
+    f = function(lambda x: sum(x[i] * x[i + 1] for i in range(19)), x=(20,)).hessian()
+    printed = latex(f, labels=True, limit=Limit(rows=4, columns=4), picture=False, lhs=False)
+    assert printed.startswith(r"\begin{array}{r|cccc} & x_{1} & x_{2} & \cdots & x_{20} \\ \hline x_{1} & 0 & 1 ")
+    assert r"\vdots & \vdots & \vdots & \ddots & \vdots \\ x_{20} & " in printed
+    empty = function(lambda x: x[0] + x[1], x=(2,)).hessian(sparse=True)
+    assert latex(empty, lhs=False) == r"\begin{bmatrix} 0 & 0 \\ 0 & 0 \end{bmatrix}"
+
+
 def test_blocks_by_argument():
     f = energy()
     lines = latex(f.hessian(wrt=["q", "m"]), form="blocks").splitlines()
@@ -512,6 +521,10 @@ def examples():
     for f in (scalar, vector, scalar.gradient(), scalar.hessian(), vector.jacobian()):
         found += [latex(f, **options) for options in ({}, {"lhs": "partial"}, {"form": "entries"}, {"style": "align"})]
     found += [expression(repeated, where=where, style="equation") for where in (True, False)]
+    sparse = function(lambda x, y: sum(x[i] * x[i + 1] * y for i in range(29)), x=(30,), y=()).hessian(sparse=True)
+    found += [latex(sparse, **options) for options in ({}, {"labels": True}, {"form": "blocks"}, {"picture": True})]
+    found += [latex(energy().hessian(), matrix=m) for m in ("array", "smallmatrix", "matrix", "Bmatrix", "vmatrix")]
+    found += [latex(vector, matrix="cases"), latex(scalar, style="equation*"), latex(scalar.hessian(), style="align*")]
     found += [latex(function(lambda A: A @ A, A=(2, 2)).jacobian()), latex(made(Graph(), (), (), (0, 3)))]
     found += [latex(function(lambda q: q * q, q=(200,)).jacobian(), matrix=m) for m in ("bmatrix", "Vmatrix")]
     found += [latex(function(HUGE[name][0], q=HUGE[name][1])) for name in ("binary sum", "product", "cases")]
