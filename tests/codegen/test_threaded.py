@@ -1,9 +1,12 @@
 """Threaded code gives what compiled code gives, bit for bit (the signs of NaNs aside), for every instruction."""
 
+import ctypes
+
 import numpy as np
 import pytest
 
 from codegen import INSTRUCTIONS, Array, Program, compile, host, make_function, make_ufunc
+from codegen.external import External
 from codegen.threaded import FIELDS, thread
 
 EVERYTHING = " ".join(name for name, row in INSTRUCTIONS.items() if row.result == "real" and name != "polygamma")
@@ -93,3 +96,17 @@ def test_an_unknown_tier_and_a_bad_order_are_refused():
         compile(program, tier="fast")
     with pytest.raises(ValueError, match="polygamma needs a constant order"):
         compile(program, tier="threaded")
+
+
+def test_the_soonest_tier_is_threaded_unless_others_are_called():
+    arguments, results = (Array("x"),), (Array("r"),)
+    body = [("load", 0, 0), ("sin", 0)]
+    assert compile(Program("f", arguments, results, body, ((1,),)), tier="soonest").tier == "threaded"
+    address = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_double)(lambda x: 2 * x)
+    external = External("twice", 1, address=ctypes.cast(address, ctypes.c_void_p).value)
+    calling = Program("g", arguments, results, [("load", 0, 0), ("extern.twice", 0)], ((1,),), (external,))
+    compiled = compile(calling, tier="soonest")
+    assert compiled.tier == "quick"
+    assert make_function(compiled)(3.0) == 6.0
+    with pytest.raises(ValueError, match="threaded code calls no external functions"):
+        compile(calling, tier="threaded")
