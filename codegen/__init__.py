@@ -11,6 +11,7 @@ The stages, in order:
                     the loop over points: blocks, rows, transposes, streaming stores
     reduction.py, accumulate.py, reducer.py
                     reductions over the points instead of a result for each
+    blocks/         programs mapped over index spaces of any length, with indices, sums, reductions and recurrences
     emit.py         all of it as one LLVM module for one target (target.py)
     rare.py         what seldom runs as modules that programs share
     threaded.py     a long program as a table that compiled steps walk through

@@ -113,11 +113,19 @@ def _fixed(blocks: Blocks, buffer: Buffer, arrays: Mapping[str, Reals], length: 
     if array.size != length:
         raise ValueError(f"{blocks.name}: {buffer.name} has {array.size} elements, expected {buffer.length} = {length}")
     if buffer.kind == "data":
-        return np.ascontiguousarray(array, blocks.element).reshape(-1)
+        return _numbers(blocks.name, buffer.name, array, np.dtype(blocks.element)).reshape(-1)
     if array.dtype.kind not in "iu":
         raise ValueError(f"{blocks.name}: the index {buffer.name} must hold integers, got {array.dtype}")
     small = array.dtype in (np.int32, np.int16, np.int8, np.uint16, np.uint8)
     return np.ascontiguousarray(array, np.int32 if small else np.int64).reshape(-1)
+
+
+def _numbers(blocks: str, name: str, array: Any, dtype: np.dtype[Any]) -> Reals:
+    """An array as native code reads it."""
+    given = np.asarray(array)
+    if not np.can_cast(given.dtype, dtype, "same_kind"):
+        raise ValueError(f"{blocks}: {name} must hold real numbers, got {given.dtype}")
+    return np.require(given, dtype, ["C", "A"])
 
 
 def weight(stage: Laid) -> int:
@@ -279,7 +287,7 @@ class Bound:
                 type(array) is not np.ndarray
                 or array.dtype != dtype
                 or array.size != self._sized[number]
-                or not array.flags.c_contiguous
+                or not (array.flags.carray if number >= count else array.flags.c_contiguous and array.flags.aligned)
             ):
                 every[number] = self._fitted(number, array, number < count)
         addresses = [ctypes.c_int64.from_address(id(array) + _DATA).value for array in every]
@@ -312,13 +320,13 @@ class Bound:
     def _fitted(self, number: int, array: Any, is_input: bool) -> Reals:
         name, length = self._given[number], self._sized[number]
         if is_input:
-            fitted = np.ascontiguousarray(array, self._dtype)
+            fitted = _numbers(self.code.blocks.name, name, array, self._dtype)
             if fitted.size == length:
                 return fitted
             raise ValueError(f"{self.code.blocks.name}: {name} has {fitted.size} elements, expected {length}")
         raise ValueError(
-            f"{self.code.blocks.name}: the output {name} must be a C-contiguous {self._dtype} array of {length} "
-            f"elements, got {type(array).__name__} {getattr(array, 'dtype', '')} {np.shape(array)}"
+            f"{self.code.blocks.name}: the output {name} must be a writable C-contiguous {self._dtype} array of "
+            f"{length} elements, got {type(array).__name__} {getattr(array, 'dtype', '')} {np.shape(array)}"
         )
 
     def _refuse_counts(self, given: int, made: int) -> None:

@@ -169,12 +169,23 @@ def test_what_does_not_fit_is_refused():
     bound = plain.bind(sizes={"n": 4})
     with pytest.raises(ValueError, match="x has 3 elements, expected 4"):
         bound.run([np.zeros(3)])
-    with pytest.raises(ValueError, match="the output y must be a C-contiguous float64 array of 4 elements"):
+    with pytest.raises(ValueError, match="the output y must be a writable C-contiguous float64 array of 4 elements"):
         bound.run([np.zeros(4)], [np.zeros(8)[::2]])
     with pytest.raises(ValueError, match=r"takes 1 inputs \(x\) and 1 outputs \(y\), got 2 and 1"):
         bound.run([np.zeros(4), np.zeros(4)])
     with pytest.raises(ValueError, match="threads must be at least 1"):
         bound.run([np.zeros(4)], threads=0)
+    for wrong in (np.zeros(4, complex), ["a", "b", "c", "d"], [None] * 4):
+        with pytest.raises(ValueError, match="x must hold real numbers, got"):
+            bound.run([wrong])
+    fixed = np.zeros(4)
+    fixed.flags.writeable = False
+    with pytest.raises(ValueError, match="must be a writable"):
+        bound.run([np.zeros(4)], [fixed])
+    np.testing.assert_array_equal(bound.run([fixed])[0], 0)
+    odd = np.zeros(33, np.uint8)[1:].view(float)
+    np.testing.assert_array_equal(bound.run([odd])[0], 0)
+    np.testing.assert_array_equal(bound.run([np.arange(4, dtype=">f8")])[0], range(4))
     x = np.arange(8.0)
     with pytest.raises(ValueError, match="x and y share memory"):
         bound.run([x[:4]], [x[3:7]])
