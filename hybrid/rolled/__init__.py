@@ -17,4 +17,5 @@ The stages, in order:
                         `RolledFunction`, the Function users hold
     flat.py             templates found in what was written out
     again.py            the same derivatives of another form of a function
+    latex.py            sums with their indices, gradients in cases
 """

@@ -10,6 +10,7 @@ import numpy as np
 
 from hybrid.arguments import bind_arguments
 from hybrid.compose import composable
+from hybrid.deferred import Deferred
 from hybrid.definition import PythonSource, SymPySource
 from hybrid.errors import ArgumentError, ShapeError, UnsupportedError
 from hybrid.function import Function, Wrt, check_name
@@ -24,6 +25,7 @@ from hybrid.rolled.model import STORE, SUM, Access, Block, Model, Write
 from hybrid.rolled.trace import Rolled
 from hybrid.sparsity import Pattern, Triangle
 
+typeset = Deferred("hybrid.rolled.latex")
 MOST_DENSE = 5_000  # variables up to which a dense Hessian or Jacobian is made
 
 
@@ -241,12 +243,24 @@ class RolledFunction(RolledFormula, Function):
         """How many operations one evaluation takes: those of each template, times its instances."""
         return self.kernel.operations
 
+    def latex(self, **options: Any) -> str:
+        r"""LaTeX that keeps sums and indices: \sum over index spaces, cases where ranges differ; elements count from 1.
+
+        Raises ArgumentError for options, which are those of functions that are written out.
+        """
+        if options:
+            raise ArgumentError(f"latex of a rolled function has no options, got {', '.join(options)}")
+        text: str = typeset.latex(self)
+        return text
+
+    def _repr_latex_(self) -> str:
+        return f"$\\displaystyle {self.latex()}$"
+
     def __str__(self) -> str:
         blocks = [self.model.blocks[number] for number in self.model.needed([self.output])]
         return "\n".join([repr(self), *(described(self.model, block) for block in blocks)])
 
-    # Notebooks show the text: there is no expression to typeset.
-    _repr_latex_ = _repr_html_ = None  # type: ignore[assignment]
+    _repr_html_ = None  # type: ignore[assignment]  # notebooks show the LaTeX
 
     def __repr__(self) -> str:
         arguments = ", ".join(f"{a.name}{a.shape}" if a.shape else a.name for a in self.arguments)

@@ -49,7 +49,7 @@ def test_rolled_functions_show_their_text():
         return np.sum(x**2)
 
     assert f._repr_html_ is None
-    assert f._repr_latex_ is None
+    assert f._repr_latex_().startswith(r"$\displaystyle")
 
 
 def test_patterns():
