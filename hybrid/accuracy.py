@@ -101,7 +101,11 @@ def kernel_values(graph: Graph, roots: Sequence[int], samples: Mapping[int, Any]
     with np.errstate(all="ignore"):
         for node in graph.reach(roots):
             op, args = graph.ops[node], graph.args[node]
-            if op is ops.pow and (exponent := exponent_of(graph.leaves.get(args[1]))) is not None:
+            if (
+                op is ops.pow
+                and graph.is_constant(args[1])
+                and (exponent := exponent_of(graph.leaves[args[1]])) is not None
+            ):
                 known[node] = chain(known[args[0]], exponent)
             elif op is ops.add:
                 terms = sorted(args, key=lambda arg: is_negative(graph, arg))

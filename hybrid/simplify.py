@@ -13,25 +13,35 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from hybrid import operations as ops
 from hybrid.accuracy import MEASURABLE, Yardstick
 from hybrid.factor import factor_sums, share_pairs
 from hybrid.graph import Graph, float_value
-from hybrid.identities import LARGEST, merge_equal, overflows
+from hybrid.identities import LARGEST, PRECISE, merge_equal, overflows
 from hybrid.lifting import lift_factors
 from hybrid.lower import count_operations
 from hybrid.operations import CONSTANT, MASK, VARIABLE, Operation
 from hybrid.powers import share_powers
+from hybrid.resubstitution import resubstitute
 from hybrid.rewrite import Rewriter, rational
 from hybrid.watch import UNWATCHED, OutOfTime, Watch
 
 MERGING = 2  # rounds that look for nodes of equal value
+POLISHED = 4  # times that nodes are looked for in each other, with a round in between
 OTHER_FORMS = 6  # forms looked at for outputs that are less accurate in the cheapest one
 DEAR, SLACK = 1.02, 2.0  # accuracy that costs more operations than this factor is given up if less than so much is lost
 SMALL = 10_000  # nodes up to which sums are factored in two orders and the cheaper form is kept
 LARGE = 300_000  # nodes above which one round is made instead of rounds until nothing is gained
+
+
+Counted = tuple[float, list[int]]  # its price, and a form
+
+
+WEIGHED = 100_000  # elementary functions are worth one operation
+QUICK = frozenset({CONSTANT, VARIABLE, ops.add, ops.sub, ops.mul, ops.div, ops.neg, ops.pow, ops.sqrt, ops.where})
 
 
 @dataclass(frozen=True)
@@ -48,9 +58,16 @@ RULE_SETS: dict[str, Rules] = {rules.name: rules for rules in (BITWISE, REAL)}
 
 
 def simplify(
-    graph: Graph, roots: Sequence[int], rules: Rules = REAL, keep: Collection[int] = (), watch: Watch = UNWATCHED
+    graph: Graph,
+    roots: Sequence[int],
+    rules: Rules = REAL,
+    keep: Collection[int] = (),
+    watch: Watch = UNWATCHED,
+    thorough: bool = True,
 ) -> list[int]:
     """Equal expressions with at most as many operations. Nodes in `keep`, and all they need, stay as they are.
+
+    Unless `thorough`, nodes are not looked for in each other (resubstitution.py), which takes most of the time.
 
     Where `watch` has a time budget, rounds go on until they gain nothing or the budget is spent; what was reached by
     then is returned.
@@ -62,7 +79,7 @@ def simplify(
     if rules is BITWISE:
         return given
     best, forms = given, []
-    cost = operations(graph, best)
+    cost = price(graph, best)
     size = len(graph.reach(roots))
     rounds = watch.rounds or (1 if size > LARGE else 6)
     current = best
@@ -79,9 +96,31 @@ def simplify(
             stalled = new_cost > old_cost * watch.worthwhile
             if stalled and (number > 0 or new_cost <= old_cost):  # the first round may open more than it closes
                 break
+        if thorough:
+            forms += polished(graph, best, kept, watch)
     except OutOfTime:
         pass
+    best = min([(cost, best), *forms], key=itemgetter(0))[1]
     return as_accurate(graph, given, [best, *(form for _, form in sorted(forms))])
+
+
+def polished(graph: Graph, roots: list[int], kept: frozenset[int], watch: Watch) -> list[Counted]:
+    """Forms in which nodes are computed from others that are there anyway, while they get cheaper."""
+    found: list[Counted] = []
+    current, cost = roots, price(graph, roots)
+    for _ in range(POLISHED):
+        watch.round(0, cost)
+        changed = resubstitute(graph, current, kept)
+        if changed == current:
+            break
+        found.append((price(graph, changed), changed))
+        rounded, _ = one_round(graph, changed, kept, watch, merging=False)
+        found += rounded
+        least, current = min(found)
+        if least >= cost:
+            break
+        cost = least
+    return [(count, form) for count, form in found if not overflows(graph, roots, form)]
 
 
 def as_accurate(graph: Graph, given: list[int], forms: Sequence[list[int]]) -> list[int]:
@@ -90,7 +129,8 @@ def as_accurate(graph: Graph, given: list[int], forms: Sequence[list[int]]) -> l
     Where that takes many more operations, outputs that are only a little less accurate stay.
     """
     best = forms[0]
-    if not MEASURABLE or best == given or len(graph.reach(given)) > LARGEST:
+    order = graph.reach(given)
+    if not MEASURABLE or best == given or len(order) > LARGEST or not PRECISE.issuperset(graph.ops[n] for n in order):
         return best
     yardstick = Yardstick(graph, given)
     if not (worse := yardstick.worse(best)):
@@ -102,16 +142,13 @@ def as_accurate(graph: Graph, given: list[int], forms: Sequence[list[int]]) -> l
         mixed = list(form)
         for place in places:
             mixed[place] = next((other for other in others if place not in bad[other]), given)[place]
-        found.append((operations(graph, mixed), mixed))
+        found.append((price(graph, mixed), mixed))
     count, mixed = min(found)
-    if count > DEAR * operations(graph, best):
+    if count > DEAR * price(graph, best):
         bad_places = yardstick.worse(best, SLACK)
         trial = [(given if place in bad_places else best)[place] for place in range(len(given))]
-        count, mixed = min((count, mixed), (operations(graph, trial), trial))
-    return mixed if count < operations(graph, given) and not overflows(graph, given, mixed) else given
-
-
-Counted = tuple[int, list[int]]  # operations, and the form that takes them
+        count, mixed = min((count, mixed), (price(graph, trial), trial))
+    return mixed if count < price(graph, given) and not overflows(graph, given, mixed) else given
 
 
 def one_round(
@@ -128,7 +165,7 @@ def one_round(
     forms += [lift_factors(graph, form, kept) for form in forms]
     shared = [share_pairs(graph, list(form), kept, watch) for form in dict.fromkeys(map(tuple, forms))]
     finished = [share_powers(graph, form, kept) for form in shared]
-    costs = [operations(graph, form) for form in finished]
+    costs = [price(graph, form) for form in finished]
     cheapest = costs.index(min(costs))
     order = sorted(range(len(costs)), key=lambda place: (costs[place], place))
     return [(costs[place], finished[place]) for place in order], shared[cheapest]
@@ -141,6 +178,12 @@ def estimate(graph: Graph, roots: Sequence[int], rules: Rules = REAL, keep: Coll
     kept = frozenset(graph.reach(keep))
     merged = merge_equal(graph, normalise(graph, roots, kept), kept, proven=False)
     return operations(graph, share_pairs(graph, normalise(graph, merged, kept), kept))
+
+
+def price(graph: Graph, roots: Sequence[int]) -> float:
+    """Operations, and a little for each elementary function: of as many operations, products are quicker."""
+    functions = sum(1 for node in graph.reach(roots) if graph.ops[node] not in QUICK)
+    return operations(graph, roots) + functions / WEIGHED
 
 
 def operations(graph: Graph, roots: Sequence[int]) -> int:

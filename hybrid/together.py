@@ -30,10 +30,10 @@ def simplified_together(
     graph, _, roots, _ = merge(functions)
     if tier == "auto":
         tier = "quick" if len(graph.reach(roots)) > LARGEST_FULL else "full"
-    together = Together(rules if tier == "full" else "bitwise")
     if tier == "full":
-        functions = economical(functions, lambda trial: together(trial).operations, together.estimate)
-    return tier, functions, together(functions).parts
+        trials = Together(rules, thorough=False)
+        functions = economical(functions, lambda trial: trials(trial).operations, trials.estimate)
+    return tier, functions, Together(rules if tier == "full" else "bitwise")(functions).parts
 
 
 def written(
@@ -76,15 +76,16 @@ class Simplified:
 class Together:
     """Functions simplified together, each combination of forms once."""
 
-    def __init__(self, rules: str) -> None:
-        self.rules = RULE_SETS[rules]
+    def __init__(self, rules: str, thorough: bool = True) -> None:
+        self.rules, self.thorough = RULE_SETS[rules], thorough
         self.known: dict[tuple[tuple[int, ...], ...], Simplified] = {}
 
     def __call__(self, functions: Sequence[Formula]) -> Simplified:
         key = tuple(function.nodes for function in functions)
         if key not in self.known:
             graph, arguments, roots, keep = merge_expanded(functions)
-            self.known[key] = Simplified((graph, arguments, simplify(graph, roots, self.rules, keep)))
+            new = simplify(graph, roots, self.rules, keep, thorough=self.thorough)
+            self.known[key] = Simplified((graph, arguments, new))
         return self.known[key]
 
     def estimate(self, functions: Sequence[Formula]) -> int:

@@ -40,7 +40,7 @@ class Watch:
         """The nodes, one after the other. Raises OutOfTime in between."""
         return nodes
 
-    def round(self, number: int, operations: int) -> None:
+    def round(self, number: int, operations: float) -> None:
         """A round begins, from this many operations."""
 
 
@@ -56,7 +56,7 @@ class Budget(Watch, AbstractContextManager["Budget"]):
     worthwhile: float = 0.9999
     interrupted: bool = False
     started: float = 0.0
-    before: int = 0
+    before: float = 0
     title: str = "simplify"
     bar: Any = None
     task: Any = None
@@ -101,9 +101,9 @@ class Budget(Watch, AbstractContextManager["Budget"]):
             self.check()
             yield from nodes[start : start + STRIDE]
 
-    def round(self, number: int, operations: int) -> None:
+    def round(self, number: int, operations: float) -> None:
         self.before = self.before or operations
-        self.title = f"simplify: {self.before} → {operations} operations"
+        self.title = f"simplify: {self.before:.0f} → {operations:.0f} operations"
         self.check()
         if self.bar is not None:
             self.bar.update(self.task, description=self.title)

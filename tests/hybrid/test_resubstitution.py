@@ -1,0 +1,97 @@
+"""Nodes computed from others that are there anyway: what is found, and what must not be taken."""
+
+import numpy as np
+import pytest
+
+from hybrid import operations as ops
+from hybrid.evaluate import evaluate
+from hybrid.graph import Graph, Term
+from hybrid.resubstitution import resubstitute, simple
+from hybrid.simplify import operations, simplify
+
+NOTHING: frozenset[int] = frozenset()
+
+
+def roots_of(build) -> tuple[Graph, list[int]]:
+    graph = Graph()
+    x, y = (Term(graph, graph.variable(name)) for name in "xy")
+    return graph, [graph.lift(term).node for term in build(x, y)]
+
+
+def counts(graph: Graph, roots: list[int]) -> tuple[int, int]:
+    """Operations, and how many of them are elementary functions."""
+    arithmetic = {ops.add, ops.sub, ops.mul, ops.div, ops.pow, ops.neg}
+    moving = [node for node in graph.reach(roots) if graph.variables([node])]
+    functions = sum(1 for node in moving if graph.args[node] and graph.ops[node] not in arithmetic)
+    return operations(graph, roots), functions
+
+
+FOUND = [
+    ("exponentials", lambda x, y: [ops.exp(x), ops.exp(y), ops.exp(x + y)], (4, 3), (3, 2)),
+    ("their quotient", lambda x, y: [ops.exp(x), ops.exp(y), ops.exp(x - y)], (4, 3), (3, 2)),
+    ("the tangent", lambda x, y: [ops.sin(x), ops.cos(x), ops.tan(x)], (3, 3), (3, 2)),
+    ("the hyperbolic tangent", lambda x, y: [ops.sinh(x * y), ops.cosh(x * y), ops.tanh(x * y)], (4, 3), (4, 2)),
+    ("a double angle", lambda x, y: [ops.sin(x), ops.cos(x), ops.sin(2 * x)], (4, 3), (4, 2)),
+    (
+        "roots",
+        lambda x, y: [ops.sqrt(1 + x * x), ops.sqrt(2 + y * y), ops.sqrt((1 + x * x) * (2 + y * y))],
+        (8, 3),
+        (7, 2),
+    ),
+    (
+        "logarithms",
+        lambda x, y: [ops.log(ops.exp(x)), ops.log(9 + y * y), ops.log(ops.exp(x) * (9 + y * y))],
+        (7, 4),
+        (4, 1),
+    ),
+    (
+        "not where roots of negative numbers meet",
+        lambda x, y: [ops.sqrt(x), ops.sqrt(y), ops.sqrt(x * y)],
+        (4, 3),
+        (4, 3),
+    ),
+    ("scales with a root", lambda x, y: [ops.exp(x) / y / ops.sqrt(y.graph.lift(2)), ops.exp(x) / y], (3, 1), (3, 1)),
+]
+
+
+@pytest.mark.parametrize(("name", "build", "before", "after"), FOUND, ids=[case[0] for case in FOUND])
+def test_what_is_found(name, build, before, after) -> None:
+    graph, roots = roots_of(build)
+    assert operations(graph, roots) == before[0]
+    new = resubstitute(graph, roots, NOTHING)
+    found = counts(graph, new)
+    assert found == after, name
+    values = {node: np.linspace(0.2, 1.4, 9) * (1 + place) for place, node in enumerate(graph.variables(roots))}
+    for old, now in zip(evaluate(graph, roots, values), evaluate(graph, new, values), strict=True):
+        assert np.allclose(old, now, rtol=1e-14)
+
+
+def test_nodes_that_are_kept_stay() -> None:
+    graph, roots = roots_of(lambda x, y: [ops.exp(x), ops.exp(y), ops.exp(x + y)])
+    assert resubstitute(graph, roots, frozenset(graph.reach(roots))) == roots
+
+
+STAY = [
+    ("cancellation", lambda x, y: [ops.exp(x), ops.expm1(x) * 1]),
+    ("a sign", lambda x, y: [ops.abs_(x * y), ops.sqrt(x * x * y * y), x * y]),
+    ("a pole", lambda x, y: [x * y * y, (x * y * y) * (x * y * y), ops.sin(x * y * y) * x]),
+]
+
+
+@pytest.mark.parametrize(("name", "build"), STAY, ids=[case[0] for case in STAY])
+def test_points_stay_finite(name, build) -> None:
+    graph, roots = roots_of(build)
+    new = simplify(graph, roots)
+    values = {node: np.array([0.0, 1.0, -1.0, 1e-200, 1e-9]) for node in graph.variables(roots)}
+    for old, now in zip(evaluate(graph, roots, values), evaluate(graph, new, values), strict=True):
+        assert np.array_equal(np.isfinite(old), np.isfinite(now)), name
+        assert np.allclose(old, now, rtol=1e-13, atol=0), name
+
+
+def test_scales_are_exact() -> None:
+    graph = Graph()
+    assert simple(graph, -0.75) == -3 / 4
+    assert simple(graph, 0.1234) is None
+    for value in (np.sqrt(2), np.sqrt(2) / 4, np.sqrt(2 * np.pi), 1 / np.sqrt(np.pi), -np.sqrt(np.pi) / 2):
+        node = simple(graph, float(value))
+        assert evaluate(graph, [node], {})[0] == pytest.approx(value, rel=1e-15)
