@@ -71,7 +71,7 @@ class Composite(ABC):
     def latex(self, place: int) -> str:
         arguments = ", ".join("{" + str(k) + "}" for k in range(self.arity))
         index = f"_{{{{{place + 1}}}}}" if self.results > 1 else ""
-        return rf"\operatorname{{{{{self.name}}}}}{index}\left({arguments}\right)"
+        return rf"{upright(self.name)}{index}\left({arguments}\right)"
 
     @abstractmethod
     def values(self, *args: Any) -> Sequence[Any]:
@@ -88,6 +88,11 @@ class Composite(ABC):
     @abstractmethod
     def push(self, graph: Graph, args: Nodes, outs: Nodes, tangents: Weights) -> Sequence[int | None]:
         """Σ ∂result/∂argument · tangent for each result."""
+
+
+def upright(name: str) -> str:
+    """A name as an operator in the LaTeX of a row, where braces are doubled."""
+    return rf"\operatorname{{{{{name.replace('_', chr(92) + '_')}}}}}"
 
 
 def expand(graph: Graph, roots: Sequence[int], every: bool = True) -> list[int]:

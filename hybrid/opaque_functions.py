@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from codegen.external import External
 from hybrid import arbiter, witness
 from hybrid.callbacks import array_callback, scalar_callback
-from hybrid.composite import Composite, Nodes, Weights, weighted_sum
+from hybrid.composite import Composite, Nodes, Weights, upright, weighted_sum
 from hybrid.definition import Argument, findable
 from hybrid.errors import ArgumentError, ShapeError, UnsupportedError
 from hybrid.function import Function, check_name
@@ -61,6 +61,15 @@ class Opaque(Composite):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Opaque, (self.name, self.shapes, findable(self.code, self.name), self.results, self.slopes)
+
+    def latex(self, place: int) -> str:
+        if not isinstance(self.slopes, Entries):
+            return super().latex(place)
+        output, variable = divmod(place, self.arity)
+        index = f"_{{{{{output + 1}}}}}" if self.results > self.arity else ""
+        arguments = ", ".join("{" + str(k) + "}" for k in range(self.arity))
+        name = upright(self.name.rpartition("_jacobian")[0])
+        return rf"\partial_{{{{{variable + 1}}}}} {name}{index}\left({arguments}\right)"
 
     def split(self, flat: Any) -> list[Any]:
         """The arguments in their shapes from all their elements side by side."""
@@ -111,6 +120,10 @@ class Slopes:
 
     def on_tape(self, of: Opaque, args: Sequence[Any], place: int, adjoint: Any) -> Sequence[Any]:
         raise UnsupportedError(f"{of.name} is Python code without a derivative")
+
+
+class Entries(Slopes):
+    """Of the partial derivatives of another function, which are not differentiated further."""
 
 
 class ByJacobian(Slopes):
@@ -201,7 +214,7 @@ def opaque(
     elif vjp is not None:
         slopes = ByProduct(partial(declared_product, vjp=vjp, shape=value.shape))
     elif jacobian is not None:
-        slopes = ByJacobian(Opaque(f"{title}_jacobian", sizes, jacobian, value.size * sum(map(prod, sizes)), Slopes()))
+        slopes = ByJacobian(Opaque(f"{title}_jacobian", sizes, jacobian, value.size * sum(map(prod, sizes)), Entries()))
     made = Opaque(title, sizes, code, value.size, slopes)
     check(title, made, point, jacobian, vjp, value)
     graph = Graph()

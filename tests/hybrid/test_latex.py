@@ -10,10 +10,12 @@ import time
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 from katex_strict import refused
 from printed import black_scholes, function, made
 
+import hybrid as hy
 from hybrid import operations as ops
 from hybrid.definition import Argument
 from hybrid.errors import ArgumentError
@@ -393,6 +395,23 @@ def test_number_format():
 def test_options_are_checked(option, value, message):
     with pytest.raises(ArgumentError, match=re.escape(message)):
         latex(waves(), **{option: value})
+
+
+# --- functions of a user's own ----------------------------------------------------------------------------------------
+def test_partial_derivatives_of_opaque_functions():
+    sample = [np.array([0.3, 0.4])]
+    twice = hy.opaque(lambda q: q[0] * q[1], {"q": (2,)}, jacobian=lambda q: q[::-1], name="one_value", sample=sample)
+    printed = latex(twice.gradient(), lhs=False)
+    name = r"\operatorname{one\_value}(q_{1}, q_{2})"
+    assert printed == rf"\begin{{bmatrix}} \partial_{{1}} {name} \\ \partial_{{2}} {name} \end{{bmatrix}}"
+    assert latex(twice, lhs=False) == name
+    pair_of = hy.opaque(
+        lambda q: np.array([q[0] * q[1], q[0]]), {"q": (2,)}, jacobian=lambda q: np.array([q[::-1], [1.0, 0.0]]),
+        name="pair", sample=sample,
+    )  # fmt: skip
+    entries = latex(pair_of.jacobian(), lhs=False)
+    assert r"\partial_{2} \operatorname{pair}_{1}(q_{1}, q_{2})" in entries
+    assert refused([printed, entries]) == []
 
 
 # --- big things -------------------------------------------------------------------------------------------------------
