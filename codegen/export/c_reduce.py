@@ -28,7 +28,7 @@ def c_reduce(interface: Interface) -> str:
     start, step, end = [], [], []
     for p, kind in zip(results, reduction.kinds, strict=True):
         size = max(1, p.array.size)
-        lines.append(f"    {p.type} codegen_{p.name}[{size}];\n    double codegen_high_{p.name}[{size}];\n")
+        lines.append(f"    {p.type} codegen_of_{p.name}[{size}];\n    double codegen_high_{p.name}[{size}];\n")
         if kind != "max":
             lines.append(f"    double codegen_low_{p.name}[{size}];\n")
         each = f"for (codegen_e = 0; codegen_e < {p.array.size}; codegen_e++)"
@@ -41,14 +41,14 @@ def c_reduce(interface: Interface) -> str:
         size = p.array.size
         moving = f"{p.name} + {size} * codegen_i" if size != 1 else f"{p.name} + codegen_i"
         calls.append(p.name if number in reduction.shared else moving)
-    calls += [f"codegen_{p.name}" for p in results]
+    calls += [f"codegen_of_{p.name}" for p in results]
     loop = "    for (codegen_i = 0; codegen_i < n; codegen_i++) {\n"
     return "".join([*lines, *start, loop, f"        {interface.name}({', '.join(calls)});\n", *step, "    }\n", *end])
 
 
 def _steps(p: Parameter, kind: str) -> tuple[str, str, str]:
     """What is done with one element before the first row, with each, and after the last."""
-    x, out = f"codegen_{p.name}[codegen_e]", f"{p.name}[codegen_e]"
+    x, out = f"codegen_of_{p.name}[codegen_e]", f"{p.name}[codegen_e]"
     high, low = f"codegen_high_{p.name}[codegen_e]", f"codegen_low_{p.name}[codegen_e]"
     cast = "" if p.type == "double" else f"({p.type})"
     if kind == "max":

@@ -197,7 +197,7 @@ def _strided(interface: Interface) -> str:
     after: list[str] = []
     for p in interface.parameters:
         place = f"{p.name}[codegen_i * {p.name}_point + codegen_e * {p.name}_element]"
-        own = f"codegen_{p.name}[codegen_e]"
+        own = f"codegen_of_{p.name}[codegen_e]"
         loop = f"        for (codegen_e = 0; codegen_e < {p.array.size}; codegen_e++)\n"
         (after if p.is_result else before).append(
             f"{loop}            {place} = {own};\n" if p.is_result else f"{loop}            {own} = {place};\n"
@@ -206,11 +206,11 @@ def _strided(interface: Interface) -> str:
 
 
 def _rooms(interface: Interface) -> list[str]:
-    return [f"    {p.type} codegen_{p.name}[{max(1, p.array.size)}];\n" for p in interface.parameters]
+    return [f"    {p.type} codegen_of_{p.name}[{max(1, p.array.size)}];\n" for p in interface.parameters]
 
 
 def _own_call(interface: Interface) -> str:
-    names = ", ".join(f"codegen_{parameter.name}" for parameter in interface.parameters)
+    names = ", ".join(f"codegen_of_{parameter.name}" for parameter in interface.parameters)
     return f"        {interface.name}({names});\n"
 
 
@@ -243,7 +243,7 @@ def _axes(p: Parameter, index: int, stride: int) -> Iterator[str]:
         offset.append(f"{counter} * steps[{stride + axis}]")
         apart = prod(shape[axis + 1 :])
         element.append(f"{apart} * {counter}" if apart != 1 else counter)
-    own = f"codegen_{p.name}[{' + '.join(element) or '0'}]"
+    own = f"codegen_of_{p.name}[{' + '.join(element) or '0'}]"
     place = f"(args[{index}] + {' + '.join(offset)})"
     if p.array.size == 0:
         yield f"{indent};\n"

@@ -44,10 +44,11 @@ def parameters(program: Program, element: str = "float64") -> list[Parameter]:
         for array in arrays:
             base = re.sub(r"\W", "_", array.name, flags=re.ASCII)
             # Names that start with an underscore or are all capitals may be macros of the C library.
-            if not base or not base[0].isalpha():
+            # Those of the functions' own variables start with codegen_.
+            if not base or not base[0].isalpha() or base.lower().startswith("codegen_"):
                 base = f"x{base}"
             name, count = base, 0
-            while {name, *(f"{name}{step}" for step in STEPS)} & taken or name.startswith(("codegen_", "CODEGEN_")):
+            while {name, *(f"{name}{step}" for step in STEPS)} & taken:
                 count += 1
                 name = f"{base}_{count}"
             taken |= {name, *(f"{name}{step}" for step in STEPS)}

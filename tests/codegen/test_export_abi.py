@@ -478,6 +478,20 @@ def test_polygamma_of_other_orders_is_refused_in_c() -> None:
         c_source(Interface(Program("f", (Array("x"),), (Array("r"),), body, ((2,),))))
 
 
+def test_names_that_meet_those_of_the_functions(tmp_path: Path) -> None:
+    """A parameter called codegen_i was renamed for ever; x_point would be the distance of x."""
+    names = ["codegen_i", "x", "x_point", "x_element", "n", "k", "CODEGEN_POINTS", "f", "restrict", "i", "e", "wrong"]
+    instructions: list[tuple] = [("load", k, 0) for k in range(len(names))]
+    for k in range(1, len(names)):
+        instructions.append(("add", k, 0 if k == 1 else len(instructions) - 1))
+    results = (Array("x_point"), Array("steps"))
+    outputs = ((len(instructions) - 1,), (len(instructions) - 2,))
+    program = Program("f", tuple(map(Array, names)), results, instructions, outputs)
+    export(program, tmp_path, "f", ["h", "test", "c"])
+    link([tool("gcc", "clang"), "-std=c99", *WARNINGS], tmp_path, tmp_path, "c")
+    assert run(tmp_path / "t") == "ok\n"
+
+
 def test_long_programs_are_written_in_parts(tmp_path: Path, programs, monkeypatch) -> None:
     monkeypatch.setattr(body_module, "WHOLE", 100)
     monkeypatch.setattr(body_module, "PART", 80)
