@@ -16,7 +16,7 @@ from pathlib import Path
 
 from codegen.emit import symbol
 from codegen.export.bundle import OPTIMISE, Build, Details, Files, Format, write_set, write_whole
-from codegen.export.formats import FORMATS
+from codegen.export.formats import FORMATS, wasm_module
 from codegen.export.interface import Interface, Pattern, Reduction
 from codegen.export.linker import LinkerNotFound
 from codegen.export.manifest import manifest, manifest_file
@@ -34,6 +34,7 @@ __all__ = [
     "Pattern",
     "Reduction",
     "export",
+    "wasm_module",
     "write_whole",
 ]
 

@@ -6,9 +6,13 @@ from codegen.export.archive import archive
 from codegen.export.build_files import cmake, pkg_config
 from codegen.export.bundle import Build, Files, Format, one
 from codegen.export.c_test import c_test
-from codegen.export.linker import link_wasm
 from codegen.export.python_package import python_project, python_wheel
-from codegen.target import NAMED
+from codegen.export.wasm_link import link
+from codegen.program import Program
+from codegen.target import NAMED, host
+
+# Bytes of stack of a WebAssembly module: more than kernels take.
+WASM_STACK = 1 << 20
 
 
 def _shared_library(build: Build) -> Files:
@@ -16,7 +20,20 @@ def _shared_library(build: Build) -> Files:
 
 
 def _wasm(build: Build) -> bytes:
-    return link_wasm(build.on(NAMED["wasm32"]).object_code, build.name)
+    exports = [build.name, f"{build.name}_batch"]
+    if build.interface.reduction is not None:
+        exports.append(f"{build.name}_reduce")
+    return link(build.on(NAMED["wasm32"]).object_code, exports, WASM_STACK)
+
+
+def wasm_module(program: Program, element: str = "float64") -> bytes:
+    """A WebAssembly module (128-bit SIMD) that imports nothing, made without any linker.
+
+    It exports `NAME`, the function of one point, `NAME_batch`, that of n points, `memory`, and `__heap_base`, from
+    where on memory is free. element: "float64" or "float32". Raises ValueError for a program that calls functions of
+    somebody else's, or of a C library.
+    """
+    return _wasm(Build(program, host().with_element(element)))
 
 
 def _archive(build: Build) -> bytes:

@@ -11,9 +11,6 @@ from pathlib import Path
 
 from codegen.target import Target, host, system_of
 
-# Bytes of stack of a WebAssembly module; the linker's own default is less than kernels take.
-WASM_STACK = 1 << 20
-
 
 class LinkerNotFound(RuntimeError):
     """Nothing on this machine can link for the target; the message names what to install."""
@@ -44,29 +41,6 @@ def _link(command: list[str], library: str, object_code: bytes, options: list[st
         if done.returncode:
             raise RuntimeError(f"linking {library} with {Path(command[0]).name} failed: {done.stderr.strip()}")
         return (Path(folder) / library).read_bytes()
-
-
-def link_wasm(object_code: bytes, name: str) -> bytes:
-    """A WebAssembly module that exports the point and the batch function, its memory and where free memory begins.
-
-    Raises LinkerNotFound, or RuntimeError with the linker's own words if it fails.
-    """
-    if path := shutil.which("wasm-ld"):
-        command = [path]
-    elif importlib.util.find_spec("ziglang") is not None:
-        command = [sys.executable, "-m", "ziglang", "wasm-ld"]
-    else:
-        raise LinkerNotFound(
-            "no linker for WebAssembly on this machine: install LLVM's lld (Debian: apt install lld) or the Python "
-            "package ziglang (pip install ziglang)."
-        )
-    exports = [f"--export={symbol}" for symbol in (name, f"{name}_batch", "__heap_base")]
-    return _link(
-        [*command, "--no-entry", "--strip-all", *exports, "-z", f"stack-size={WASM_STACK}"],
-        f"{name}.wasm",
-        object_code,
-        [],
-    )
 
 
 def find_linker(target: Target) -> list[str]:

@@ -2,7 +2,6 @@
 
 import ctypes
 import dataclasses
-import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -296,41 +295,3 @@ def test_ziglang_links_for_other_machines(target, tmp_path, program, monkeypatch
     first, again = (export(program, tmp_path / folder, "f", ["so"], target)[0] for folder in "ab")
     assert first.read_bytes() == again.read_bytes()
     assert b"f_batch" in first.read_bytes()
-
-
-NODE = """\
-const fs = require("fs"), data = JSON.parse(fs.readFileSync("data.json"));
-const wasm = new WebAssembly.Instance(new WebAssembly.Module(fs.readFileSync("f.wasm"))).exports;
-wasm.memory.grow(4);
-let free = (wasm.__heap_base.value + 63) & ~63;
-function put(numbers) {
-    const place = free;
-    new Float64Array(wasm.memory.buffer, place, numbers.length).set(numbers);
-    free += 8 * numbers.length;
-    return place;
-}
-const places = [...data.arguments, ...data.results.map((size) => new Array(size).fill(-9))].map(put);
-wasm.f_batch(BigInt(data.points), ...places);
-data.results.forEach((size, k) => {
-    const result = new BigInt64Array(wasm.memory.buffer, places[data.arguments.length + k], size);
-    console.log(Array.from(result, String).join(" "));
-});
-"""
-
-
-@pytest.mark.long
-def test_webassembly_has_the_bits_of_the_kernel(tmp_path, program, sample):
-    """In Node, where nothing fuses products: as a kernel for two lanes without fused multiply-add."""
-    node = tool("node", "nodejs")
-    if shutil.which("wasm-ld") is None:
-        pytest.importorskip("ziglang")
-    export(program, tmp_path, "f", ["wasm"])
-    arguments = sample(program, (11,), 0)
-    sizes = [11 * array.size for array in program.results]
-    data = {"points": 11, "arguments": [array.ravel().tolist() for array in arguments], "results": sizes}
-    (tmp_path / "data.json").write_text(json.dumps(data))
-    (tmp_path / "run.js").write_text(NODE)
-    done = subprocess.run([node, "run.js"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
-    kernel = make_ufunc(compile(program, dataclasses.replace(host(), width=2, fma=False)))
-    for line, expected in zip(done.stdout.splitlines(), kernel(*arguments), strict=True):
-        assert same_bits(np.array(line.split(), np.int64).view(float), expected.ravel())
