@@ -324,6 +324,24 @@ def reduction(combine: str, kind: str = REAL) -> Rule:
 
 
 sum_of = implements(np.sum)(reduction(SUM))
+
+
+@implements(np.prod)
+def product(model: Model, array: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Written out where few elements meet, else the last of the running products."""
+    rolled = as_kind(lift(model, array), REAL)
+    axes = axes_of(rolled, axis)
+    order = [*axes, *(i for i in range(rolled.ndim) if i not in axes)]
+    kept = tuple(rolled.shape[i] for i in order[len(axes) :])
+    rows = rolled.transpose(order).reshape((-1, *kept))
+    if len(rows) <= FEW:
+        result = functools.reduce(lambda x, y: x * y, [rows[i] for i in range(len(rows))], lift(model, 1))
+    else:
+        result = FUNCTIONS[np.cumprod](model, rows, 0)[-1]
+    shape = tuple(1 if i in axes else length for i, length in enumerate(rolled.shape)) if keepdims else kept
+    return result.broadcast_to(kept).reshape(shape)
+
+
 largest = implements(np.max, np.amax)(reduction(MAX))
 log_sum_exp = reduction(LOGSUMEXP)
 
