@@ -114,12 +114,17 @@ def variable_at(wrt: Sequence[Argument], index: tuple[int, ...]) -> int:
         argument = wrt[0]
         flat = int(np.ravel_multi_index(index, argument.shape)) if argument.shape else sum(index)
         return int(argument.nodes[flat])
-    flat = index[0]
+    return element_at(wrt, index[0])
+
+
+def element_at(wrt: Sequence[Argument], place: int) -> int:
+    """The variable node at a place among the elements of all arguments side by side."""
+    flat = place
     for argument in wrt:
         if flat < len(argument.nodes):
             return int(argument.nodes[flat])
         flat -= len(argument.nodes)
-    raise IndexError(index)
+    raise IndexError(place)
 
 
 def derivatives_of_entry(
@@ -132,10 +137,9 @@ def derivatives_of_entry(
         wrt = [of.arguments[i] for i in derivation.wrt]
         if derivation.pattern is not None:
             row, column = int(derivation.pattern.rows[index[-1]]), int(derivation.pattern.columns[index[-1]])
-            nodes = [node for argument in wrt for node in argument.nodes]
-            variables.append(of.graph.leaves[nodes[column]])
+            variables.append(of.graph.leaves[element_at(wrt, column)])
             if derivation.kind == "hessian":
-                variables.append(of.graph.leaves[nodes[row]])
+                variables.append(of.graph.leaves[element_at(wrt, row)])
             index = unravel(row, of.shape)
             function = of
             continue

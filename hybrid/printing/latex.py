@@ -20,7 +20,16 @@ from hybrid.printing.captions import Printable, ancestry, entry_name, fraction_o
 from hybrid.printing.forms import exact
 from hybrid.printing.latex_notation import NUMBER_FORMATS, LaTeX, NumberFormat, as_fraction, thousands, visible_length
 from hybrid.printing.layout import UNLIMITED, Layout, Limit, is_zero
-from hybrid.printing.matrices import DELIMITERS, Blocks, Heads, derivative_blocks, environment, matrix_heads, pattern_of
+from hybrid.printing.matrices import (
+    DELIMITERS,
+    Blocks,
+    Heads,
+    derivative_blocks,
+    environment,
+    matrix_heads,
+    pattern_of,
+    sparse_pattern,
+)
 from hybrid.printing.naming import LaTeXNames
 from hybrid.printing.pictures import rules
 from hybrid.printing.text import text
@@ -167,7 +176,10 @@ class Writer:
         matrices = [self.blocks]
         if self.parts is not None:
             matrices = [self.blocks.part(part.rows, part.columns) for row in self.parts for part in row if part.own]
-        self.shown = list(dict.fromkeys(output for matrix in matrices for output in matrix.shown()))
+        if form == "entries" and sparse_pattern(self.function) is not None:  # not by way of all places of the matrix
+            self.shown = list(range(min(len(self.function.nodes), self.limit.rows * self.limit.columns)))
+        else:
+            self.shown = list(dict.fromkeys(output for matrix in matrices for output in matrix.shown()))
         wide = max((matrix.columns() for matrix in matrices), default=1)
         longest = max(12, PAGE // wide) if self.function.shape and form != "entries" else None
         roots = [self.function.nodes[i] for i in self.shown]

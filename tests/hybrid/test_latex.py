@@ -284,6 +284,8 @@ def test_sparse_derivatives_are_matrices():
     assert r"\text{297 of 10\,000 entries can be non-zero:}" in latex(large)
     assert latex(large).count(r"\rule") > 60
     assert "rule" not in latex(large, picture=False)
+    assert latex(large, form="entries", picture=False).count(r"\partial^{2}") == 16 * 12
+    assert latex(large, form="entries", limit=None).count(r"\partial^{2}") == 297
     assert "rule" in latex(small.hessian(), picture=True)
 
 
