@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property, update_wrapper
+from functools import cached_property, partial, update_wrapper
 from math import prod
 from os import PathLike
 from pathlib import Path
@@ -498,14 +498,21 @@ def function(rolled: Any = None, **shapes: Any) -> Callable[[Callable[..., Any]]
     Python control flow on shapes and constants. Raises ArgumentError for an argument without a shape or a shape without
     an argument, UnsupportedError naming a NumPy function that has no symbolic meaning.
 
+    An array in the place of a shape is data: the parameter is that array, and `with_data` of a rolled function or
+    kernel replaces it.
+
     rolled : whether sums and maps over arrays stay rolled (`hybrid.rolled`), so that nothing but sparsity patterns
         depends on how long arrays are: True, False, or None to decide by cost, which rolls what is large.
     """
     if isinstance(rolled, tuple | list):  # the shape of an argument of that name
         shapes, rolled = {"rolled": rolled, **shapes}, None
 
-    def decorate(body: Callable[..., Any]) -> Function:
-        name = check_name(getattr(body, "__name__", "f").replace("<lambda>", "f"))
+    data = {name: value for name, value in shapes.items() if isinstance(value, np.ndarray)}
+    shapes = {name: shape for name, shape in shapes.items() if name not in data}
+
+    def decorate(code: Callable[..., Any]) -> Function:
+        name = check_name(getattr(code, "__name__", "f").replace("<lambda>", "f"))
+        body = partial(code, **data) if data else code
         kept = None if rolled is False else rolled_trace.rolled_or_none(body, shapes, name, rolled)
         if kept is not None:
             result: Function = rolled_function.RolledFunction.make(kept)
@@ -513,7 +520,7 @@ def function(rolled: Any = None, **shapes: Any) -> Callable[[Callable[..., Any]]
             result = Function.from_definition(trace.define(body, shapes, name))
             if rolled is None and len(result.graph) > LARGEST_FLAT:
                 result = rolled_again.found_in(result) or result
-        update_wrapper(result, body, assigned=("__module__", "__doc__"), updated=())
+        update_wrapper(result, code, assigned=("__module__", "__doc__"), updated=())
         return result
 
     return decorate

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from hybrid.definition import Formula, PythonSource
-from hybrid.errors import UnsupportedError
+from hybrid.errors import ArgumentError, UnsupportedError
 from hybrid.rolled.flat import roll
 from hybrid.rolled.function import RolledFunction
 from hybrid.rolled.trace import Rolled, define
@@ -105,6 +106,37 @@ def large_ones_rolled(functions: tuple[Formula, ...], large: int) -> tuple[Rolle
         return all_rolled(functions, found_in)
     except UnsupportedError:
         return None
+
+
+def with_data(functions: Sequence[RolledFunction], new: Mapping[str, Any]) -> tuple[RolledFunction, ...]:
+    """Functions with other data, and arguments of other shapes; those derived from one function stay together.
+
+    Raises ArgumentError for a name that is neither data nor an argument, UnsupportedError for a function without data.
+    """
+    roots: dict[int, RolledFunction] = {}
+    result = []
+    for function in functions:
+        root, steps = history(function)
+        if id(root) not in roots:
+            roots[id(root)] = retraced(root, new)
+        result.append(derived(roots[id(root)], steps))
+    return tuple(result)
+
+
+def retraced(root: RolledFunction, new: Mapping[str, Any]) -> RolledFunction:
+    code = root.source.function if isinstance(root.source, PythonSource) else None
+    if not isinstance(code, partial):
+        raise UnsupportedError(
+            f"{root.name} has no data that could be replaced; give arrays in the place of shapes to hybrid.function"
+        )
+    shapes: dict[str, Any] = {argument.name: argument.shape for argument in root.arguments}
+    data = dict(code.keywords)
+    for name, value in new.items():
+        if name not in shapes and name not in data:
+            known = ", ".join([*shapes, *data])
+            raise ArgumentError(f"{root.name} has neither data nor an argument {name!r}; it has {known}")
+        (shapes if name in shapes else data)[name] = value
+    return RolledFunction.make(define(partial(code.func, **data), shapes, root.name))
 
 
 def refusal(root: Formula) -> UnsupportedError:

@@ -26,6 +26,7 @@ from hybrid.rolled.trace import Rolled
 from hybrid.sparsity import Pattern, Triangle
 
 typeset = Deferred("hybrid.rolled.latex")
+again = Deferred("hybrid.rolled.again")
 MOST_DENSE = 5_000  # variables up to which a dense Hessian or Jacobian is made
 
 
@@ -242,6 +243,15 @@ class RolledFunction(RolledFormula, Function):
     def operations(self) -> int:
         """How many operations one evaluation takes: those of each template, times its instances."""
         return self.kernel.operations
+
+    def with_data(self, **new: Any) -> RolledFunction:
+        """The same function with other arrays for its data, of any length, and other shapes for its arguments.
+
+        Code that was compiled is used again. Data are what `hybrid.function` got arrays for. Raises ArgumentError for
+        another name.
+        """
+        (made,) = again.with_data([self], new)
+        return made  # type: ignore[no-any-return]  # of a module that is loaded late
 
     def latex(self, **options: Any) -> str:
         r"""LaTeX that keeps sums and indices: \sum over index spaces, cases where ranges differ; elements count from 1.

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from codegen import blocks as native
 from hybrid.arguments import as_array, bind_arguments, check_threads
+from hybrid.deferred import Deferred
 from hybrid.errors import ArgumentError, ShapeError, VerificationError
 from hybrid.rolled import check
 from hybrid.rolled.formula import RolledArgument, RolledFormula
@@ -21,6 +22,9 @@ from hybrid.rolled.plan import Plan, plan
 
 if TYPE_CHECKING:
     from hybrid.certificate import Certificate
+
+
+again = Deferred("hybrid.rolled.again")
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class RolledKernel:
     name: str
     seconds: dict[str, float] = field(repr=False)
     certificate: Certificate | None = None
+    rules: str = "real"
 
     def __call__(
         self,
@@ -122,6 +127,10 @@ class RolledKernel:
             for whole, part in zip(results, point, strict=True):
                 whole[index] = part.reshape(whole.shape[len(batch) :])
         return results[0] if len(results) == 1 else tuple(results)
+
+    def with_data(self, verify: bool = True, **new: Any) -> RolledKernel:
+        """The kernel of the same functions with other data and shapes, without compiling: see `Function.with_data`."""
+        return compile_rolled(again.with_data(self.formulas, new), self.name, verify, self.rules)
 
     def bind(
         self,
@@ -225,7 +234,7 @@ def compile_rolled(
         bound = native.compile_blocks(made.form).bind(arrays=made.arrays)
         seconds["native code"] = seconds.get("native code", 0.0) + time.perf_counter() - start
         runs.append(Run(made, bound, used, places))
-    kernel = RolledKernel(tuple(functions), arguments, tuple(runs), title, seconds)
+    kernel = RolledKernel(tuple(functions), arguments, tuple(runs), title, seconds, rules=rules)
     if not verify:
         return kernel
     certificate = check.verify(title, arguments, functions, kernel)

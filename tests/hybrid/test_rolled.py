@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import hybrid as hy
+from codegen.blocks import native
 from hybrid.evaluate import evaluate as hy_evaluate
 
 random = np.random.default_rng(7)
@@ -332,3 +333,31 @@ def test_kernels_of_rolled_and_small_functions_and_fixed_arrays() -> None:
     np.testing.assert_allclose(values, [x[0] * x[1], np.sum(x)], rtol=1e-14)
     with pytest.raises(hy.ShapeError, match="x has shape"):
         kernel.bind({"x": x[:3]})
+
+
+def test_data_are_replaced_without_compiling(monkeypatch: pytest.MonkeyPatch) -> None:
+    def flows(v: Any, start: Any, end: Any, weight: Any) -> Any:
+        flow = weight * np.sin(v[start] - v[end])
+        return hy.scatter_add(len(v), start, flow) - hy.scatter_add(len(v), end, flow)
+
+    numbers = np.random.default_rng(4)
+
+    def grid(nodes: int, lines: int) -> dict[str, Any]:
+        ends = numbers.integers(0, nodes, (2, lines))
+        return {"v": (nodes,), "start": ends[0], "end": ends[1], "weight": numbers.normal(size=lines)}
+
+    small, large = grid(60, 110), grid(90, 200)
+    f = hy.function(rolled=True, **small)(flows)
+    kernel = hy.compile(f, f.jacobian(sparse=True))
+    f(np.zeros(60))
+    monkeypatch.setattr(native, "optimised", None)  # LLVM's passes, without which nothing new can be compiled
+    other = kernel.with_data(**large)
+    assert other.certificate.passed
+    v = numbers.normal(size=90)
+    wanted = flows(v, large["start"], large["end"], large["weight"])
+    np.testing.assert_allclose(other(v)[0], wanted, atol=1e-13)
+    np.testing.assert_allclose(f.with_data(**large)(v), wanted, atol=1e-13)
+    with pytest.raises(hy.ArgumentError, match="neither data nor an argument 'w'"):
+        kernel.with_data(w=v)
+    with pytest.raises(hy.UnsupportedError, match="in the place of shapes"):
+        hy.function(rolled=True, x=(50,))(lambda x: np.sum(x)).with_data(x=(60,))
