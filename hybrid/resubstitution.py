@@ -39,6 +39,7 @@ ROUNDED = 1e-7
 OPERATION = 1_000  # the unit of costs: an elementary function costs one more than other operations
 ARITHMETIC = frozenset({ops.add, ops.sub, ops.mul, ops.div, ops.pow, ops.sqrt, ops.where})
 FREE = frozenset({CONSTANT, VARIABLE, ops.neg})
+SEEN_FAR = 1e-4  # disagreement at points from tiny to huge: what is too small to be seen near 1 shows there
 FEWEST = 6  # points at which a node must be finite
 LOSS = 0.4  # by how much the mean of log(1 + error in ulp) may grow
 MOST_PAIRS = 64  # pairs looked at for one node and operation
@@ -216,10 +217,12 @@ class Search:
             if len(places):
                 value, made = self.values[target], op.numpy(self.values[rows[places]], self.values[columns[places]])
                 ratios = made / value
-                spread = np.abs(ratios / ratios[:, self.probes[:1]] - 1)[:, :POINTS]
+                every = np.abs(ratios / ratios[:, self.probes[:1]] - 1)
+                spread, far = every[:, :POINTS], every[:, POINTS : POINTS + EXTREME]
                 agree = np.all(np.isfinite(made) | ~np.isfinite(value), axis=1)
                 agree &= np.count_nonzero(spread < ROUNDED, axis=1) >= FEWEST
                 agree &= np.count_nonzero(spread > ROUNDED, axis=1) * 5 <= np.count_nonzero(np.isfinite(value[:POINTS]))
+                agree &= ~np.any(far > SEEN_FAR, axis=1)
                 for place in places[agree].tolist():
                     first, second = self.nodes[int(rows[place])], self.nodes[int(columns[place])]
                     yield Way(self.nodes[target], op, first, second, 1, op is ops.div and first == self.one)

@@ -4,7 +4,8 @@
 be defined at more points; rounding differs). The steps of `REAL`: a normal form (rewrite.py), common factors pulled out
 of sums, common sub-products and sub-sums named once (factor.py), factors that flow into many products moved to where
 the flow comes out (lifting.py), powers of one base computed together (powers.py), over and over while the operation
-count falls. What is returned never takes more operations than what came in.
+count falls. What is returned never takes more operations than what came in, but for one more for each tanh whose
+derivative is made to keep its digits (saturation.py).
 
 Identities that no rule sees are found by value (identities.py).
 """
@@ -27,6 +28,7 @@ from hybrid.operations import CONSTANT, MASK, VARIABLE, Operation
 from hybrid.powers import share_powers
 from hybrid.resubstitution import resubstitute
 from hybrid.rewrite import Rewriter, rational
+from hybrid.saturation import unsaturated
 from hybrid.watch import UNWATCHED, OutOfTime, Watch
 
 MERGING = 2  # rounds that look for nodes of equal value
@@ -78,6 +80,7 @@ def simplify(
     given = bitwise(graph, roots, kept)
     if rules is BITWISE:
         return given
+    given = unsaturated(graph, given, kept)
     best, forms = given, []
     cost = price(graph, best)
     size = len(graph.reach(roots))

@@ -18,6 +18,7 @@ from hybrid.graph import Graph
 from hybrid.operations import CONSTANT, VARIABLE
 from hybrid.parse import define
 from hybrid.precise import MEANINGS, constant_value
+from hybrid.saturation import unsaturated
 from hybrid.simplify import REAL, operations, simplify
 
 LINES = read()
@@ -107,7 +108,8 @@ def test_simplification_never_grows() -> None:
         line = LINES[number]
         f = Function.from_definition(define(line.expression, dict.fromkeys(line.variables, ()), "f"))
         roots = [*f.nodes, *f.gradient().nodes]
-        assert operations(f.graph, simplify(f.graph, roots, REAL)) <= operations(f.graph, roots), line.expression
+        allowed = operations(f.graph, unsaturated(f.graph, roots, ()))
+        assert operations(f.graph, simplify(f.graph, roots, REAL)) <= allowed, line.expression
 
 
 def test_simplified_forms_are_as_accurate() -> None:

@@ -27,8 +27,19 @@ def counts(graph: Graph, roots: list[int]) -> tuple[int, int]:
 
 
 FOUND = [
-    ("exponentials", lambda x, y: [ops.exp(x), ops.exp(y), ops.exp(x + y)], (4, 3), (3, 2)),
-    ("their quotient", lambda x, y: [ops.exp(x), ops.exp(y), ops.exp(x - y)], (4, 3), (3, 2)),
+    (
+        "exponentials",
+        lambda x, y: [ops.exp(ops.sin(x)), ops.exp(ops.sin(y)), ops.exp(ops.sin(x) + ops.sin(y))],
+        (6, 5),
+        (5, 4),
+    ),
+    ("not where products underflow", lambda x, y: [ops.exp(x), ops.exp(y), ops.exp(x + y)], (4, 3), (4, 3)),
+    (
+        "their quotient",
+        lambda x, y: [ops.exp(ops.sin(x)), ops.exp(ops.sin(y)), ops.exp(ops.sin(x) - ops.sin(y))],
+        (6, 5),
+        (5, 4),
+    ),
     ("the tangent", lambda x, y: [ops.sin(x), ops.cos(x), ops.tan(x)], (3, 3), (3, 2)),
     ("the hyperbolic tangent", lambda x, y: [ops.sinh(x * y), ops.cosh(x * y), ops.tanh(x * y)], (4, 3), (4, 2)),
     ("a double angle", lambda x, y: [ops.sin(x), ops.cos(x), ops.sin(2 * x)], (4, 3), (4, 2)),
@@ -40,9 +51,9 @@ FOUND = [
     ),
     (
         "logarithms",
-        lambda x, y: [ops.log(ops.exp(x)), ops.log(9 + y * y), ops.log(ops.exp(x) * (9 + y * y))],
-        (7, 4),
-        (4, 1),
+        lambda x, y: [ops.log(9 + x * x), ops.log(9 + y * y), ops.log((9 + x * x) * (9 + y * y))],
+        (8, 3),
+        (7, 2),
     ),
     (
         "not where roots of negative numbers meet",
