@@ -286,8 +286,9 @@ class Function(Formula):
         certificate of their kernel, speed measured here, the generated code, and a live panel in which the kernel runs
         as WebAssembly. Needs Jinja2 (`pip install 'hybrid[report]'`); ImportError says so.
 
-        Options
-        -------
+        Parameters
+        ----------
+        path : of the page.
         wrt : arguments to differentiate by, as for `gradient`; default all.
         at : where the live panel starts: a number or an array of the argument's shape by name. Default: a point where
             everything is finite, the same every time.

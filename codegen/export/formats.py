@@ -6,6 +6,7 @@ from codegen.export.archive import archive
 from codegen.export.build_files import cmake, pkg_config
 from codegen.export.bundle import Build, Files, Format, one
 from codegen.export.c_test import c_test
+from codegen.export.javascript import javascript
 from codegen.export.python_package import python_project, python_wheel
 from codegen.export.wasm_link import link
 from codegen.program import Program
@@ -20,7 +21,7 @@ def _shared_library(build: Build) -> Files:
 
 
 def _wasm(build: Build) -> bytes:
-    exports = [build.name, f"{build.name}_batch"]
+    exports = [build.name, f"{build.name}_batch", f"{build.name}_strided"]
     if build.interface.reduction is not None:
         exports.append(f"{build.name}_reduce")
     return link(build.on(NAMED["wasm32"]).object_code, exports, WASM_STACK)
@@ -29,9 +30,9 @@ def _wasm(build: Build) -> bytes:
 def wasm_module(program: Program, element: str = "float64") -> bytes:
     """A WebAssembly module (128-bit SIMD) that imports nothing, made without any linker.
 
-    It exports `NAME`, the function of one point, `NAME_batch`, that of n points, `memory`, and `__heap_base`, from
-    where on memory is free. element: "float64" or "float32". Raises ValueError for a program that calls functions of
-    somebody else's, or of a C library.
+    It exports `NAME`, the function of one point, `NAME_batch` and `NAME_strided`, those of n points, `memory`, and
+    `__heap_base`, from where on memory is free. element: "float64" or "float32". Raises ValueError for a program that
+    calls functions of somebody else's, or of a C library.
     """
     return _wasm(Build(program, host().with_element(element)))
 
@@ -53,6 +54,7 @@ FORMATS: dict[str, Format] = {
     "a": one("static archive", ".a", _archive),
     "c": one("C99 source, which is C++ too", ".c", lambda build: build.source, everywhere=True),
     "wasm": one("WebAssembly module, whatever the target", ".wasm", _wasm, everywhere=True),
+    "js": Format("ES module that loads the WebAssembly module, and its TypeScript types", javascript, everywhere=True),
     "python": Format("stand-alone Python package that needs NumPy alone: NAME-python/", python_project),
     "whl": Format("wheel of that package, for pip install", python_wheel),
     "so": Format("shared library (.dylib, .dll by target)", _shared_library),

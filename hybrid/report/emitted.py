@@ -14,7 +14,7 @@ SYMBOL = "kernel"  # the name of the function in a WebAssembly module
 def webassembly(program: Program) -> bytes:
     """The module that exports its memory and the program's function, under the name `SYMBOL`.
 
-    Raises ValueError for a program that calls functions of somebody else, LinkerNotFound where nothing can link.
+    Raises ValueError for a program that calls functions of somebody else.
     """
     if program.externals:
         raise ValueError(f"{program.name} calls {program.externals[0].name}, code that is not in the kernel")

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codegen.export import LinkerNotFound
 from codegen.program import Program
 from hybrid.cost import graph_cost
 from hybrid.errors import ArgumentError
@@ -75,7 +74,7 @@ def panel(study: Study, at: Mapping[str, Any] | None, ranges: Mapping[str, Any] 
         return Panel(arrays, controls, None, reason)
     try:
         code = webassembly(program)
-    except (LinkerNotFound, RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError) as error:
         return Panel(arrays, controls, None, str(error).removesuffix("."))
     return Panel(arrays, controls, described(study, program, second, start, controls, code))
 

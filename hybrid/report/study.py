@@ -13,6 +13,7 @@ from hybrid.certificate import Certificate
 from hybrid.choice import Explanation
 from hybrid.compiling import compile
 from hybrid.cost import graph_cost
+from hybrid.definition import PythonSource
 from hybrid.errors import UnsupportedError
 from hybrid.function import Function
 from hybrid.kernel import Kernel
@@ -125,7 +126,12 @@ def unrolled(function: Function) -> Function:
             f"functions, not rolled derivatives, of up to {MOST_ELEMENTS:,} elements; take one with smaller arrays"
         )
     shapes = {argument.name: argument.shape for argument in function.arguments}
-    body = function.rolled_source.function
+    source = function.source
+    if not isinstance(source, PythonSource):
+        raise UnsupportedError(
+            f"the sheet of {function.name}: it was made of an expression; give that function instead"
+        )
+    body = source.function
     return Function.from_definition(trace.define(body, shapes, function.name))
 
 

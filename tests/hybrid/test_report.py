@@ -14,12 +14,10 @@ from click.testing import CliRunner
 from html_page import Page
 
 import hybrid as hy
-from codegen.export import LinkerNotFound
 from hybrid.certificate import ULP_BINS
 from hybrid.cli import main
 from hybrid.errors import ArgumentError
 from hybrid.report import expression_graph, pictures
-from hybrid.report.emitted import webassembly
 from hybrid.report.labels import label
 from hybrid.report.page import script_safe
 from hybrid.sparsity import Pattern
@@ -61,13 +59,6 @@ def sheet(request, sheets):
 
 def live(page):
     return json.loads(page.by_id("live-data").text)
-
-
-def needs_a_linker():
-    try:
-        webassembly(rosenbrock().program())
-    except LinkerNotFound as error:
-        pytest.skip(str(error))
 
 
 # --- the page ---------------------------------------------------------------------------------------------------------
@@ -201,18 +192,6 @@ def test_code_of_a_users_own_cannot_run_in_the_page(tmp_path) -> None:
     assert "outside" in page.by_id("live").text
 
 
-def test_without_a_linker_the_panel_says_what_to_install(tmp_path, monkeypatch) -> None:
-    def no_linker(program):
-        raise LinkerNotFound("no linker for WebAssembly on this machine: install lld.")
-
-    monkeypatch.setattr(sys.modules["hybrid.report.panel"], "webassembly", no_linker)
-    page = Page(rosenbrock().report(tmp_path / "f.html", speed=False).read_text(encoding="utf-8"))
-    assert (
-        "There is no live panel: no linker for WebAssembly on this machine: install lld.\n" in page.by_id("live").text
-    )
-    assert [script.attributes.get("type") for script in page.all("script")] == [None]
-
-
 def test_rolled_functions_are_written_out_or_refused(tmp_path) -> None:
     def pairs(n):
         @hy.function(rolled=True, x=(n,))
@@ -300,7 +279,6 @@ def exports(code):
 
 
 def test_the_kernel_is_in_the_page(sheets) -> None:
-    needs_a_linker()
     for name, sizes in (("scalar", ([1, 1], [1, 2, 4])), ("vector", ([2, 1], [2, 4, 8]))):
         data = live(Page(sheets[name].read_text(encoding="utf-8")))
         assert {"memory", "kernel"} <= set(exports(base64.b64decode(data["wasm"], validate=True)))
@@ -308,7 +286,6 @@ def test_the_kernel_is_in_the_page(sheets) -> None:
 
 
 def test_inputs_start_and_move_where_asked(sheets) -> None:
-    needs_a_linker()
     scalar, vector = (live(Page(sheets[name].read_text(encoding="utf-8"))) for name in ("scalar", "vector"))
     assert scalar["start"] == [-0.5, 0.8]
     assert (scalar["controls"][0]["low"], scalar["controls"][0]["high"]) == (-2, 2)
@@ -321,8 +298,6 @@ def test_inputs_stay_where_the_function_is_finite(tmp_path) -> None:
     x = hy.symbols("x")
     path = hy.Function([x], sp.log(x) + sp.sqrt(2 - x)).report(tmp_path / "f.html", speed=False)
     page = Page(path.read_text(encoding="utf-8"))
-    if not page.all("input"):
-        needs_a_linker()
     slider = page.all("input", type="range")[0].attributes
     assert 0 < float(slider["min"]) < float(slider["value"]) < float(slider["max"]) <= 2
 
