@@ -19,6 +19,7 @@ from typing import Any
 
 from hybrid import operations as ops
 from hybrid.accuracy import MEASURABLE, Yardstick
+from hybrid.accurate import accurate_forms
 from hybrid.factor import factor_sums, share_pairs
 from hybrid.graph import Graph, float_value
 from hybrid.identities import LARGEST, PRECISE, merge_equal, overflows
@@ -167,7 +168,7 @@ def one_round(
         forms.append(factor_sums(graph, merged, kept, watch, variables_last=True))
     forms += [lift_factors(graph, form, kept) for form in forms]
     shared = [share_pairs(graph, list(form), kept, watch) for form in dict.fromkeys(map(tuple, forms))]
-    finished = [share_powers(graph, form, kept) for form in shared]
+    finished = [accurate_forms(graph, share_powers(graph, form, kept), kept) for form in shared]
     costs = [price(graph, form) for form in finished]
     cheapest = costs.index(min(costs))
     order = sorted(range(len(costs)), key=lambda place: (costs[place], place))

@@ -176,6 +176,9 @@ FEWEST = [
     ("powers that build on each other", lambda x, y: [x**11, x**12, x**13], 7),
     ("one division for several powers", lambda x, y: [1 / x, x**-2, y * x**-3, x**-3], 4),
     ("a factor that flows into many", lambda x, y: [lifted(ops.sin(x), y)], 8),
+    ("expm1", lambda x, y: [ops.exp(x * y) - 1, 2 - 2 * ops.exp(y)], 4),
+    ("log1p", lambda x, y: [ops.log(1 + x * x), ops.log(x + y + 1)], 4),
+    ("no expm1 where e^x is needed too", lambda x, y: [ops.exp(x) - 1, ops.exp(x) * y], 3),
     ("signs in constants", lambda x, y: [-(2 * ops.sin(x) * y)], 3),
 ]
 
