@@ -69,8 +69,7 @@ class Reader:
         self.end = len(content) if end is None else end
 
     def byte(self) -> int:
-        self.at += 1
-        return self.content[self.at - 1]
+        return self.take(1)[0]
 
     def take(self, count: int) -> bytes:
         if count > self.end - self.at:
