@@ -6,7 +6,9 @@ from codegen.export.archive import archive
 from codegen.export.build_files import cmake, pkg_config
 from codegen.export.bundle import Build, Files, Format, one
 from codegen.export.c_test import c_test
+from codegen.export.casadi_interface import casadi_source
 from codegen.export.javascript import javascript
+from codegen.export.linker import link_shared
 from codegen.export.python_package import python_project, python_wheel
 from codegen.export.wasm_link import link
 from codegen.program import Program
@@ -16,8 +18,15 @@ from codegen.target import NAMED, host
 WASM_STACK = 1 << 20
 
 
+# Formats of C source that shared libraries of the same bundle hold as well.
+WITHIN = {"casadi": casadi_source}
+
+
 def _shared_library(build: Build) -> Files:
-    return {build.library_file: build.shared_library}
+    sources = {f"{build.name}_{fmt}.c": write(build) for fmt, write in WITHIN.items() if fmt in build.formats}
+    if not sources:
+        return {build.library_file: build.shared_library}
+    return {build.library_file: link_shared(build.object_code, build.name, build.target, sources)}
 
 
 def _wasm(build: Build) -> bytes:
@@ -59,6 +68,7 @@ FORMATS: dict[str, Format] = {
     "whl": Format("wheel of that package, for pip install", python_wheel),
     "so": Format("shared library (.dylib, .dll by target)", _shared_library),
     "test": one("C program that checks stored values", "_test.c", _test, everywhere=True),
+    "casadi": one("C source of CasADi's interface", "_casadi.c", casadi_source, everywhere=True),
     "cmake": Format("CMake package of the bundle", cmake),
     "pc": one("pkg-config module of the bundle", ".pc", pkg_config),
 }

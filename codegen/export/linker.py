@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from codegen.target import Target, host, system_of
@@ -23,34 +24,41 @@ def shared_suffix(target: Target) -> str:
     return ".dll" if "windows" in target.triple else ".so"
 
 
-def link_shared(object_code: bytes, name: str, target: Target) -> bytes:
+def link_shared(object_code: bytes, name: str, target: Target, sources: Mapping[str, str] | None = None) -> bytes:
     """The bytes of a shared library that holds the object. Nothing of this machine but its linker's work is in it.
 
-    Raises LinkerNotFound, or RuntimeError with the linker's own words if it fails.
+    sources: C99 source files to compile into it, by name; these need a compiler, not a linker alone. Raises
+    LinkerNotFound, or RuntimeError with the linker's own words if it fails.
     """
-    command = find_linker(target)
+    sources = sources or {}
+    command = find_linker(target, compiles=bool(sources))
     library = f"{name}{shared_suffix(target)}"
-    return _link(command, library, object_code, _options(command, library, target))
+    return _link(command, library, object_code, _options(command, library, target), sources)
 
 
-def _link(command: list[str], library: str, object_code: bytes, options: list[str]) -> bytes:
+def _link(
+    command: list[str], library: str, object_code: bytes, options: list[str], sources: Mapping[str, str]
+) -> bytes:
     with tempfile.TemporaryDirectory(prefix="codegen-") as folder:
         (Path(folder) / "kernel.o").write_bytes(object_code)
-        arguments = [*command, "-o", library, "kernel.o", *options]
+        for file, text in sources.items():
+            (Path(folder) / file).write_text(text, "utf-8", newline="\n")
+        compiled = ["-std=c99", "-O2", "-fPIC", "-fno-ident", *sources] if sources else []
+        arguments = [*command, "-o", library, "kernel.o", *compiled, *options]
         done = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"linking {library} with {Path(command[0]).name} failed: {done.stderr.strip()}")
         return (Path(folder) / library).read_bytes()
 
 
-def find_linker(target: Target) -> list[str]:
-    """The first words of a command that links a shared library for the target."""
+def find_linker(target: Target, *, compiles: bool = False) -> list[str]:
+    """The first words of a command that links a shared library for the target, and if need be compiles C for it."""
     native = system_of(target.triple) == system_of(host().triple) and target.arch == host().arch
     if native:
         for driver in ("cc", "gcc", "clang"):
             if path := shutil.which(driver):
                 return [path]
-    if system_of(target.triple) == "linux":
+    if system_of(target.triple) == "linux" and not compiles:
         for linker in ("ld.lld", "ld") if native else ("ld.lld",):
             if path := shutil.which(linker):
                 return [path]

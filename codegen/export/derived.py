@@ -1,0 +1,113 @@
+"""Which results of an export are functions, and where the Jacobians of these stand among the other results.
+
+Read from the origins of the results in the details of a bundle; used by the interfaces to other libraries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from codegen.export.bundle import Build
+from codegen.export.interface import Pattern
+from codegen.export.parameters import Parameter
+
+
+@dataclass(frozen=True)
+class Block:
+    """The derivatives of one function by one argument, as places in a result.
+
+    columns: of all the result's columns (elements of the arguments that it was derived by), which are these. pattern:
+    of a sparse result, that of all its columns.
+    """
+
+    result: Parameter
+    columns: range
+    all_columns: int
+    pattern: Pattern | None = None
+
+    def places(self) -> dict[tuple[int, int], int]:
+        """By element of the function and element of the argument, both in C order: the number of the value."""
+        if self.pattern is None:
+            rows = self.result.array.size // self.all_columns
+            width = len(self.columns)
+            return {
+                (row, column): row * self.all_columns + self.columns.start + column
+                for row in range(rows)
+                for column in range(width)
+            }
+        return {
+            (row, column - self.columns.start): k
+            for k, (row, column) in enumerate(zip(self.pattern.rows, self.pattern.columns, strict=True))
+            if column in self.columns
+        }
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the values of the result are the block, row by row."""
+        return self.pattern is None and len(self.columns) == self.all_columns
+
+
+@dataclass(frozen=True)
+class Differentiated:
+    """A result that is a function, and what is known of its Jacobian: a block per argument, or None."""
+
+    function: Parameter
+    blocks: tuple[Block | None, ...]
+
+    @property
+    def is_complete(self) -> bool:
+        return all(block is not None for block in self.blocks)
+
+    def jacobian(self) -> list[Block]:
+        """The blocks of a complete one."""
+        return [block for block in self.blocks if block is not None]
+
+
+def functions(build: Build) -> list[Differentiated]:
+    """The results that are no derivatives of others, with the blocks of their Jacobians; all results if all are."""
+    interface = build.interface
+    arguments = [p for p in interface.parameters if not p.is_result]
+    results = [p for p in interface.parameters if p.is_result]
+    origins = [build.details.origins.get(p.array.name, {}) for p in results]
+    heads = [p for p, origin in zip(results, origins, strict=True) if not origin.get("derivatives")]
+    names = [origin.get("function") for origin in origins if not origin.get("derivatives")]
+    found = []
+    for head in heads or results:
+        name = build.details.origins.get(head.array.name, {}).get("function")
+        of_it = [] if name is None or names.count(name) != 1 else [
+            (p, origin["derivatives"][0])
+            for p, origin in zip(results, origins, strict=True)
+            if origin.get("function") == name and _is_jacobian(origin["derivatives"])
+        ]  # fmt: skip
+        found.append(Differentiated(head, tuple(_block(build, arguments, k, of_it) for k in range(len(arguments)))))
+    return found
+
+
+def _is_jacobian(steps: Sequence[Mapping[str, Any]]) -> bool:
+    return len(steps) == 1 and steps[0]["kind"] in ("jacobian", "gradient") and steps[0].get("sparse", "full") == "full"
+
+
+def _block(
+    build: Build, arguments: Sequence[Parameter], k: int, of_it: Sequence[tuple[Parameter, Mapping[str, Any]]]
+) -> Block | None:
+    """The block by argument k: of a sparse result if there is one, else of the first that has it."""
+    sizes = {p.array.name: p.array.size for p in arguments}
+    name = arguments[k].array.name
+    having = [(p, step["by"]) for p, step in of_it if name in step["by"] and set(step["by"]) <= set(sizes)]
+    having.sort(key=lambda pair: pair[0].array.name not in build.interface.sparsity)
+    if not having:
+        return None
+    result, by = having[0]
+    start = sum(sizes[other] for other in by[: by.index(name)])
+    whole = sum(sizes[other] for other in by)
+    return Block(result, range(start, start + sizes[name]), whole, build.interface.sparsity.get(result.array.name))
+
+
+def column_major(shape: Sequence[int]) -> list[int]:
+    """The places in C order of the elements of a matrix in the order of columns; of anything else, 0, 1 …"""
+    if len(shape) != 2:
+        return list(range(prod(shape)))
+    return [row * shape[1] + column for column in range(shape[1]) for row in range(shape[0])]
