@@ -40,7 +40,7 @@ class Target:
     def __post_init__(self) -> None:
         if self.element not in BYTES:
             raise ValueError(f"target element must be one of {', '.join(BYTES)}, got {self.element!r}")
-        if self.width * self.bytes not in (8, 16, 32, 64):
+        if self.width * self.bytes not in (8, 16, 32, 64) and not (self.is_gpu and self.width == 1):
             widths = "1, 2, 4 or 8" if self.element == "float64" else "2, 4, 8 or 16"
             raise ValueError(f"target width must be {widths} {self.element} lanes, got {self.width}")
         if not re.fullmatch(r"[\w.-]+", self.triple):
@@ -106,10 +106,11 @@ class Target:
         return 64 // self.bytes
 
     def with_element(self, element: str) -> Target:
-        """The same machine computing in "float64" or "float32", with vectors of as many bits."""
+        """The same machine computing in "float64" or "float32", with vectors of as many bits; a GPU has one number."""
         if element not in BYTES:
             raise ValueError(f"element must be one of {', '.join(BYTES)}, got {element!r}")
-        return replace(self, element=element, width=self.width * self.bytes // BYTES[element])
+        width = self.width if self.is_gpu else self.width * self.bytes // BYTES[element]
+        return replace(self, element=element, width=width)
 
     @property
     def attributes(self) -> str:

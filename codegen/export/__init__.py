@@ -73,8 +73,8 @@ def export(
     if unknown:
         raise ValueError(f"unknown export format {unknown[0]!r}; known: {', '.join(FORMATS)}")
     machine = find(target)
-    if machine.is_gpu and (others := [fmt for fmt in wanted if not FORMATS[fmt].everywhere]):
-        possible = ", ".join(fmt for fmt, row in FORMATS.items() if row.everywhere)
+    if others := [fmt for fmt in wanted if not FORMATS[fmt].serves(machine)]:
+        possible = ", ".join(fmt for fmt, row in FORMATS.items() if row.serves(machine))
         raise ValueError(f"there is no format {others[0]!r} for {machine.triple}; there are {possible}")
     if optimise not in OPTIMISE:
         raise ValueError(f"optimise must be one of {', '.join(OPTIMISE)}, got {optimise!r}")

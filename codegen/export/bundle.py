@@ -14,6 +14,7 @@ from typing import Any
 import llvmlite.binding as llvm
 
 from codegen.export.c_source import c_source
+from codegen.export.gpu import gpu_ir, gpu_module, undefined_in_ptx
 from codegen.export.header import header
 from codegen.export.interface import Interface, Pattern, Reduction
 from codegen.export.library import fitting, library_ir
@@ -23,8 +24,10 @@ from codegen.export.symbols import undefined
 from codegen.jit import optimise
 from codegen.layout import Layout
 from codegen.program import Program
-from codegen.target import Target
+from codegen.target import GPUS, Target
 
+# PTX for it runs on every later one as well: the driver translates it when it is loaded.
+OLDEST_GPU = "nvptx-sm_70"
 OPTIMISE = ("speed", "size")
 
 
@@ -111,6 +114,8 @@ class Build:
     @cached_property
     def ir(self) -> str:
         """LLVM IR before optimisation."""
+        if self.target.is_gpu:
+            return gpu_ir(self.interface, self.target)
         text = library_ir(self.interface, self.target, self.version, size=self.is_small)
         if self.reducing is None:
             return text
@@ -125,6 +130,8 @@ class Build:
     @cached_property
     def module(self) -> llvm.ModuleRef:
         """The optimised module."""
+        if self.target.is_gpu:
+            return gpu_module(self.ir, self.machine, self.target)
         return optimise(self.ir, self.machine)
 
     # Making code changes a module, so each time it is a copy.
@@ -132,13 +139,15 @@ class Build:
     def object_code(self) -> bytes:
         """Raises ValueError where it calls a C library that the target does not have, naming the operation."""
         made = bytes(self.machine.emit_object(self.module.clone()))
-        called = self._calls(made)
+        self._without_library(self._calls(made))
+        return made
+
+    def _without_library(self, called: tuple[str, ...]) -> None:
         if called and not self.target.has_library:
             raise ValueError(
                 f"{self.name} needs {', '.join(called)} of the C library, which {self.target.triple} does not have: "
                 "write the function without it"
             )
-        return made
 
     def _calls(self, code: bytes) -> tuple[str, ...]:
         own = {external.symbol for external in self.program.externals}
@@ -147,11 +156,17 @@ class Build:
     @cached_property
     def library_calls(self) -> tuple[str, ...]:
         """The functions of the C library that the object code calls."""
+        if self.target.arch == "nvptx64":
+            return undefined_in_ptx(self.assembly)
         return self._calls(self.object_code)
 
     @cached_property
     def assembly(self) -> str:
-        return str(self.machine.emit_assembly(self.module.clone()))
+        """Assembly text, for NVIDIA's processors PTX. Raises ValueError as `object_code` does."""
+        made = str(self.machine.emit_assembly(self.module.clone()))
+        if self.target.arch == "nvptx64":
+            self._without_library(undefined_in_ptx(made))
+        return made
 
     @cached_property
     def shared_library(self) -> bytes:
@@ -172,6 +187,11 @@ class Build:
         """The same program for another target, in the same number type."""
         return replace(self, target=target.with_element(self.element))
 
+    @cached_property
+    def gpu(self) -> Build:
+        """The same program for a graphics processor: for the oldest of NVIDIA's, unless the target is one."""
+        return self if self.target.is_gpu else self.on(GPUS[OLDEST_GPU])
+
 
 # The files of one format: names, relative to the folder of the bundle and with / between folders, and their contents.
 Files = Mapping[str, bytes]
@@ -181,22 +201,34 @@ Files = Mapping[str, bytes]
 class Format:
     """One row of the table of formats: what a reader of the documentation sees, and what makes the files.
 
-    everywhere: it is made for graphics processors as well, or whatever the target.
+    everywhere: it is made whatever the target. gpus: architectures of graphics processors that it is made for as well.
     """
 
     about: str
     make: Callable[[Build], Files]
     everywhere: bool = False
+    gpus: tuple[str, ...] = ()
+
+    def serves(self, target: Target) -> bool:
+        """Whether it is made for a target."""
+        return self.everywhere or not target.is_gpu or target.arch in self.gpus
 
 
-def one(about: str, suffix: str, content: Callable[[Build], bytes | str], *, everywhere: bool = False) -> Format:
+def one(
+    about: str,
+    suffix: str,
+    content: Callable[[Build], bytes | str],
+    *,
+    everywhere: bool = False,
+    gpus: tuple[str, ...] = (),
+) -> Format:
     """A format of one file, `NAME` and the suffix; text is written as UTF-8."""
 
     def make(build: Build) -> Files:
         made = content(build)
         return {f"{build.name}{suffix}": made.encode() if isinstance(made, str) else made}
 
-    return Format(about, make, everywhere)
+    return Format(about, make, everywhere, gpus)
 
 
 def is_executable(name: str) -> bool:

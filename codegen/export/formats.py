@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from codegen.export.archive import archive
 from codegen.export.build_files import cmake, pkg_config
 from codegen.export.bundle import Build, Files, Format, one
 from codegen.export.c_test import c_test
 from codegen.export.casadi_interface import casadi_source
+from codegen.export.cuda_source import cuda_header, cuda_source
 from codegen.export.javascript import javascript
 from codegen.export.linker import link_shared
 from codegen.export.python_package import python_project, python_wheel
@@ -17,6 +20,8 @@ from codegen.target import NAMED, host
 # Bytes of stack of a WebAssembly module: more than kernels take.
 WASM_STACK = 1 << 20
 
+# Graphics processors, by architecture.
+NVIDIA, AMD = "nvptx64", "amdgcn"
 
 # Formats of C source that shared libraries of the same bundle hold as well.
 WITHIN = {"casadi": casadi_source}
@@ -46,6 +51,18 @@ def wasm_module(program: Program, element: str = "float64") -> bytes:
     return _wasm(Build(program, host().with_element(element)))
 
 
+def _ptx(build: Build) -> Files:
+    """PTX and what launches it; unless the target is one of NVIDIA's, for the oldest of them."""
+    launcher = (Path(__file__).parent / "cuda_launch.py").read_text(encoding="utf-8")
+    files = {
+        ".ptx": build.gpu.assembly,
+        "_cuda.h": cuda_header(build.interface),
+        "_cuda.c": cuda_source(build.interface, build.gpu.assembly),
+        "_cuda.py": launcher,
+    }
+    return {f"{build.name}{suffix}": text.encode() for suffix, text in files.items()}
+
+
 def _archive(build: Build) -> bytes:
     return archive(build.object_code, build.symbols, build.target)
 
@@ -55,11 +72,14 @@ def _test(build: Build) -> str:
 
 
 FORMATS: dict[str, Format] = {
-    "o": one("relocatable object", ".o", lambda build: build.object_code),
+    "o": one("relocatable object", ".o", lambda build: build.object_code, gpus=(AMD,)),
     "h": one("C header", ".h", lambda build: build.header, everywhere=True),
-    "ll": one("LLVM IR before optimisation", ".ll", lambda build: build.ir),
-    "bc": one("LLVM bitcode after optimisation", ".bc", lambda build: bytes(build.module.as_bitcode())),
-    "s": one("assembly", ".s", lambda build: build.assembly),
+    "ll": one("LLVM IR before optimisation", ".ll", lambda build: build.ir, gpus=(NVIDIA, AMD)),
+    "bc": one(
+        "LLVM bitcode after optimisation", ".bc", lambda build: bytes(build.module.as_bitcode()), gpus=(NVIDIA, AMD)
+    ),
+    "s": one("assembly", ".s", lambda build: build.assembly, gpus=(NVIDIA, AMD)),
+    "ptx": Format("PTX for NVIDIA GPUs, of sm_70 unless told, with launchers in C and Python", _ptx, gpus=(NVIDIA,)),
     "a": one("static archive", ".a", _archive),
     "c": one("C99 source, which is C++ too", ".c", lambda build: build.source, everywhere=True),
     "wasm": one("WebAssembly module, whatever the target", ".wasm", _wasm, everywhere=True),

@@ -41,6 +41,7 @@ def manifest(build: Build, files: Mapping[str, Files]) -> bytes:
         "operations": _operations(build),
         "target": _target(build),
         "calls": _calls(build),
+        **_gpu(build),
         "versions": {
             **details.versions,
             "llvmlite": llvmlite.__version__,
@@ -87,9 +88,19 @@ def _target(build: Build) -> dict[str, Any]:
     return found
 
 
+def _gpu(build: Build) -> dict[str, Any]:
+    """Of a bundle with code for a graphics processor: for which, and what its kernel and its function are called."""
+    if "ptx" not in build.formats and not build.target.is_gpu:
+        return {}
+    target = build.gpu.target
+    names = {"kernel": f"{build.name}_batch", "function": build.name}
+    return {"gpu": {"triple": target.triple, "cpu": target.cpu, **names}}
+
+
 def _calls(build: Build) -> dict[str, Any] | None:
     """What native code for the target needs from elsewhere; of a bundle without any, nothing is known."""
     user = sorted({external.c_name for external in build.program.externals})
-    if not set(build.formats) & {"o", "a", "so", "s", "bc", "ll"}:
+    native = {"o", "a", "so", "s", "bc", "ll"} | ({"ptx"} if build.target.is_gpu else set())
+    if not set(build.formats) & native:
         return {"library": None, "user": user}
     return {"library": list(build.library_calls), "user": user}
