@@ -220,6 +220,10 @@ class Kernel:
                 else Place(self._room(array.nbytes, held), operand.size, 1)
                 for operand, array in results
             ]
+            if held and stream:
+                with self._current():
+                    # Copies go through the default stream, for which other streams need not wait.
+                    self._driver("cuCtxSynchronize")
             self.launch(n, places, stream)
             for (_, array), place in zip(results, places[len(pairs) :], strict=True):
                 if not is_device(array) and array.nbytes:

@@ -99,6 +99,8 @@ def gpu_ir(interface: Interface, target: Target) -> str:
     if 8 + 24 * count > PARAMETERS:
         most = (PARAMETERS - 8) // 24
         raise ValueError(f"{program.name} has {count} arguments and results; a kernel can have {most}: join some")
+    if program.name == "WARP_SZ":
+        raise ValueError("PTX has a constant called WARP_SZ: take another name")
     machine = MACHINES[target.arch]
     layout = Layout(schedule(contracted(program, target)), target, 0)
     numbers = [k for k, step in enumerate(layout.program.body) if step[0] not in ("load", "const")]

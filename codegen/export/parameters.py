@@ -38,7 +38,20 @@ class Parameter:
 
 def parameters(program: Program, element: str = "float64") -> list[Parameter]:
     """C parameters in order, arguments first, with names that C accepts and that differ from each other."""
-    taken = {program.name, "n", "k", "restrict", "inline", "NAN", "INFINITY", "NULL", "EOF", "errno"} | RESERVED
+    taken = {
+        program.name,
+        "n",
+        "k",
+        "restrict",
+        "inline",
+        "NAN",
+        "INFINITY",
+        "NULL",
+        "EOF",
+        "errno",
+        "int64_t",
+        "uint64_t",
+    } | RESERVED
     result = []
     for arrays, is_result in ((program.arguments, False), (program.results, True)):
         for array in arrays:

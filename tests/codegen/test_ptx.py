@@ -130,6 +130,8 @@ def test_what_cannot_be_made_is_refused_by_name(tmp_path: Path) -> None:
         export(Program("f", x, x, [("load", 0, 0)], ((0,),)), tmp_path, "f", ["ptx"], "amdgpu-gfx90a")
     with pytest.raises(ValueError, match=r"no format 'o' for nvptx64"):
         export(Program("f", x, x, [("load", 0, 0)], ((0,),)), tmp_path, "f", ["o"], "nvptx-sm_90")
+    with pytest.raises(ValueError, match="PTX has a constant called WARP_SZ"):
+        export(Program("f", x, x, [("load", 0, 0)], ((0,),)), tmp_path, "WARP_SZ", ["ptx"])
     assert list(tmp_path.iterdir()) == []
     assert undefined_in_ptx(".extern .func  (.param .b64 func_retval0) sin\n(\n)\n;\n.extern .func g()\n;") == (
         "g",
@@ -190,7 +192,7 @@ def test_amd_objects(name: str, element: str, small: Program, tmp_path: Path) ->
     subprocess.run(command, cwd=tmp_path, check=True, timeout=120)
 
 
-# --- the arithmetic: the same IR as host code -------------------------------------------------------------------------
+# --- the arithmetic: the text, run without a GPU ----------------------------------------------------------------------
 LAUNCH = """\
 import importlib.util, sys
 import numpy as np
@@ -217,13 +219,28 @@ def in_python(folder: Path, script: str) -> str:
 def test_every_instruction_has_the_bits_of_the_kernel_here(element: str, tmp_path: Path) -> None:
     program = every_instruction()
     written(tmp_path, program, element=element)
-    fake_driver(tmp_path, program, element)
+    fake_driver(tmp_path)
     arrays = points(program, 5003, element)  # more than the 4,096 threads of the largest grid
     np.savez(tmp_path / "given.npz", *arrays)
     in_python(tmp_path, LAUNCH)
     made = np.load(tmp_path / "made.npz")
     for name, right in zip(made.files, expected(program, arrays, element), strict=True):
         assert same_bits(made[name], right)
+
+
+def test_the_translation_to_c_can_tell_a_wrong_kernel(small: Program, tmp_path: Path) -> None:
+    text = written(tmp_path, small)
+    kernel = text.index(".visible .entry")
+    wrong = text[:kernel] + text[kernel:].replace("sub.rn.f64", "add.rn.f64", 1)
+    assert wrong != text
+    (tmp_path / "f.ptx").write_text(wrong)
+    fake_driver(tmp_path)
+    arrays = points(small, 300, "float64")
+    np.savez(tmp_path / "given.npz", *arrays)
+    in_python(tmp_path, LAUNCH)
+    made = np.load(tmp_path / "made.npz")
+    right = expected(small, arrays, "float64")
+    assert not all(same_bits(made[name], one) for name, one in zip(made.files, right, strict=True))
 
 
 PYTHON = """\
@@ -306,7 +323,7 @@ print("passed")
 
 def test_the_launcher_in_python(small: Program, tmp_path: Path) -> None:
     written(tmp_path, small)
-    fake_driver(tmp_path, small)
+    fake_driver(tmp_path)
     assert in_python(tmp_path, PYTHON) == "passed\n"
 
 
@@ -370,7 +387,7 @@ int main(void)
 @pytest.mark.parametrize(("language", "element"), [("c", "float64"), ("c++", "float32")])
 def test_the_launcher_in_c(language: str, element: str, small: Program, tmp_path: Path) -> None:
     written(tmp_path, small, element=element)
-    fake_driver(tmp_path, small, element)
+    fake_driver(tmp_path)
     compiler = shutil.which("gcc" if language == "c" else "g++")
     if compiler is None:
         pytest.skip("no gcc")

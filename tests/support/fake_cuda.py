@@ -1,26 +1,18 @@
-"""A CUDA driver for machines without a GPU: a kernel's own IR as host code, run thread by thread of the grid.
+"""A CUDA driver for machines without a GPU: it runs the text of a kernel thread by thread of the grid.
 
-What differs from the code for the GPU is LLVM's back end: the IR is the same text, with the four numbers of a thread
-read from variables. The library has the driver's functions under their names; device memory is host memory, and what is
-allocated, retained or pushed and not given back is counted.
+The library has the driver's functions under their names; device memory is host memory, and what is allocated, retained
+or pushed and not given back is counted.
 """
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-
-from codegen.export.gpu import gpu_ir
-from codegen.export.interface import Interface
-from codegen.jit import optimise
-from codegen.program import Program
-from codegen.target import GPUS, host
-
-NUMBERS = ("tid", "ctaid", "ntid", "nctaid")
+from ptx_in_c import ptx_in_c
 
 DRIVER = r"""
 #include <stdint.h>
@@ -29,7 +21,7 @@ DRIVER = r"""
 extern int sim_tid, sim_ctaid, sim_ntid, sim_nctaid;
 void simulate(void **parameters);
 static int live, pushed, retained, failing, modules;
-static const char *entry = "@ENTRY@";
+static const char *entry = "f_batch";
 
 int fake_live(void) { return live + pushed + retained + modules; }
 void fake_fail(int which) { failing = which; }
@@ -102,40 +94,13 @@ int cuGetErrorString(int status, const char **text)
 """
 
 
-def simulated_ir(program: Program, element: str) -> str:
-    """The IR of the kernel for a GPU, over variables for the number of the thread, and `@simulate(parameters)`."""
-    target = GPUS["nvptx-sm_80"].with_element(element)
-    text = gpu_ir(Interface(program, element), target)
-    assert text.count("ptx_kernel") == 1
-    text = text.replace(target.triple, host().triple).replace("define ptx_kernel void", "define void")
-    text, count = re.subn(r"@llvm\.nvvm\.read\.ptx\.sreg\.(\w+)\.x\(\)", r"@sim.\1()", text)
-    assert count == len(NUMBERS)
-    for name in NUMBERS:
-        text += f"@sim_{name} = global i32 0\n"
-        text += f"define internal i32 @sim.{name}() {{\n  %v = load i32, ptr @sim_{name}\n  ret i32 %v\n}}\n"
-    kinds = ["i64", *["ptr addrspace(1)", "i64", "i64"] * (len(program.arguments) + len(program.results))]
-    lines = []
-    for k, kind in enumerate(kinds):
-        lines += [
-            f"  %p{k} = getelementptr ptr, ptr %parameters, i64 {k}",
-            f"  %q{k} = load ptr, ptr %p{k}",
-            f"  %v{k} = load {kind}, ptr %q{k}",
-        ]
-    given = ", ".join(f"{kind} %v{k}" for k, kind in enumerate(kinds))
-    lines += [f"  call void @{program.name}_batch({given})", "  ret void"]
-    return text + "\n".join(["define void @simulate(ptr %parameters) {", *lines, "}", ""])
-
-
-def fake_driver(folder: Path, program: Program, element: str = "float64") -> Path:
-    """Makes `libcuda.so.1` in a folder, for this one program; skips the test without a C compiler or off Linux."""
+def fake_driver(folder: Path) -> None:
+    """Makes `libcuda.so.1` for the `f.ptx` of a folder; skips the test without a C compiler or off Linux."""
     compiler = shutil.which("gcc") or shutil.which("clang")
-    if compiler is None or "linux" not in host().triple:
+    if compiler is None or not sys.platform.startswith("linux"):
         pytest.skip("needs gcc on Linux")
-    folder.mkdir(parents=True, exist_ok=True)
-    machine = host().machine()
-    module = optimise(simulated_ir(program, element), machine)
-    (folder / "kernel.o").write_bytes(machine.emit_object(module))
-    (folder / "driver.c").write_text(DRIVER.replace("@ENTRY@", f"{program.name}_batch"), encoding="utf-8")
-    command = [compiler, "-std=c99", "-Wall", "-Werror", "-O1", "-shared", "-fPIC", "driver.c", "kernel.o", "-lm"]
-    subprocess.run([*command, "-o", "libcuda.so.1"], cwd=folder, check=True, timeout=120)
-    return folder / "libcuda.so.1"
+    (folder / "threads.c").write_text(ptx_in_c((folder / "f.ptx").read_text(encoding="utf-8")), encoding="utf-8")
+    (folder / "driver.c").write_text(DRIVER, encoding="utf-8")
+    command = [compiler, "-std=gnu99", "-O0", "-ffp-contract=off", "-fno-builtin", "-shared", "-fPIC"]
+    built = [*command, "driver.c", "threads.c", "-lm", "-o", "libcuda.so.1"]
+    subprocess.run(built, cwd=folder, check=True, timeout=120)
