@@ -23,6 +23,8 @@ from hybrid.rolled.model import Model
 TABLES = (functions, products, combinators)  # imported for the rules that they enter for NumPy's functions
 LARGE = 2_000  # elements of all arguments together from which on a function is traced rolled
 FLAT = 3_000  # elementary operations, written out, up to which a function is not worth rolling
+WORTH_TRYING = 256  # elements from which on a function is rolled if it works on much data: more than LONG operations
+LONG = 100_000
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,8 @@ def rolled_or_none(
     """
     if rolled is False:
         return None
-    if rolled is None and not is_large(shapes):
+    large = is_large(shapes, LARGE)
+    if rolled is None and not is_large(shapes, WORTH_TRYING):
         return None
     try:
         made = define(function, shapes, name)
@@ -115,7 +118,11 @@ def rolled_or_none(
             )
             raise
         return None
-    if rolled is None and operations_written_out(made) <= FLAT:
+    except Exception:
+        if rolled or large:
+            raise
+        return None  # tried in case it is long; what is wrong, if anything, is told when it is written out
+    if rolled is None and operations_written_out(made) <= (FLAT if large else LONG):
         return None
     return made
 
@@ -127,9 +134,9 @@ def total_size(shapes: Mapping[str, Any]) -> int:
     return sum(prod(shape if isinstance(shape, tuple | list) else (shape,)) for shape in shapes.values())
 
 
-def is_large(shapes: Mapping[str, Any]) -> bool:
+def is_large(shapes: Mapping[str, Any], size: int) -> bool:
     try:
-        return total_size(shapes) >= LARGE
+        return total_size(shapes) >= size
     except TypeError:  # no shape: told by `trace.define`
         return False
 

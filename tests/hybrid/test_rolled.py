@@ -361,3 +361,15 @@ def test_data_are_replaced_without_compiling(monkeypatch: pytest.MonkeyPatch) ->
         kernel.with_data(w=v)
     with pytest.raises(hy.UnsupportedError, match="in the place of shapes"):
         hy.function(rolled=True, x=(50,))(lambda x: np.sum(x)).with_data(x=(60,))
+
+
+def test_few_parameters_on_much_data_stay_rolled():
+    data = np.random.default_rng(0).normal(size=(2000, 300))
+
+    @hy.function(w=(300,))
+    def loss(w):
+        return np.mean((data @ w) ** 2)
+
+    assert loss.rolled
+    w = np.linspace(-1, 1, 300)
+    np.testing.assert_allclose(loss.gradient()(w), 2 / 2000 * data.T @ (data @ w), rtol=1e-11)
