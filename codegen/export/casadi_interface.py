@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from codegen.export.bundle import Build
-from codegen.export.derived import Block, Differentiated, column_major, functions
+from codegen.export.derived import Block, Differentiated, column_major, functions, words_of
 from codegen.export.header import plain
 from codegen.export.interface import Pattern
 from codegen.export.parameters import Parameter
 
 # What CasADi does not accept as the name of an input or output.
-KEYWORDS = {"null", "jac", "hess"}
+KEYWORDS = frozenset({"null", "jac", "hess"})
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def _externals(build: Build) -> list[External]:
     interface, name = build.interface, build.name
     arguments = [p for p in interface.parameters if not p.is_result]
     results = [p for p in interface.parameters if p.is_result]
-    words = dict(zip([p.name for p in interface.parameters], _words(interface.parameters), strict=True))
+    words = words_of(interface.parameters, KEYWORDS)
     inputs = tuple((words[p.name], _dense(p)) for p in arguments)
 
     def output(p: Parameter) -> Output:
@@ -184,21 +184,6 @@ def _blocks(
         for head in heads
         for block, argument in zip(head.jacobian(), arguments, strict=True)
     )
-
-
-def _words(parameters: Sequence[Parameter]) -> list[str]:
-    """Names that CasADi accepts, which differ from each other."""
-    taken: set[str] = set(KEYWORDS)
-    found = []
-    for parameter in parameters:
-        base = "_".join(filter(None, parameter.name.split("_")))
-        word, count = base, 0
-        while word in taken:
-            count += 1
-            word = f"{base}_{count}"
-        taken.add(word)
-        found.append(word)
-    return found
 
 
 class _Tables:

@@ -5,6 +5,7 @@ Read from the origins of the results in the details of a bundle; used by the int
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -104,6 +105,24 @@ def _block(
     start = sum(sizes[other] for other in by[: by.index(name)])
     whole = sum(sizes[other] for other in by)
     return Block(result, range(start, start + sizes[name]), whole, build.interface.sparsity.get(result.array.name))
+
+
+def words_of(parameters: Sequence[Parameter], taken: frozenset[str] = frozenset()) -> dict[str, str]:
+    """Names to be seen from outside, by C parameter: the kernel's own as far as letters, digits and single underscores.
+
+    They differ from each other and from those taken.
+    """
+    found: dict[str, str] = {}
+    for parameter in parameters:
+        base = "_".join(filter(None, re.sub(r"\W", "_", parameter.array.name, flags=re.ASCII).split("_")))
+        if not base[:1].isalpha():
+            base = f"x{base}"
+        word, count = base, 0
+        while word in taken or word in found.values():
+            count += 1
+            word = f"{base}_{count}"
+        found[parameter.name] = word
+    return found
 
 
 def column_major(shape: Sequence[int]) -> list[int]:

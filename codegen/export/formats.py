@@ -9,10 +9,14 @@ from codegen.export.build_files import cmake, pkg_config
 from codegen.export.bundle import Build, Files, Format, one
 from codegen.export.c_test import c_test
 from codegen.export.casadi_interface import casadi_source
+from codegen.export.cpp_libraries import ceres_header, eigen_header
+from codegen.export.cpp_wrapper import cpp_wrapper
 from codegen.export.cuda_source import cuda_header, cuda_source
+from codegen.export.fortran import fortran_module
 from codegen.export.javascript import javascript
 from codegen.export.linker import link_shared
 from codegen.export.python_package import python_project, python_wheel
+from codegen.export.scipy_source import scipy_source
 from codegen.export.wasm_link import link
 from codegen.program import Program
 from codegen.target import NAMED, host
@@ -24,7 +28,7 @@ WASM_STACK = 1 << 20
 NVIDIA, AMD = "nvptx64", "amdgcn"
 
 # Formats of C source that shared libraries of the same bundle hold as well.
-WITHIN = {"casadi": casadi_source}
+WITHIN = {"casadi": casadi_source, "scipy": scipy_source}
 
 
 def _shared_library(build: Build) -> Files:
@@ -88,7 +92,12 @@ FORMATS: dict[str, Format] = {
     "whl": Format("wheel of that package, for pip install", python_wheel),
     "so": Format("shared library (.dylib, .dll by target)", _shared_library),
     "test": one("C program that checks stored values", "_test.c", _test, everywhere=True),
+    "hpp": one("C++17 header over the C header", ".hpp", cpp_wrapper, everywhere=True),
+    "eigen": one("C++ header for Eigen", "_eigen.hpp", eigen_header, everywhere=True),
+    "ceres": one("C++ header with cost functions of Ceres", "_ceres.hpp", ceres_header, everywhere=True),
+    "f90": one("Fortran module, by iso_c_binding", ".f90", fortran_module, everywhere=True),
     "casadi": one("C source of CasADi's interface", "_casadi.c", casadi_source, everywhere=True),
+    "scipy": one("C source for SciPy's LowLevelCallable", "_scipy.c", scipy_source, everywhere=True),
     "cmake": Format("CMake package of the bundle", cmake),
     "pc": one("pkg-config module of the bundle", ".pc", pkg_config),
 }
