@@ -169,7 +169,7 @@ def test_dependencies_are_the_pattern() -> None:
 
 
 def test_large_functions_are_not_tried_in_other_ways() -> None:
-    @hy.function(v=(3_000,))
+    @hy.function(rolled=False, v=(3_000,))
     def large(v):
         return np.sum(np.sin(v[1:] * v[:-1]))
 
