@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from codegen import cache
-from codegen.target import NAMED, host
+from codegen.target import GPUS, NAMED, host
 from codegen.threads import default_threads
 from hybrid import __version__
 
@@ -89,7 +89,7 @@ def machine() -> Machine:
         fma=target.fma,
         features=tuple(item[1:] for item in target.features.split(",") if item.startswith("+")),
         threads=default_threads(),
-        targets=("portable", "host", *NAMED),
+        targets=("portable", "host", *NAMED, *GPUS),
         packages={name: version for name in PACKAGES if (version := installed(name))},
         tools={name: path for name in TOOLS if (path := shutil.which(name))},
         cache=cached(),

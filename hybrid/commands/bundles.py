@@ -10,7 +10,7 @@ import click
 import numpy as np
 
 from codegen.export import FORMATS
-from codegen.target import NAMED
+from codegen.target import GPUS, NAMED
 from hybrid.checking import Checked, check_bundle
 from hybrid.commands.shared import (
     Shapes,
@@ -30,7 +30,7 @@ from hybrid.loading import is_reference
 from hybrid.progress import Stages
 from hybrid.reduced import REDUCTIONS
 
-TARGETS = ("portable", "host", *NAMED)
+TARGETS = ("portable", "host", *NAMED, *GPUS)
 EPILOG = "\b\nFormats:\n" + "\n".join(f"  {name:<8} {row.about}" for name, row in FORMATS.items())
 
 

@@ -142,6 +142,15 @@ def test_export_for_another_machine(folder) -> None:
     assert Path("build/f.o").read_bytes()[18] == 0xB7  # the ELF header's machine field: AArch64
 
 
+def test_export_for_a_graphics_processor(folder) -> None:
+    out("export", "x*y", "build", "--format", "ptx", "--target", "nvptx-sm_90")
+    assert ".target sm_90" in Path("build/f.ptx").read_text()
+    assert "nvptx-sm_90" in json.loads(out("info", "--json"))["targets"]
+    result = run("export", "x*y", "other", "--target", "nvptx-sm_90")
+    assert result.exit_code == 1
+    assert "no format 'so' for nvptx64-nvidia-cuda; there are" in result.stderr
+
+
 def test_export_as_json(folder) -> None:
     data = json.loads(out("export", "x*y", "build", "--format", "h", "--json"))
     assert data["files"] == ["build/f.h"]
