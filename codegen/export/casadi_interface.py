@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from codegen.export.bundle import Build
-from codegen.export.derived import Block, Differentiated, column_major, functions, words_of
+from codegen.export.derived import Block, Differentiated, Second, column_major, functions, second, words_of
 from codegen.export.header import plain
 from codegen.export.interface import Pattern
 from codegen.export.parameters import Parameter
@@ -69,8 +69,7 @@ def _sparse(pattern: Pattern) -> Matrix:
     return Matrix(*pattern.shape, tuple(map(tuple, rows)), pattern.by_column)
 
 
-def _empty(parameter: Parameter) -> Matrix:
-    rows, columns = _extents(parameter.array.shape)
+def _nothing(rows: int, columns: int) -> Matrix:
     return Matrix(rows, columns, ((),) * columns)
 
 
@@ -79,9 +78,7 @@ def _jacobian(block: Block, function: Parameter, argument: Parameter) -> Matrix:
     rows, columns = column_major(function.array.shape), column_major(argument.array.shape)
     known = block.places()
     found = [[(k, known[row, column]) for k, row in enumerate(rows) if (row, column) in known] for column in columns]
-    places = tuple(place for entries in found for _, place in entries)
-    pattern = tuple(tuple(row for row, _ in entries) for entries in found)
-    return Matrix(len(rows), len(columns), None if block.pattern is None else pattern, places)
+    return _by_columns(len(rows), found)
 
 
 @dataclass(frozen=True)
@@ -167,9 +164,61 @@ def _externals(build: Build) -> list[External]:
     ]
     if heads and arguments and all(head.is_complete for head in heads):
         blocks = _blocks(heads, arguments, words)
-        unread = tuple((f"out_{words[head.function.name]}", _empty(head.function)) for head in heads)
-        found.append(External(f"jac_{name}_casadi", "their Jacobian", inputs + unread, blocks))
+        unread = tuple(
+            (f"out_{words[head.function.name]}", _nothing(*_extents(head.function.array.shape))) for head in heads
+        )
+        jacobian = External(f"jac_{name}_casadi", "their Jacobian", inputs + unread, blocks)
+        found.append(jacobian)
+        seconds = [second(build, head.function) for head in heads]
+        if all(seconds):
+            found.append(_second(jacobian, heads, arguments, [twice for twice in seconds if twice is not None]))
     return found
+
+
+def _second(
+    jacobian: External, heads: Sequence[Differentiated], arguments: Sequence[Parameter], seconds: Sequence[Second]
+) -> External:
+    """The Jacobian of the Jacobian: the outputs of that are columns of numbers here."""
+    outputs, unread = [], []
+    blocks = iter(jacobian.outputs)
+    for head, twice in zip(heads, seconds, strict=True):
+        for k, by in enumerate(arguments):
+            first = next(blocks)
+            rows = head.function.array.size * by.array.size
+            unread.append((f"out_{first.name}", _nothing(first.matrix.rows, first.matrix.columns)))
+            for (word, matrix), argument in zip(
+                jacobian.inputs, [*enumerate(arguments), *[None] * len(heads)], strict=True
+            ):
+                made = (
+                    _nothing(rows, matrix.rows * matrix.columns)
+                    if argument is None
+                    else _twice(twice, head.function, (k, by), argument)
+                )
+                outputs.append(Output(f"jac_{first.name}_{word}", made, twice.result))
+    about = "the Jacobian of that"
+    return External(f"jac_{jacobian.name}", about, (*jacobian.inputs, *unread), tuple(outputs))
+
+
+def _twice(second: Second, function: Parameter, first: tuple[int, Parameter], last: tuple[int, Parameter]) -> Matrix:
+    rows = [
+        (element, first[0], column)
+        for column in column_major(first[1].array.shape)
+        for element in column_major(function.array.shape)
+    ]
+    columns = [(last[0], column) for column in column_major(last[1].array.shape)]
+    known = second.places
+    found = [
+        [(k, known[*row, *column]) for k, row in enumerate(rows) if (*row, *column) in known] for column in columns
+    ]
+    return _by_columns(len(rows), found)
+
+
+def _by_columns(rows: int, found: Sequence[Sequence[tuple[int, int]]]) -> Matrix:
+    """From the rows and places of each column."""
+    pattern = tuple(tuple(row for row, _ in entries) for entries in found)
+    is_dense = all(len(entries) == rows for entries in found)
+    places = tuple(place for entries in found for _, place in entries)
+    return Matrix(rows, len(found), None if is_dense else pattern, places)
 
 
 def _blocks(
@@ -255,7 +304,7 @@ def _function(build: Build, external: External, tables: _Tables) -> str:
             )
         given.append(f"codegen_{k}")
     for k, output in enumerate(external.outputs):
-        if direct.get(output.result.name) != k:
+        if output.matrix.places and direct.get(output.result.name) != k:
             places, at = tables.places(output.matrix), parameters.index(output.result)
             after.append(f"    codegen_write(res[{k}], {places}, codegen_{at}, {len(output.matrix.places)});")
     unused = [

@@ -107,6 +107,61 @@ def _block(
     return Block(result, range(start, start + sizes[name]), whole, build.interface.sparsity.get(result.array.name))
 
 
+@dataclass(frozen=True)
+class Second:
+    """The second derivatives of a function by all arguments, in one result.
+
+    places: numbers of the values, by element of the function, then argument and element of each derivative.
+    """
+
+    result: Parameter
+    places: Mapping[tuple[int, int, int, int, int], int]
+
+
+def second(build: Build, function: Parameter) -> Second | None:
+    """From a Hessian, one triangle of it being enough, or the Jacobian of a dense Jacobian; None if there is none."""
+    interface = build.interface
+    arguments = [p for p in interface.parameters if not p.is_result]
+    name = build.details.origins.get(function.array.name, {}).get("function")
+    for p in interface.parameters:
+        origin = build.details.origins.get(p.array.name, {}) if p.is_result else {}
+        if name is None or origin.get("function") != name or (by := _twice(origin["derivatives"])) is None:
+            continue
+        columns = [_columns(arguments, names) for names in by]
+        if any(len(found) != sum(a.array.size for a in arguments) for found in columns):
+            continue
+        pattern = interface.sparsity.get(p.array.name)
+        first, last = columns
+        if pattern is None:
+            entries = [divmod(k, len(last)) for k in range(p.array.size)]
+        else:
+            entries = list(zip(pattern.rows, pattern.columns, strict=True))
+        places = {}
+        for k, (row, column) in enumerate(entries):
+            element, at = divmod(row, len(first))
+            places[element, *first[at], *last[column]] = k
+            if pattern is not None and pattern.triangle == "lower":
+                places[element, *last[column], *first[at]] = k
+        return Second(p, places)
+    return None
+
+
+def _twice(steps: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[str]] | None:
+    """The arguments of the first and of the second derivative."""
+    kinds = [step["kind"] for step in steps]
+    if kinds == ["hessian"]:
+        return steps[0]["by"], steps[0]["by"]
+    if len(kinds) == 2 and set(kinds) <= {"jacobian", "gradient"} and "sparse" not in steps[0]:
+        return steps[0]["by"], steps[1]["by"]
+    return None
+
+
+def _columns(arguments: Sequence[Parameter], names: Sequence[str]) -> list[tuple[int, int]]:
+    """Argument and element of each column of a derivative by these."""
+    known = {a.array.name: (k, a.array.size) for k, a in enumerate(arguments)}
+    return [(known[n][0], element) for n in names if n in known for element in range(known[n][1])]
+
+
 def words_of(parameters: Sequence[Parameter], taken: frozenset[str] = frozenset()) -> dict[str, str]:
     """Names to be seen from outside, by C parameter: the kernel's own as far as letters, digits and single underscores.
 

@@ -118,6 +118,59 @@ def test_casadi_differentiates_through_our_jacobian(derivatives: str, how: str, 
             np.testing.assert_allclose(got.full(), want.full(), rtol=1e-11)
 
 
+SECOND = {
+    "dense": lambda: [number.gradient(), number.hessian()],
+    "sparse": lambda: [number.gradient(), number.hessian(sparse=True)],
+    "lower": lambda: [number.jacobian(sparse=True), number.hessian(sparse=True, triangle="lower")],
+    "of a Jacobian": lambda: [number.gradient(), number.gradient(["t", "a", "x"]).jacobian(sparse=True)],
+}
+
+
+@pytest.mark.parametrize("hessian", SECOND)
+def test_second_derivatives(hessian: str, tmp_path: Path) -> None:
+    casadi = pytest.importorskip("casadi")
+    derivatives = [matrix.jacobian(), matrix.jacobian().jacobian(sparse=True), *SECOND[hessian]()]
+    library = compiled(hy.compile(matrix, number, *derivatives, name="k"), tmp_path, "c")
+    ours, own = casadi.external("k_casadi", library), in_casadi(casadi)
+    x, a, t = np.array([0.3, 0.7]), np.arange(1.0, 7).reshape(2, 3) / 8, 0.6
+    twice, want = ours.jacobian().jacobian(), own.jacobian().jacobian()
+    assert twice.class_name() == ours.class_name()
+    assert (twice.name_in(), twice.name_out()) == (want.name_in(), want.name_out())
+    rest = [0] * (twice.n_in() - 3)
+    for got, expected in zip(twice(x, a, t, *rest), want(x, a, t, *rest), strict=True):
+        assert got.shape == expected.shape
+        np.testing.assert_allclose(got.full(), expected.full(), rtol=1e-12, atol=1e-14)
+
+
+def test_ipopt_solves_with_our_second_derivatives(tmp_path: Path) -> None:
+    """As many iterations as with CasADi's own."""
+    casadi = pytest.importorskip("casadi")
+
+    @hy.function(x=(3,))
+    def rosenbrock(x):
+        return 100 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2 + 100 * (x[2] - x[1] ** 2) ** 2 + (1 - x[1]) ** 2
+
+    @hy.function(x=(3,))
+    def circle(x):
+        return x[0] ** 2 + x[1] ** 2 + x[2] ** 2 + 0.1 * np.sin(x[0] * x[1])
+
+    functions = [rosenbrock, circle]
+    more = [d for f in functions for d in (f.gradient(), f.hessian(sparse=True, triangle="lower"))]
+    ours = casadi.external("nlp_casadi", compiled(hy.compile(*functions, *more, name="nlp"), tmp_path, "so"))
+    x = casadi.MX.sym("x", 3)
+    own = 100 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2 + 100 * (x[2] - x[1] ** 2) ** 2 + (1 - x[1]) ** 2
+    limit = casadi.sumsqr(x) + 0.1 * casadi.sin(x[0] * x[1])
+    answers = []
+    for f, g in (ours(x), (own, limit)):
+        options = {"print_time": False, "ipopt": {"print_level": 0, "sb": "yes", "tol": 1e-10}}
+        solver = casadi.nlpsol("s", "ipopt", {"x": x, "f": f, "g": g}, options)
+        found = solver(x0=[-1, 1, 1], ubg=2, lbg=0)
+        assert solver.stats()["success"]
+        answers.append((found["x"].full(), solver.stats()["iter_count"]))
+    np.testing.assert_allclose(answers[0][0], answers[1][0], rtol=1e-8)
+    assert answers[0][1] == answers[1][1]
+
+
 def test_all_results_and_sparse_ones(tmp_path: Path) -> None:
     casadi = pytest.importorskip("casadi")
     kernel = hy.compile(number, number.gradient(), number.hessian(sparse=True), name="k")
