@@ -116,6 +116,7 @@ def test_a_long_program_is_one_function_that_both_call(programs, tmp_path: Path)
     long = replace(programs(9000, 3, "add sub mul minimum"), name="f")
     text = written(tmp_path, long)
     assert len(re.findall(r"call\.uni[^;]*hy_\$_point,", text, re.DOTALL)) == 2
+    assert runs_as_here(long, tmp_path, points(long, 200, "float64"), "float64")
 
 
 def test_what_cannot_be_made_is_refused_by_name(tmp_path: Path) -> None:
@@ -184,6 +185,10 @@ def test_amd_objects(name: str, element: str, small: Program, tmp_path: Path) ->
     body = text[text.index(b"\nf_batch:") : text.index(b".amdhsa_kernel f_batch")]
     assert b"global_load" in body
     assert b"global_store" in body
+    # Subnormals stay, rounding is to nearest, and no multiply-add is there that flushes them.
+    assert text.count(b".amdhsa_float_denorm_mode_32 3\n") == text.count(b".amdhsa_float_denorm_mode_16_64 3\n") == 1
+    assert text.count(b".amdhsa_float_round_mode_32 0\n") == text.count(b".amdhsa_float_round_mode_16_64 0\n") == 1
+    assert not re.search(rb"\tv_ma[dc]_f(?:32|64)", text)
     manifest = json.loads((tmp_path / "f.manifest.json").read_text())
     assert manifest["gpu"]["cpu"] == name.removeprefix("amdgpu-")
     assert manifest["calls"]["library"] == []
@@ -219,13 +224,18 @@ def in_python(folder: Path, script: str) -> str:
 def test_every_instruction_has_the_bits_of_the_kernel_here(element: str, tmp_path: Path) -> None:
     program = every_instruction()
     written(tmp_path, program, element=element)
-    fake_driver(tmp_path)
-    arrays = points(program, 5003, element)  # more than the 4,096 threads of the largest grid
-    np.savez(tmp_path / "given.npz", *arrays)
-    in_python(tmp_path, LAUNCH)
-    made = np.load(tmp_path / "made.npz")
-    for name, right in zip(made.files, expected(program, arrays, element), strict=True):
-        assert same_bits(made[name], right)
+    # more points than the 4,096 threads of the largest grid
+    assert runs_as_here(program, tmp_path, points(program, 5003, element), element)
+
+
+def runs_as_here(program: Program, folder: Path, arrays: list[np.ndarray], element: str) -> bool:
+    """Whether `f.ptx` of the folder, run without a GPU, gives the bits of the kernel here."""
+    fake_driver(folder)
+    np.savez(folder / "given.npz", *arrays)
+    in_python(folder, LAUNCH)
+    made = np.load(folder / "made.npz")
+    right = expected(program, arrays, element)
+    return all(same_bits(made[name], one) for name, one in zip(made.files, right, strict=True))
 
 
 def test_the_translation_to_c_can_tell_a_wrong_kernel(small: Program, tmp_path: Path) -> None:
@@ -234,13 +244,7 @@ def test_the_translation_to_c_can_tell_a_wrong_kernel(small: Program, tmp_path: 
     wrong = text[:kernel] + text[kernel:].replace("sub.rn.f64", "add.rn.f64", 1)
     assert wrong != text
     (tmp_path / "f.ptx").write_text(wrong)
-    fake_driver(tmp_path)
-    arrays = points(small, 300, "float64")
-    np.savez(tmp_path / "given.npz", *arrays)
-    in_python(tmp_path, LAUNCH)
-    made = np.load(tmp_path / "made.npz")
-    right = expected(small, arrays, "float64")
-    assert not all(same_bits(made[name], one) for name, one in zip(made.files, right, strict=True))
+    assert not runs_as_here(small, tmp_path, points(small, 300, "float64"), "float64")
 
 
 PYTHON = """\

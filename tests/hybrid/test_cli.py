@@ -158,7 +158,7 @@ def test_export_as_json(folder) -> None:
 
 
 def test_export_without_a_linker_says_what_to_install(folder, monkeypatch) -> None:
-    def missing(target: object) -> list[str]:
+    def missing(target: object, **options: object) -> list[str]:
         raise LinkerNotFound("no linker here: install a C compiler.")
 
     monkeypatch.setattr(linker, "find_linker", missing)

@@ -54,6 +54,7 @@ WHOLE = {
     "xor": "{0} ^ {1}",
     "not": "~{0}",
     "mov": "{0}",
+    "cvta.global": "{0}",  # addresses of global memory are the same wherever an address is asked for
     "shl": "({1} < {w} ? {0} << {1} : 0)",
     "shr": "({1} < {w} ? {0} >> {1} : 0)",
     "bfe": "({0} >> {1}) & ((1ull << {2}) - 1)",
