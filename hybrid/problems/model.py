@@ -16,7 +16,6 @@ from hybrid.errors import UnsupportedError
 from hybrid.function import Function, function
 from hybrid.lagrangian import FACTOR, MULTIPLIERS, lagrangian
 from hybrid.problems.reading import FLAT, Constraint, Part, Shape, Space, limits
-from hybrid.rolled.kernel import RolledKernel
 from hybrid.sparsity import Pattern
 
 Vector = NDArray[np.float64]
@@ -153,7 +152,8 @@ class Callbacks:
     """Values and derivatives at points, in the form that cyipopt asks for; each point is evaluated once.
 
     `objective(x)`, `gradient(x)`, `constraints(x)`, `jacobian(x)` (entries of `jacobianstructure()`), and
-    `hessian(x, lagrange, obj_factor)` (entries of `hessianstructure()`, the lower triangle). Vectors are float64.
+    `hessian(x, lagrange, obj_factor)` (entries of `hessianstructure()`, the lower triangle). Vectors are float64; those
+    returned are overwritten by the next evaluation of their kind, which is what Ipopt expects: copy what you keep.
     `sign` is −1 where the objective is maximised. `evaluations` counts, `seconds` adds up the time spent here.
     """
 
@@ -181,8 +181,8 @@ class Callbacks:
                 "derivatives": lambda: self.model.slopes_kernel,
                 "Hessians": lambda: self.model.hessian_kernel,
             }[counted]()
-            arrays: dict[str, Any] = {argument.name: self.arrays[argument.name] for argument in kernel.arguments}
-            step = functools.partial(kernel, **arrays) if isinstance(kernel, RolledKernel) else kernel.bind(arrays)
+            arrays = {argument.name: self.arrays[argument.name] for argument in kernel.arguments}
+            step = kernel.bind(arrays)
             self.steps[counted] = step
         self.point[:] = x
         result = step()
@@ -195,7 +195,7 @@ class Callbacks:
         if self._values is None or self._values[0] != key:
             found = self.run("values", x)
             value, rest = (found, NOTHING) if self.model.constraints is None else found
-            self._values = key, self.sign * float(value), rest.copy()
+            self._values = key, self.sign * float(value), rest
         return self._values[1], self._values[2]
 
     def slopes(self, x: Vector) -> tuple[Vector, Vector]:
@@ -203,7 +203,9 @@ class Callbacks:
         if self._slopes is None or self._slopes[0] != key:
             found = self.run("derivatives", x)
             slope, rest = (found, NOTHING) if self.model.jacobian is None else found
-            self._slopes = key, self.sign * slope, rest.copy()
+            if self.sign < 0:
+                np.negative(slope, out=slope)
+            self._slopes = key, slope, rest
         return self._slopes[1], self._slopes[2]
 
     def objective(self, x: Vector) -> float:
@@ -224,7 +226,8 @@ class Callbacks:
             return scaled
         self.factor[()] = self.sign * obj_factor
         self.weights[:] = lagrange
-        return np.array(self.run("Hessians", x))
+        found: Vector = self.run("Hessians", x)
+        return found
 
     def jacobianstructure(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         pattern = self.model.jacobian_pattern

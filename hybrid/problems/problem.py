@@ -204,7 +204,7 @@ class Problem:
             x=x,
             values=self.variables.split(x),
             objective=self.sign * callbacks.objective(x),
-            constraints=callbacks.constraints(x),
+            constraints=callbacks.constraints(x).copy(),
             infeasibility=scipy_solvers.violation(callbacks, x, bounds),
             solver=solver,
             evaluations=dict(callbacks.evaluations),

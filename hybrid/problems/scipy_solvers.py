@@ -54,7 +54,7 @@ def solve(
 
     arguments: dict[str, Any] = {
         "method": method,
-        "jac": callbacks.gradient,
+        "jac": lambda x: callbacks.gradient(x).copy(),
         "bounds": optimize.Bounds(*bounds),
         "constraints": constraints_of(method, callbacks),
         "callback": watch if method == "trust-constr" else lambda x: watch(x) and None,
@@ -87,10 +87,10 @@ def constraints_of(method: str, callbacks: Callbacks) -> list[Any]:
         return dense_constraints(callbacks, pattern)
     return [
         optimize.NonlinearConstraint(
-            callbacks.constraints,
+            lambda x: callbacks.constraints(x).copy(),
             model.lower,
             model.upper,
-            jac=lambda x: pattern.csr(callbacks.jacobian(x)),
+            jac=lambda x: pattern.csr(callbacks.jacobian(x).copy()),
             hess=lambda x, weights: hessian_matrix(callbacks, x, weights, 0.0),
         )
     ]
