@@ -37,6 +37,7 @@ trace = Deferred("hybrid.trace")
 rolled_trace = Deferred("hybrid.rolled.trace")
 rolled_again = Deferred("hybrid.rolled.again")
 rolled_function = Deferred("hybrid.rolled.function")
+rolled_sums = Deferred("hybrid.rolled.indexed")
 sheet = Deferred("hybrid.report")
 plots = Deferred("hybrid.plots")
 LARGEST_FLAT = 20_000  # nodes from which on a function that was traced element by element is searched for loops
@@ -52,7 +53,10 @@ class Function(Formula):
         Each is one argument; a symbol has shape `()`, an array its own shape.
     outputs : a SymPy expression (shape `()`), a list or NumPy object array of them (its shape), or a `sympy.Matrix`
         (shape `(m, n)`; a column matrix is a vector of shape `(m,)`).
+        A `sympy.IndexedBase` is an array of its shape; `(base, shape)` says which, also for symbols in the base's shape
+        and in limits of sums, and `(base, numbers)` makes it data.
     name : what the function is called in LaTeX, kernels and exported headers.
+    rolled : whether sums over elements of IndexedBases stay rolled (`docs/rolled.md`); by default what is large.
 
     Raises ArgumentError for duplicate inputs or a free symbol that is no input, InputTypeError for text or complex
     data, UnsupportedError (naming the node) for SymPy objects without a real elementary meaning.
@@ -62,7 +66,17 @@ class Function(Formula):
     Calling the function compiles it on first use; see `hybrid.compile` for joint kernels.
     """
 
-    def __init__(self, inputs: Any, outputs: Any, name: str = "f") -> None:
+    def __new__(cls, inputs: Any = None, outputs: Any = None, name: str = "f", rolled: bool | None = None) -> Function:
+        if cls is Function and outputs is not None and (rolled or (rolled is None and sympy_bridge.has_arrays(inputs))):
+            kept = rolled_sums.rolled_or_none(inputs, outputs, check_name(name), rolled)
+            if kept is not None:
+                made: Function = rolled_function.RolledFunction.make(kept)
+                return made
+        return super().__new__(cls)
+
+    def __init__(self, inputs: Any, outputs: Any, name: str = "f", rolled: bool | None = None) -> None:
+        if sympy_bridge.has_arrays(inputs):
+            inputs, outputs = rolled_sums.flat_form(inputs, outputs)
         self._set(sympy_bridge.define(inputs, outputs, check_name(name)))
 
     def _set(

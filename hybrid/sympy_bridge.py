@@ -91,6 +91,22 @@ def define(inputs: Any, outputs: Any, name: str = "f") -> Definition:
     return Definition(graph, tuple(arguments), nodes, shape, source, name)
 
 
+def has_arrays(inputs: Any) -> bool:
+    """Whether an IndexedBase is among the inputs, by itself or in a pair."""
+    if isinstance(inputs, Mapping):
+        inputs = list(inputs.values())
+    if isinstance(inputs, sp.IndexedBase):
+        return True
+    if not isinstance(inputs, list | tuple | sp.Tuple):
+        return False
+    return any(
+        isinstance(item, sp.IndexedBase)
+        or (isinstance(item, tuple | sp.Tuple) and any(isinstance(part, sp.IndexedBase) for part in item))
+        or (isinstance(item, tuple) and len(item) == 2 and isinstance(item[1], tuple) and has_arrays(item[1]))
+        for item in inputs
+    )
+
+
 def shaped(expressions: Sequence[Any], shape: Shape) -> Any:
     """SymPy expressions in C order as SymPy writes that shape.
 

@@ -5,6 +5,7 @@ The stages, in order:
     trace.py            the user's function, run once on rolled arrays
     array.py, functions.py, products.py, combinators.py
                         what these arrays do: elementwise templates, views, reductions, scatters, recurrences
+    indexed.py          SymPy sums over indexed arrays, onto the same
     maps.py, model.py   index maps; buffers and blocks, the form of a function and all its derivatives
     evaluate.py         the NumPy meaning of blocks
     adjoint.py, tangent.py

@@ -10,6 +10,7 @@ from hybrid.definition import Formula, PythonSource
 from hybrid.errors import ArgumentError, UnsupportedError
 from hybrid.rolled.flat import roll
 from hybrid.rolled.function import RolledFunction
+from hybrid.rolled.indexed import IndexedSource
 from hybrid.rolled.trace import Rolled, define
 
 Step = tuple[str, tuple[int, ...], bool, str]  # kind, positions of what it is by, whether sparse, which triangle
@@ -124,6 +125,8 @@ def with_data(functions: Sequence[RolledFunction], new: Mapping[str, Any]) -> tu
 
 
 def retraced(root: RolledFunction, new: Mapping[str, Any]) -> RolledFunction:
+    if isinstance(root.source, IndexedSource):
+        return RolledFunction.make(root.source.with_data(new, root.name))
     code = root.source.function if isinstance(root.source, PythonSource) else None
     if not isinstance(code, partial):
         raise UnsupportedError(

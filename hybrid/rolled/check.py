@@ -22,6 +22,7 @@ from hybrid.evaluate import evaluate
 from hybrid.graph import Graph, float_value
 from hybrid.operations import CONSTANT
 from hybrid.rolled.formula import RolledArgument, RolledFormula
+from hybrid.rolled.indexed import IndexedSource
 from hybrid.rolled.model import STORE, SUM
 
 MOST_EVALUATED = 200_000  # nodes
@@ -87,6 +88,8 @@ def witness(formulas: Sequence[RolledFormula]) -> str:
         while formula.origin is not None:
             formula = formula.origin.of
         roots.append(formula)
+    if any(isinstance(root.source, IndexedSource) for root in roots):
+        return "templates of the sums, run on the numeric tape over all instances"
     if all(root.flat is None for root in roots):
         return "the Python function that was traced"
     return "templates, whose instances were compared node by node with the expression they were found in"
@@ -122,8 +125,8 @@ def witnessed(function: RolledFormula, inputs: Sequence[Any]) -> Any:
         not block.carries and all(write.combine in (STORE, SUM) for write in block.writes)
         for block in map(function.model.blocks.__getitem__, function.model.needed([function.output]))
     )
-    if function.flat is not None:
-        return tape_output(function, inputs)
+    if function.flat is not None or isinstance(function.source, IndexedSource):
+        return by_templates(function, inputs)
     arrays = {a.name: value.detach().numpy() for a, value in zip(function.rolled_arguments, inputs, strict=True)}
     try:
         output = tape_output(function, inputs)

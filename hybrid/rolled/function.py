@@ -38,6 +38,9 @@ class RolledFunction(RolledFormula, Function):
     trace the function with `rolled=False` for that.
     """
 
+    def __init__(self, *_: Any, **__: Any) -> None:
+        """Nothing: `make` and `_of` set what there is, also where `Function(...)` gives a rolled function."""
+
     @classmethod
     def make(cls, rolled: Rolled) -> RolledFunction:
         arguments = tuple(
@@ -59,7 +62,7 @@ class RolledFunction(RolledFormula, Function):
         origin: Origin | None = None,
         pattern: Pattern | None = None,
     ) -> RolledFunction:
-        function = cls.__new__(cls)
+        function = object.__new__(cls)  # not what the constructor of `Function` makes
         function.model, function.output, function.shape = model, output, shape
         function.arguments = arguments  # type: ignore[assignment]  # without a node for each element
         function.source, function.name, function.origin = source, check_name(name), origin
