@@ -25,18 +25,13 @@ def c_source(interface: Interface, version: str = "") -> str:
     double. A long program is several functions, as compilers take more than twice the time for twice the length.
     """
     program = prune(interface.program)
-    used = program.counts()
-    if "polygamma" in used:
-        _check_orders(program)
-        used["digamma"] += 1
     prototypes = interface.prototypes()
     pieces = [
         header(interface).rstrip(),
         "#include <math.h>",
-        *[text for name, text in HELPERS.items() if name in used],
-        *[external.prototype() for external in program.externals if not external.is_expression],
+        *support(program),
         *_tables(interface),
-        *_point(interface, program, prototypes[""]),
+        *point(interface, program, prototypes[""]),
         f"{prototypes['_batch']}\n{{\n{_batch(interface)}}}",
         f"{prototypes['_strided']}\n{{\n{_strided(interface)}}}",
         f"{prototypes['_loop']}\n{{\n{_loop(interface)}}}",
@@ -47,6 +42,16 @@ def c_source(interface: Interface, version: str = "") -> str:
         pieces.append(f"{prototypes['_reduce']}\n{{\n{c_reduce(interface)}}}")
     pieces += _queries(interface, version)
     return "\n\n".join(pieces) + "\n"
+
+
+def support(program: Program) -> list[str]:
+    """What the functions of a point need before them: what C has no function for, and functions of somebody else's."""
+    used = program.counts()
+    if "polygamma" in used:
+        _check_orders(program)
+        used["digamma"] += 1
+    helpers = [text for name, text in HELPERS.items() if name in used]
+    return [*helpers, *(external.prototype() for external in program.externals if not external.is_expression)]
 
 
 def _check_orders(program: Program) -> None:
@@ -61,8 +66,8 @@ def _check_orders(program: Program) -> None:
 
 
 # --- one point --------------------------------------------------------------------------------------------------------
-def _point(interface: Interface, program: Program, prototype: str) -> list[str]:
-    """The function of one point, after those of its parts if it is long."""
+def point(interface: Interface, program: Program, prototype: str) -> list[str]:
+    """The function of one point, after those of its parts if it is long. program: that of the interface, pruned."""
     flat = _scalars(program)
     pieces = cut(flat)
     loaded = {instruction[1] for instruction in program.body if instruction[0] == "load"}

@@ -1,4 +1,4 @@
-"""The C interface of CasADi's external functions, over the function of one point (docs/interfaces.md).
+"""The C interface of CasADi's external functions, over the functions of one point (docs/interfaces.md).
 
 After CasADi's user guide, chapter 5, "Generating C-code" and "Importing external functions": a function `f` has the
 symbols f, f_n_in, f_sparsity_in …; its Jacobian is `jac_f`, which takes the inputs and outputs of f and gives a block
@@ -8,12 +8,14 @@ for each output and input.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from codegen.contract import prune
 from codegen.export.bundle import Build
+from codegen.export.c_source import point, support
 from codegen.export.derived import Block, Differentiated, Second, column_major, functions, second, words_of
-from codegen.export.header import plain
-from codegen.export.interface import Pattern
+from codegen.export.header import RESTRICT, plain
+from codegen.export.interface import Interface, Pattern
 from codegen.export.parameters import Parameter
 
 # What CasADi does not accept as the name of an input or output.
@@ -106,10 +108,11 @@ def casadi_source(build: Build) -> str:
     interface, name = build.interface, build.name
     if build.element != "float64":
         raise ValueError(f"{name}: CasADi's interface has numbers of type float64, got {build.element}")
-    if "__" in name or name.endswith("_"):
-        raise ValueError(f"{name}: CasADi takes no name with two underscores together; export under another name")
+    if "__" in name or name.endswith("_") or name.startswith("_"):
+        raise ValueError(f"{name}: CasADi takes no name with a _ at either end or two together; export another name")
     externals = _externals(build)
     tables = _Tables()
+    parts = [part for external in externals if (part := _part(build, external)) is not None]
     texts = [_function(build, external, tables) for external in externals]
     missing = [f.function.name for f in functions(build) if not f.is_complete]
     prototype = interface.prototypes_on_one_line()[name]
@@ -123,6 +126,7 @@ def casadi_source(build: Build) -> str:
         ),
         " * with matrices in the order of columns. */",
         "",
+        *(["#include <math.h>", "", RESTRICT] if parts else []),
         "#ifndef CODEGEN_EXPORT",
         "#define CODEGEN_EXPORT",
         "#endif",
@@ -133,6 +137,8 @@ def casadi_source(build: Build) -> str:
         "",
         f"{prototype};",
         "",
+        *dict.fromkeys(text for part in parts for text in support(part.program)),
+        *[f"{text}\n" for part in parts for text in point(part, part.program, f"static {part.prototypes()['']}")],
         *tables.lines,
         "",
         *[text for word, text in HELPERS.items() if any(word in function for function in texts)],
@@ -280,8 +286,27 @@ static void codegen_write(double *wanted, const int *places, const double *value
 }
 
 
+def _wanted(build: Build, external: External) -> list[Parameter]:
+    """The results of the kernel that its outputs are made from."""
+    read = {output.result.name for output in external.outputs if output.matrix.places}
+    return [p for p in build.interface.parameters if p.is_result and p.name in read]
+
+
+def _part(build: Build, external: External) -> Interface | None:
+    """The kernel cut down to the wanted results, a static function of the file; None if these are all or none."""
+    program, wanted = build.program, {p.array.name for p in _wanted(build, external)}
+    if len(wanted) in (0, len(program.results)):
+        return None
+    keep = [k for k, array in enumerate(program.results) if array.name in wanted]
+    results = tuple(program.results[k] for k in keep)
+    outputs = tuple(program.outputs[k] for k in keep)
+    return Interface(prune(replace(program, name=f"codegen_{external.name}", results=results, outputs=outputs)))
+
+
 def _function(build: Build, external: External, tables: _Tables) -> str:
-    parameters = build.interface.parameters
+    wanted, part = _wanted(build, external), _part(build, external)
+    arguments = [p for p in build.interface.parameters if not p.is_result]
+    parameters = [*arguments, *wanted] if wanted else []
     offsets, total = {}, 0
     for p in parameters:
         offsets[p.name] = total
@@ -317,7 +342,7 @@ def _function(build: Build, external: External, tables: _Tables) -> str:
             "{",
             *before,
             *(f"    (void){word};" for word in [*unused, "iw", "mem"]),
-            f"    {build.name}({', '.join(given)});",
+            *([f"    {part.name if part else build.name}({', '.join(given)});"] if wanted else []),
             *after,
             "    return 0;",
             "}",

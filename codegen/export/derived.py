@@ -83,7 +83,9 @@ def functions(build: Build) -> list[Differentiated]:
             for p, origin in zip(results, origins, strict=True)
             if origin.get("function") == name and _is_jacobian(origin["derivatives"])
         ]  # fmt: skip
-        found.append(Differentiated(head, tuple(_block(build, arguments, k, of_it) for k in range(len(arguments)))))
+        found.append(
+            Differentiated(head, tuple(_block(build, head, arguments, k, of_it) for k in range(len(arguments))))
+        )
     return found
 
 
@@ -92,19 +94,28 @@ def _is_jacobian(steps: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def _block(
-    build: Build, arguments: Sequence[Parameter], k: int, of_it: Sequence[tuple[Parameter, Mapping[str, Any]]]
+    build: Build,
+    function: Parameter,
+    arguments: Sequence[Parameter],
+    k: int,
+    of_it: Sequence[tuple[Parameter, Mapping[str, Any]]],
 ) -> Block | None:
     """The block by argument k: of a sparse result if there is one, else of the first that has it."""
     sizes = {p.array.name: p.array.size for p in arguments}
     name = arguments[k].array.name
-    having = [(p, step["by"]) for p, step in of_it if name in step["by"] and set(step["by"]) <= set(sizes)]
-    having.sort(key=lambda pair: pair[0].array.name not in build.interface.sparsity)
+    having = [
+        (p, step["by"], "sparse" in step) for p, step in of_it if name in step["by"] and set(step["by"]) <= set(sizes)
+    ]
+    having.sort(key=lambda found: not found[2])
     if not having:
         return None
-    result, by = having[0]
+    result, by, sparse = having[0]
     start = sum(sizes[other] for other in by[: by.index(name)])
     whole = sum(sizes[other] for other in by)
-    return Block(result, range(start, start + sizes[name]), whole, build.interface.sparsity.get(result.array.name))
+    pattern = build.interface.sparsity.get(result.array.name)
+    if sparse and pattern is None:  # a result that stands for no values
+        pattern = Pattern((function.array.size, whole), (), ())
+    return Block(result, range(start, start + sizes[name]), whole, pattern)
 
 
 @dataclass(frozen=True)
@@ -132,7 +143,9 @@ def second(build: Build, function: Parameter) -> Second | None:
             continue
         pattern = interface.sparsity.get(p.array.name)
         first, last = columns
-        if pattern is None:
+        if pattern is None and "sparse" in origin["derivatives"][-1]:
+            entries = []  # a result that stands for no values
+        elif pattern is None:
             entries = [divmod(k, len(last)) for k in range(p.array.size)]
         else:
             entries = list(zip(pattern.rows, pattern.columns, strict=True))
@@ -143,6 +156,13 @@ def second(build: Build, function: Parameter) -> Second | None:
             if pattern is not None and pattern.triangle == "lower":
                 places[element, *last[column], *first[at]] = k
         return Second(p, places)
+    # A result without places is in no program.
+    there = {p.array.name for p in interface.parameters}
+    for other, origin in build.details.origins.items():
+        if other not in there and name is not None and origin.get("function") == name:
+            by = _twice(origin["derivatives"])
+            if by is not None and all(set(names) >= {p.array.name for p in arguments} for names in by):
+                return Second(function, {})
     return None
 
 

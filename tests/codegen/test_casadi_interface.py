@@ -206,6 +206,32 @@ def test_null_is_zero_or_not_wanted(tmp_path: Path) -> None:
     assert [code.k_casadi_name_in(k) for k in (-1, 0, 2, 3)] == [None, b"x", b"t", None]
 
 
+def test_functions_compute_what_is_wanted_alone(tmp_path: Path) -> None:
+    """And a function that is linear has second derivatives, all zero."""
+    casadi = pytest.importorskip("casadi")
+
+    @hy.function(x=(2,))
+    def wave(x):
+        return np.sin(x[0]) * np.exp(x[1])
+
+    @hy.function(x=(2,))
+    def line(x):
+        return x[0] - 2 * x[1]
+
+    derivatives = [wave.gradient(), wave.hessian(), line.gradient(), line.hessian(sparse=True)]
+    kernel = hy.compile(wave, line, *derivatives, name="k")
+    library = compiled(kernel, tmp_path, "c")
+    text = (tmp_path / "k_casadi.c").read_text()
+    value = text[text.index("static void codegen_k_casadi(") :].split("}")[0]
+    jacobian = text[text.index("static void codegen_jac_k_casadi(") :].split("}")[0]
+    assert (value.count("cos("), value.count("exp("), jacobian.count("cos("), jacobian.count("exp(")) == (0, 1, 1, 1)
+    twice = casadi.external("k_casadi", library).jacobian().jacobian()
+    x = np.array([0.3, 0.4])
+    found = dict(zip(twice.name_out(), twice(x, *[0] * (twice.n_in() - 1)), strict=True))
+    np.testing.assert_allclose(found["jac_jac_wave_x_x"].full(), wave.hessian()(x), rtol=1e-13)
+    assert found["jac_jac_line_x_x"].nnz() == 0
+
+
 def test_without_all_derivatives_there_is_no_jacobian(tmp_path: Path) -> None:
     """CasADi says so, instead of taking derivatives for zero."""
     casadi = pytest.importorskip("casadi")
@@ -220,7 +246,7 @@ def test_what_cannot_be_is_refused(tmp_path: Path, monkeypatch) -> None:
     kernel = hy.compile(number, name="k")
     with pytest.raises(ValueError, match=r"numbers of type float64, got float32"):
         kernel.export(tmp_path, formats=["casadi"], dtype=np.float32)
-    with pytest.raises(ValueError, match="export under another name"):
+    with pytest.raises(ValueError, match="export another name"):
         kernel.export(tmp_path, "a__b", formats=["casadi"])
     monkeypatch.setattr(linker.shutil, "which", lambda name: "/bin/ld" if name == "ld" else None)
     monkeypatch.setattr(linker.importlib.util, "find_spec", lambda name: None)
