@@ -33,6 +33,7 @@ from hybrid.rolled.array import (
 from hybrid.rolled.maps import Map, Shape
 from hybrid.rolled.model import LOGSUMEXP, MAX, STORE, SUM, Access, Block, Model, Write
 from hybrid.symbolic_array import SymbolicArray
+from hybrid.trace_functions import axis_count
 
 Rule = Callable[..., Any]
 FEW = 16  # elements that meet in one result up to which a reduction is written out
@@ -367,14 +368,9 @@ def count_nonzero(model: Model, array: Any, axis: Any = None, keepdims: bool = F
     return sum_of(model, as_kind(lift(model, array), MASK), axis, keepdims)
 
 
-def count_of(array: Any, axis: Any) -> int:
-    shape = np.shape(array)
-    return math.prod(shape if axis is None else (shape[i] for i in normalize_axis_tuple(axis, len(shape))))
-
-
 @implements(np.mean)
 def mean(model: Model, array: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    return sum_of(model, array, axis, keepdims) / count_of(array, axis)
+    return sum_of(model, array, axis, keepdims) / axis_count(array, axis)
 
 
 @implements(np.average)
@@ -394,7 +390,7 @@ def average(model: Model, array: Any, axis: Any = None, weights: Any = None, kee
 @implements(np.var)
 def variance(model: Model, array: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> Any:
     away = lift(model, array) - mean(model, array, axis, keepdims=True)
-    return sum_of(model, away * away, axis, keepdims) / (count_of(array, axis) - ddof)
+    return sum_of(model, away * away, axis, keepdims) / (axis_count(array, axis) - ddof)
 
 
 @implements(np.std)

@@ -2,11 +2,11 @@
 
 import doctest
 
+import block_cases
 import numpy as np
 import pytest
 from scipy.special import logsumexp
 
-from codegen import Array, Program
 from codegen.blocks import (
     Block,
     Blocks,
@@ -26,13 +26,7 @@ n = size("n")
 
 
 def program(name, arguments, results, body, outputs):
-    return Program(
-        name,
-        tuple(Array(a) for a in arguments.split()),
-        tuple(Array(r) for r in results.split()),
-        body,
-        tuple((value,) for value in outputs),
-    )
+    return block_cases.program(arguments, results, body, outputs, name)
 
 
 # f = 100 (y - x²)² + (1 - x)², its gradient, and its second derivatives xx, xy, yy
