@@ -8,12 +8,11 @@ for each output and input.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from codegen.contract import prune
 from codegen.export.bundle import Build
 from codegen.export.c_source import point, support
-from codegen.export.derived import Block, Differentiated, Second, column_major, functions, second, words_of
+from codegen.export.derived import Block, Differentiated, Second, column_major, cut_down, functions, second, words_of
 from codegen.export.header import RESTRICT, plain
 from codegen.export.interface import Interface, Pattern
 from codegen.export.parameters import Parameter
@@ -294,13 +293,7 @@ def _wanted(build: Build, external: External) -> list[Parameter]:
 
 def _part(build: Build, external: External) -> Interface | None:
     """The kernel cut down to the wanted results, a static function of the file; None if these are all or none."""
-    program, wanted = build.program, {p.array.name for p in _wanted(build, external)}
-    if len(wanted) in (0, len(program.results)):
-        return None
-    keep = [k for k, array in enumerate(program.results) if array.name in wanted]
-    results = tuple(program.results[k] for k in keep)
-    outputs = tuple(program.outputs[k] for k in keep)
-    return Interface(prune(replace(program, name=f"codegen_{external.name}", results=results, outputs=outputs)))
+    return cut_down(build, f"codegen_{external.name}", _wanted(build, external))
 
 
 def _function(build: Build, external: External, tables: _Tables) -> str:

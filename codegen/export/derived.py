@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
+from codegen.contract import prune
 from codegen.export.bundle import Build
-from codegen.export.interface import Pattern
+from codegen.export.interface import Interface, Pattern
 from codegen.export.parameters import Parameter
 
 
@@ -180,6 +181,17 @@ def _columns(arguments: Sequence[Parameter], names: Sequence[str]) -> list[tuple
     """Argument and element of each column of a derivative by these."""
     known = {a.array.name: (k, a.array.size) for k, a in enumerate(arguments)}
     return [(known[n][0], element) for n in names if n in known for element in range(known[n][1])]
+
+
+def cut_down(build: Build, name: str, wanted: Sequence[Parameter]) -> Interface | None:
+    """A function of that name which computes some of the results; None if these are all or none."""
+    program, names = build.program, {p.array.name for p in wanted}
+    if len(names) in (0, len(program.results)):
+        return None
+    keep = [k for k, array in enumerate(program.results) if array.name in names]
+    results = tuple(program.results[k] for k in keep)
+    outputs = tuple(program.outputs[k] for k in keep)
+    return Interface(prune(replace(program, name=name, results=results, outputs=outputs)), build.element)
 
 
 def words_of(parameters: Sequence[Parameter], taken: frozenset[str] = frozenset()) -> dict[str, str]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from codegen.export.bundle import Build
-from codegen.export.derived import words_of
+from codegen.export.c_source import point, support
+from codegen.export.derived import cut_down, words_of
+from codegen.export.header import RESTRICT
 
 
 def scipy_source(build: Build) -> str:
@@ -20,26 +22,23 @@ def scipy_source(build: Build) -> str:
         raise ValueError(f"{name}: SciPy integrates numbers, and no result of the kernel is one number")
     total = sum(p.array.size for p in parameters if not p.is_result)
     words = words_of([p for p in parameters if p.is_result])
-    texts = []
+    texts, needed = [], []
     for wanted in numbers:
-        rooms, given, at = [], [], 0
-        for k, p in enumerate(parameters):
-            if p.is_result:
-                rooms.append(f"    double codegen_{k}[{max(1, p.array.size)}];")
-                given.append(f"codegen_{k}")
-            else:
-                given.append(f"x + {at}")
-                at += p.array.size
-        idle = [] if total else ["    (void)x;"]
+        symbol = f"{name}_scipy_{words[wanted.name]}"
+        part = cut_down(build, f"codegen_{symbol}", [wanted])
+        if part is not None:
+            needed += support(part.program)
+            texts += [f"{text}\n" for text in point(part, part.program, f"static {part.prototypes()['']}")]
+        given = [*_places(build), "&codegen_value"]
         texts += [
-            f"CODEGEN_EXPORT double {name}_scipy_{words[wanted.name]}(int n, double *x)",
+            f"CODEGEN_EXPORT double {symbol}(int n, double *x)",
             "{",
-            *rooms,
-            *idle,
+            "    double codegen_value;",
+            *([] if total else ["    (void)x;"]),
             f"    if (n != {total})",
             "        return NAN;",
-            f"    {name}({', '.join(given)});",
-            f"    return codegen_{parameters.index(wanted)}[0];",
+            f"    {name if part is None else part.name}({', '.join(given)});",
+            "    return codegen_value;",
             "}",
             "",
         ]
@@ -47,6 +46,7 @@ def scipy_source(build: Build) -> str:
         f"/* {name}: generated code for SciPy's LowLevelCallable, over the functions of {name}.h. */",
         "#include <math.h>",
         "",
+        RESTRICT,
         "#ifndef CODEGEN_EXPORT",
         "#define CODEGEN_EXPORT",
         "#endif",
@@ -58,4 +58,14 @@ def scipy_source(build: Build) -> str:
         f"{build.interface.prototypes_on_one_line()[name]};",
         "",
     ]
-    return "\n".join([*head, *texts, "#ifdef __cplusplus", "}", "#endif", ""])
+    return "\n".join([*head, *dict.fromkeys(needed), *texts, "#ifdef __cplusplus", "}", "#endif", ""])
+
+
+def _places(build: Build) -> list[str]:
+    """Where each argument begins in x."""
+    found, at = [], 0
+    for p in build.interface.parameters:
+        if not p.is_result:
+            found.append(f"x + {at}")
+            at += p.array.size
+    return found

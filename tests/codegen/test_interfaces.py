@@ -338,6 +338,27 @@ def test_scipy_integrates_exported_code(tmp_path: Path) -> None:
     assert np.isnan(code.wave_scipy_wave(2, (ctypes.c_double * 2)(1, 1)))  # too few arguments
 
 
+def test_functions_of_somebody_else(tmp_path: Path) -> None:
+    """Sources that are cut down to some results declare what they call, and nothing else."""
+    twist = hy.elementary("twist", numpy=lambda u: np.sin(u) + u, derivative=lambda u: np.cos(u) + 1, c="twist_in_c")
+
+    @hy.function(x=(2,))
+    def f(x):
+        return twist(x[0]) * hy.digamma(x[1])
+
+    kernel = hy.compile(f, f.gradient(), name="k")
+    kernel.export(tmp_path, formats=["c", "casadi", "scipy"])
+    own = "#include <math.h>\ndouble twist_in_c(double u);\ndouble twist_in_c(double u) { return sin(u) + u; }\n"
+    (tmp_path / "own.c").write_text(own)
+    words = [tool("gcc", "clang"), "-std=c99", *WARNINGS, "-O1", "-fPIC", "-shared"]
+    run(*words, "k.c", "k_casadi.c", "k_scipy.c", "own.c", "-lm", "-o", "k.so", cwd=tmp_path)
+    call = ctypes.CDLL(str(tmp_path / "k.so")).k_scipy_f
+    call.restype = ctypes.c_double
+    want = f(np.array([0.3, 1.5]))
+    assert call(2, (ctypes.c_double * 2)(0.3, 1.5)) == pytest.approx(float(want), rel=1e-13)
+    assert np.isnan(call(1, (ctypes.c_double * 2)(0.3, 1.5)))
+
+
 def test_scipy_source_is_clean_c(kernel, tmp_path: Path) -> None:
     kernel.export(tmp_path, formats=["scipy", "casadi"])
     for words in ([tool("gcc", "clang"), "-std=c99"], [tool("g++", "clang++"), "-std=c++17", "-x", "c++"]):
