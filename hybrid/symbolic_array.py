@@ -110,6 +110,27 @@ class Unknown(np.lib.mixins.NDArrayOperatorsMixin):
         return np.trunc(self)
 
 
+def _short(ufunc: np.ufunc, op: Operation, swapped: bool = False) -> Callable[[Any, Any], Any]:
+    """An arithmetic operator: two numbers without axes become a node at once, anything else goes through the ufunc."""
+
+    def operate(self: Any, other: Any) -> Any:
+        if not self.nodes.ndim and self.kind == REAL:
+            kind, node = type(other), None
+            if kind is SymbolicArray:
+                if not other.nodes.ndim and other.kind == REAL and other.graph is self.graph:
+                    node = int(other.nodes)
+            elif kind is float or kind is int:
+                node = constant_node(self.graph, other)
+            if node is not None:
+                args = (node, int(self.nodes)) if swapped else (int(self.nodes), node)
+                return SymbolicArray(self.graph, np.array(self.graph.add_node(op, args), dtype=np.int64))
+        if getattr(other, "__array_ufunc__", self) is None:
+            return NotImplemented
+        return ufunc(other, self) if swapped else ufunc(self, other)
+
+    return operate
+
+
 class SymbolicArray(Unknown):
     """An array whose elements are expressions: float64 values, or truth values, that are not known yet.
 
@@ -186,6 +207,8 @@ class SymbolicArray(Unknown):
 
     # --- indexing -----------------------------------------------------------------------------------------------------
     def __getitem__(self, index: Any) -> SymbolicArray:
+        if type(index) is int:
+            return SymbolicArray(self.graph, np.asarray(self.nodes[index]), self.kind)
         if contains_symbolic(index):
             raise UnsupportedError(
                 "indexing with traced values: the shape or choice would depend on numbers that are not known yet; "
@@ -328,6 +351,17 @@ class SymbolicArray(Unknown):
             raise ValueError(f"item() needs an array with one element, got shape {self.shape}; give an index")
         return self.like(self.nodes.item(*index))
 
+    # --- operators: two values without axes take a short way, for code that loops over elements ---------------------
+    __add__ = _short(np.add, ops.add)
+    __sub__ = _short(np.subtract, ops.sub)
+    __mul__ = _short(np.multiply, ops.mul)
+    __truediv__ = _short(np.true_divide, ops.div)
+    __pow__ = _short(np.power, ops.pow)
+    __radd__ = _short(np.add, ops.add, swapped=True)
+    __rsub__ = _short(np.subtract, ops.sub, swapped=True)
+    __rmul__ = _short(np.multiply, ops.mul, swapped=True)
+    __rtruediv__ = _short(np.true_divide, ops.div, swapped=True)
+
     def tolist(self) -> Any:
         return [part.tolist() for part in self] if self.ndim else self
 
@@ -416,6 +450,9 @@ def elementwise(op: Operation, *operands: SymbolicArray) -> SymbolicArray:
     """One node of `op` per element; operands broadcast and become the kinds the operation takes."""
     wanted = op.operands or (REAL,) * len(operands)
     graph = operands[0].graph
+    if not any(operand.nodes.ndim for operand in operands):
+        args = tuple(int(as_kind(operand, kind).nodes) for operand, kind in zip(operands, wanted, strict=True))
+        return SymbolicArray(graph, np.array(graph.add_node(op, args), dtype=np.int64), op.result)
     arrays = np.broadcast_arrays(
         *(as_kind(operand, kind).nodes for operand, kind in zip(operands, wanted, strict=True))
     )
