@@ -12,6 +12,7 @@ The stages, in order:
                         reverse and forward mode, block by block
     sparse.py, inline.py
                         sparse Jacobians and Hessians, template by template, and their patterns
+    coloured.py         sparse derivatives by products with several vectors, where that takes few
     plan.py             blocks fused, simplified and lowered to those of the code generator
     kernel.py, check.py native code for several functions, and its check against the numeric tape
     formula.py, function.py

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from hybrid.arguments import bind_arguments
+from hybrid.colouring import colours
 from hybrid.compose import composable
 from hybrid.deferred import Deferred
 from hybrid.definition import PythonSource, SymPySource
 from hybrid.errors import ArgumentError, ShapeError, UnsupportedError
 from hybrid.function import Function, Wrt, check_name
-from hybrid.rolled import maps, sparse, tangent
+from hybrid.rolled import coloured, maps, sparse, tangent
 from hybrid.rolled.adjoint import Adjoints, Flow, pull
 from hybrid.rolled.evaluate import evaluate
 from hybrid.rolled.formula import Origin, RolledArgument, RolledFormula
@@ -196,6 +198,10 @@ class RolledFunction(RolledFormula, Function):
         try:
             terms = self._terms(kind, buffers, offsets, triangle)
         except sparse.NotSeparableError as reason:
+            try:
+                return self._by_colours(kind, positions, offsets, is_sparse, triangle, str(reason))
+            except coloured.DenseError as dense:
+                reason = sparse.NotSeparableError(f"{reason}, and {dense}")
             raise UnsupportedError(
                 f"the {kind} of {self.name} is not sparse by structure: {reason}; use "
                 f"{'hvp' if kind == 'hessian' else 'jvp or vjp'}, which take any number of stages"
@@ -207,6 +213,49 @@ class RolledFunction(RolledFormula, Function):
             return self._make(kind, positions, output, shape, method="templates")
         pattern, output = sparse.assemble(model, terms, (rows, columns), triangle)
         return self._make(kind, positions, output, (pattern.nnz,), pattern=pattern, method="templates")
+
+    def _by_colours(
+        self,
+        kind: str,
+        positions: tuple[int, ...],
+        offsets: dict[int, int],
+        is_sparse: bool,
+        triangle: Triangle,
+        why: str,
+    ) -> RolledFunction:
+        """A derivative from products with vectors. Raises DenseError where these would be many."""
+        model, names = self.model, [self.rolled_arguments[position].name for position in positions]
+        columns = sum(self.rolled_arguments[position].size for position in positions)
+        of = self.gradient(names) if kind == "hessian" else self
+        pattern = coloured.dependence(model, of.output, offsets, columns, model.buffers[of.output].size)
+        coloured.worth_it(pattern)
+        if kind == "hessian":
+            colour, swept = pattern.colour_star(), "forward over reverse"
+            pattern, places = coloured.hessian_places(pattern, colour, triangle)
+        else:
+            across, down = pattern.colour_columns(), pattern.colour_rows()
+            by_rows = colours(down) < colours(across)
+            colour, swept = (down, "reverse") if by_rows else (across, "forward")
+            other = pattern.columns if by_rows else pattern.rows
+            places = colour[pattern.rows if by_rows else pattern.columns] * pattern.shape[1 if by_rows else 0] + other
+        coloured.few_enough(colours(colour), len(colour))
+        if swept == "reverse":
+            product = self.vjp(names)
+            seeds = {product.rolled_arguments[-1].buffer: 0}
+        else:
+            product = of.jvp(names)
+            twins = product.rolled_arguments[len(of.arguments) :]
+            seeds = {twin.buffer: start for twin, start in zip(twins, offsets.values(), strict=True)}
+        given = coloured.directions(model, colour, seeds)
+        products = coloured.for_all(model, product.output, given, colours(colour))
+        told = f"{why}; {colours(colour)} colours, {swept}"
+        if not is_sparse:
+            axis = self._axis(positions)
+            output = coloured.spread(model, products, places, pattern)
+            shape = (axis if kind == "hessian" else self.shape) + axis
+            return self._make(kind, positions, output, shape, method="coloured", why=told)
+        output = coloured.picked(model, products, places)
+        return self._make(kind, positions, output, (pattern.nnz,), pattern=pattern, method="coloured", why=told)
 
     def _terms(
         self, kind: str, buffers: Sequence[int], offsets: dict[int, int], triangle: Triangle
@@ -246,6 +295,22 @@ class RolledFunction(RolledFormula, Function):
     def operations(self) -> int:
         """How many operations one evaluation takes: those of each template, times its instances."""
         return self.kernel.operations
+
+    def explain(self) -> RolledExplanation:  # type: ignore[override]  # of its own kind
+        """How this function was made, and what each template takes, per instance and in total. Prints as a table.
+
+        Compiles the function if it is not.
+        """
+        origin = self.origin
+        counts = [(name, count, times) for run in self.kernel.runs for name, count, times in run.plan.operations]
+        return RolledExplanation(
+            self.name,
+            "" if origin is None else f"{origin.kind} of {origin.of.name}",
+            self.fixed_pattern,
+            "" if origin is None else origin.method,
+            "" if origin is None else origin.why,
+            tuple(counts),
+        )
 
     def with_data(self, **new: Any) -> RolledFunction:
         """The same function with other arrays for its data, of any length, and other shapes for its arguments.
@@ -311,6 +376,39 @@ def described(model: Model, block: Block) -> str:
     scan = ", one after the other along the first axis" if block.carries else ""
     kinds = ", ".join(dict.fromkeys(write.combine for write in block.writes))
     return f"  {space}{scan}: {len(model.reads(block.roots))} reads, {len(block.writes)} results ({kinds})"
+
+
+@dataclass(frozen=True)
+class RolledExplanation:
+    """How a rolled function was derived: `method` is "templates" (each differentiated once), "coloured" (products with
+    vectors, as `why` tells), "reverse" or "forward". `counts`: per template its name, operations and instances."""
+
+    name: str
+    what: str
+    pattern: Pattern | None
+    method: str
+    why: str
+    counts: tuple[tuple[str, int, int], ...]
+
+    @property
+    def operations(self) -> int:
+        """Of one evaluation."""
+        return sum(count * times for _, count, times in self.counts)
+
+    def __str__(self) -> str:
+        lines = [f"{self.name}: {self.what}" if self.what else self.name]
+        if self.pattern is not None:
+            rows, columns = self.pattern.shape
+            share = f"{100 * self.pattern.density:.3g} %"
+            lines.append(f"{self.pattern.nnz:,} of {rows:,} × {columns:,} entries can be non-zero ({share})")
+        if self.method:
+            lines.append(f"method: {self.method}" + (f" ({self.why})" if self.why else ""))
+        width = max([len("template"), *(len(name) for name, _, _ in self.counts)])
+        lines += ["", f"  {'template':<{width}}  operations      instances          total"]
+        lines += [f"  {name:<{width}}  {n:>10,}  {times:>13,}  {n * times:>13,}" for name, n, times in self.counts]
+        return "\n".join([*lines, f"  {'in all':<{width}}  {'':>10}  {'':>13}  {self.operations:>13,}"])
+
+    __repr__ = __str__
 
 
 def check_method(method: str, allowed: tuple[str, ...]) -> None:
