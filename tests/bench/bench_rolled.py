@@ -1,4 +1,4 @@
-"""Rolled functions: from function to derivatives, and evaluation, against NumPy by hand and JAX.
+"""Rolled functions: from function to derivatives, and evaluation, against NumPy by hand, JAX and CasADi.
 
 PYTHONPATH=. taskset -c 1 python tests/bench/bench_rolled.py [n …]
 """
@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 import hybrid as hy
+
+LARGEST_FOR_CASADI = 100_000  # beyond, deriving takes minutes
 
 
 def rosenbrock(x: Any) -> Any:
@@ -50,6 +52,30 @@ def by_jax(n: int) -> Callable[[Any], Any] | None:
     return lambda x: jax.block_until_ready(both(x))
 
 
+def by_casadi(n: int) -> Callable[[Any], Any] | None:
+    """Gradient and lower triangle of the sparse Hessian by CasADi's virtual machine, on fixed arrays as solvers do."""
+    try:
+        import casadi as ca
+    except ImportError:
+        return None
+    x = ca.SX.sym("x", n)
+    f = ca.sum1(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2)
+    hessian, gradient = ca.hessian(f, x)
+    both = ca.Function("f", [x], [gradient, ca.tril(hessian)])
+    point, out = np.zeros(n), [np.zeros(both.nnz_out(i)) for i in range(2)]
+    buffer, trigger = both.buffer()
+    buffer.set_arg(0, memoryview(point))
+    for place, array in enumerate(out):
+        buffer.set_res(place, memoryview(array))
+
+    def run(at: Any) -> Any:
+        point[:] = at
+        trigger()
+        return buffer, out
+
+    return run
+
+
 def best(calls: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
     """The least time of each, taken in turns, in seconds."""
     least = dict.fromkeys(calls, float("inf"))
@@ -81,6 +107,8 @@ def main(sizes: list[int]) -> None:
         if peer is not None:
             calls["JAX"] = lambda peer=peer, x=x: peer(x)
             calls["JAX"]()
+        if n <= LARGEST_FOR_CASADI and (peer := by_casadi(n)) is not None:
+            calls["CasADi"] = lambda peer=peer, x=x: peer(x)
         times = best(calls, max(10, 20_000_000 // n // 10))
         ours = times.pop("rolled")
         ratios = ", ".join(f"{ours / other:.2f}× {name} ({other * 1e3:.3f} ms)" for name, other in times.items())
