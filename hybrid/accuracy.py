@@ -46,11 +46,21 @@ class Errors:
     largest: float
 
 
-def wide_values(graph: Graph, nodes: Sequence[int], samples: Mapping[int, NDArray[np.float64]]) -> dict[int, Any]:
-    """Values of `nodes`, which are in evaluation order and hold all that they need, in the widest type."""
-    known: dict[int, Any] = {}
+def wide_values(
+    graph: Graph,
+    nodes: Sequence[int],
+    samples: Mapping[int, NDArray[np.float64]],
+    known: dict[int, Any] | None = None,
+) -> dict[int, Any]:
+    """Values of `nodes`, which are in evaluation order and hold all that they need, in the widest type.
+
+    Values that are `known` are not computed again; new ones are added to them.
+    """
+    known = {} if known is None else known
     with np.errstate(all="ignore"):
         for node in nodes:
+            if node in known:
+                continue
             op = graph.ops[node]
             if op is CONSTANT:
                 known[node] = wide_constant(graph.leaves[node])

@@ -226,12 +226,13 @@ def confirm(
     return {node: match for node, match in candidates.items() if passed[node] > 0}
 
 
-def hidden(graph: Graph, nodes: Sequence[int], exact: Mapping[int, Any]) -> set[int]:
+def hidden(graph: Graph, nodes: Sequence[int], exact: Mapping[int, Any], found: set[int] | None = None) -> set[int]:
     """The nodes in which something may be too small to be seen in 50 digits: their agreement proves nothing.
 
-    1 − tanh² u is zero to 50 digits at u = 60, and 1 + e^(−u) is 1 at u = 120.
+    1 − tanh² u is zero to 50 digits at u = 60, and 1 + e^(−u) is 1 at u = 120. Those `found` among
+    earlier nodes stay, and new ones are added to them.
     """
-    found: set[int] = set()
+    found = set() if found is None else found
     for node in nodes:
         op, args = graph.ops[node], graph.args[node]
         if not found.isdisjoint(args):

@@ -19,23 +19,31 @@ class Poles:
     def __init__(self, graph: Graph, order: Sequence[int]) -> None:
         self.graph = graph
         self.rewriter = Rewriter(graph)
-        self.bits = {node: 1 << place for place, node in enumerate(order)}
-        self.order = order
+        self.bits: dict[int, int] = {}
+        self.order: list[int] = []
         self.divisors: dict[int, int] = {}
         self.covered: dict[int, int] = {}
-        vanishing: dict[int, int] = {}
-        for node in order:
-            args = graph.args[node]
-            vanishing[node] = self.bits[node]
+        self.vanishing: dict[int, int] = {}
+        self.extend(order)
+
+    def extend(self, order: Sequence[int]) -> None:
+        """More nodes, in evaluation order; those that are known already may be among them."""
+        new = [node for node in order if node not in self.bits]
+        self.bits |= {node: 1 << place for place, node in enumerate(new, len(self.order))}
+        self.order += new
+        for node in new:
+            args = self.graph.args[node]
+            vanishing = self.bits[node]
             for arg in self.vanish_with(node):
-                vanishing[node] |= vanishing[arg]
+                vanishing |= self.vanishing[arg]
+            self.vanishing[node] = vanishing
             divisors = covered = 0
             for arg in args:
                 divisors |= self.divisors[arg]
                 covered |= self.covered[arg]
             for divisor in self.own_divisors(node):
                 divisors |= self.bits[divisor]
-                covered |= vanishing[divisor]
+                covered |= self.vanishing[divisor]
             self.divisors[node], self.covered[node] = divisors, covered
 
     def vanish_with(self, node: int) -> Sequence[int]:

@@ -117,12 +117,14 @@ def constant_value(value: Any) -> Any:
     return mpmath.mpf(value)
 
 
-def evaluate_precise(graph: Graph, nodes: Sequence[int], values: Mapping[int, Any]) -> dict[int, Any]:
+def evaluate_precise(
+    graph: Graph, nodes: Sequence[int], values: Mapping[int, Any], known: dict[int, Any] | None = None
+) -> dict[int, Any]:
     """Values of all `nodes` (in evaluation order, with all that they need) from the values of the variables.
 
-    A pole or a domain error gives NaN.
+    A pole or a domain error gives NaN. Values that are `known` are not computed again; new ones are added to them.
     """
-    known: dict[int, Any] = {}
+    known = {} if known is None else known
     for node in nodes:
         op = graph.ops[node]
         if op is CONSTANT:

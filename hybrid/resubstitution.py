@@ -13,7 +13,7 @@ from __future__ import annotations
 import heapq
 import math
 from bisect import bisect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from hybrid import operations as ops
 from hybrid.accuracy import ULP, WIDE, wide_values
-from hybrid.evaluate import evaluate_all
+from hybrid.evaluate import node_value
 from hybrid.graph import Graph
 from hybrid.identities import CONFIRMED, DIGITS, EXTREME, POINTS, SPECIAL, hidden, sample, smooth_nodes
 from hybrid.operations import CONSTANT, PI, REAL, VARIABLE, Operation
@@ -43,6 +43,7 @@ SEEN_FAR = 1e-4  # disagreement at points from tiny to huge: what is too small t
 FEWEST = 6  # points at which a node must be finite
 LOSS = 0.4  # by how much the mean of log(1 + error in ulp) may grow
 MOST_PAIRS = 64  # pairs looked at for one node and operation
+AT_ONCE = 2_048  # pairs whose values are compared at once
 CONFIRMED_AT = (0, 1, POINTS - 1)
 ROUNDS = 4
 
@@ -60,18 +61,24 @@ class Way:
     scale: Any
     reciprocal: bool = False  # scale / second: one division
 
+    @property
+    def key(self) -> tuple[int, Operation, int, int]:
+        return self.node, self.op, self.first, self.second
 
-def resubstitute(graph: Graph, roots: Sequence[int], kept: frozenset[int]) -> list[int]:
-    """The roots with nodes computed in cheaper ways, while any is found."""
+
+def resubstitute(graph: Graph, roots: Sequence[int], kept: frozenset[int], memory: Memory | None = None) -> list[int]:
+    """The roots with nodes computed in cheaper ways, while any is found. `memory` spares what calls have in common."""
+    memory = memory or Memory(graph)
     current = list(roots)
     for _ in range(ROUNDS):
         binary = in_pairs(graph, current, kept)
         order = graph.reach([*binary, *kept])
-        if len(order) > LARGEST:
+        if len(order) > LARGEST or tuple(binary) in memory.settled:
             return current
         net = Net(graph, binary, kept)
-        search = Search(graph, order, kept)
+        search = Search(memory, order, kept)
         if not net.improve(search):
+            memory.settled.add(tuple(binary))
             return current
         current = net.result()
     return current
@@ -122,34 +129,87 @@ def folded(graph: Graph, op: Operation, args: Sequence[int]) -> int:
 
 
 # --- finding ways -----------------------------------------------------------------------------------------------------
+class Memory:
+    """What is known of the nodes of a graph, for all searches in forms of one expression.
+
+    Values of a node are those at the sampled points, to 53, 64 and 50·log₂10 bits, each computed when first asked for.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.one = graph.constant(1)
+        self.samples: dict[int, Values] = {}
+        self.poles = Poles(graph, ())
+        self.settled: set[tuple[int, ...]] = set()  # forms in which nothing was found
+        self.forget()
+
+    def forget(self) -> None:
+        self.values: dict[int, Any] = {}
+        self.wide: dict[int, Any] = {}
+        self.exact: list[dict[int, Any]] = [{} for _ in CONFIRMED_AT]
+        self.doubtful: list[set[int]] = [set() for _ in CONFIRMED_AT]
+        self.errors: dict[int, float] = {}
+        self.checked: dict[tuple[int, Operation, int, int], Way | None] = {}
+
+    def learn(self, order: Sequence[int]) -> None:
+        """Values in float64 and poles of nodes in evaluation order."""
+        graph = self.graph
+        variables = sorted(node for node in order if graph.ops[node] is VARIABLE)
+        if not self.samples.keys() >= set(variables):
+            self.samples = dict(zip(variables, sample(len(variables)), strict=True))
+            self.forget()
+        self.poles.extend(order)
+        with np.errstate(all="ignore"):
+            for node in order:
+                if node not in self.values:
+                    self.values[node] = node_value(graph, node, self.values, self.samples)
+
+    def wide_value(self, node: int) -> Any:
+        if node not in self.wide:
+            near = {variable: column[:POINTS] for variable, column in self.samples.items()}
+            self.wide = wide_values(self.graph, self.graph.reach([node]), near, self.wide)
+        return np.broadcast_to(np.asarray(self.wide[node], WIDE), POINTS)
+
+    def error(self, node: int, near: NDArray[Any], values: Values) -> float:
+        """The mean of log(1 + error in ulp) of float64 values of a node at some points."""
+        exact = self.wide_value(node)[near]
+        return float(np.mean(np.log1p(np.abs(values - exact) / np.abs(exact) / ULP)))
+
+    def exact_values(self, place: int, nodes: Sequence[int]) -> list[Any]:
+        """Values of nodes to 50 digits at one point of CONFIRMED_AT; None where they prove nothing."""
+        known, doubtful = self.exact[place], self.doubtful[place]
+        if not known.keys() >= set(nodes):
+            new = [node for node in self.graph.reach(nodes) if node not in known]
+            at = {node: float(column[CONFIRMED_AT[place]]) for node, column in self.samples.items()}
+            evaluate_precise(self.graph, new, at, known)
+            hidden(self.graph, new, known, doubtful)
+        return [None if node in doubtful else known[node] for node in nodes]
+
+
 class Search:
     """Pairs of nodes with the value of a third, among the nodes of `order`."""
 
-    def __init__(self, graph: Graph, order: Sequence[int], kept: frozenset[int]) -> None:
-        self.graph, self.kept = graph, kept
-        self.poles = Poles(graph, order)
-        variables = [node for node in order if graph.ops[node] is VARIABLE]
-        self.samples = dict(zip(variables, sample(len(variables)), strict=True))
+    def __init__(self, memory: Memory, order: Sequence[int], kept: frozenset[int]) -> None:
+        graph = self.graph = memory.graph
+        self.memory, self.one = memory, memory.one
+        memory.learn(order)
         self.points = POINTS + EXTREME + SPECIAL
-        self.one = graph.constant(1)
-        self.order = graph.reach(smooth_nodes(graph, order))
-        self.exact: list[Mapping[int, Any]] = []  # at the points of CONFIRMED_AT, made when first asked for
         rewriter = Rewriter(graph)
         smooth = [node for node in smooth_nodes(graph, order) if not rewriter.is_constant(node)]
-        values = evaluate_all(graph, order, self.samples)
-        self.wide = wide_values(graph, order, {node: column[:POINTS] for node, column in self.samples.items()})
-        finite = [
-            node for node in smooth if np.isfinite(np.broadcast_to(values[node], self.points)[:POINTS]).sum() >= FEWEST
-        ]
-        self.nodes = [*finite, self.one]
-        stacked = [np.broadcast_to(values[n], self.points) for n in finite] + [np.ones(self.points)]
-        self.values: Values = np.array(stacked)
+        stacked = np.empty((len(smooth) + 1, self.points))
+        for row, node in enumerate(smooth):
+            stacked[row] = memory.values[node]
+        stacked[-1] = 1
+        often = np.isfinite(stacked[:, :POINTS]).sum(axis=1) >= FEWEST
+        self.nodes = [node for node, enough in zip([*smooth, self.one], often, strict=True) if enough]
+        self.values: Values = stacked[often]
         usable = (np.isfinite(self.values) & (self.values != 0))[:, :POINTS]
         self.probes = np.argsort(-usable.sum(axis=0), kind="stable")[:PROBES]
         self.row = {node: row for row, node in enumerate(self.nodes)}
+        seen = np.all(usable[:, self.probes], axis=1)
         self.targets = [
-            row for row, node in enumerate(finite)
-            if graph.ops[node] not in FREE and node not in kept and bool(np.all(usable[row, self.probes]))
+            row for row, node in enumerate(self.nodes[:-1])
+            if seen[row] and graph.ops[node] not in FREE and node not in kept
         ]  # fmt: skip
 
     def ways(self, wanted: Callable[[int], bool]) -> list[Way]:
@@ -176,27 +236,19 @@ class Search:
     def holds(self, way: Way) -> bool:
         """Whether a way holds to 40 of 50 digits, at two points at least."""
         with mpmath.workdps(DIGITS):
-            if not self.exact:
-                self.exact = [self.exact_values(point) for point in CONFIRMED_AT]
             factor = self.exact_scale(way.scale)
             agreed = 0
-            for known in self.exact:
-                if way.node not in known or not mpmath.isfinite(known[way.node]):
+            for place in range(len(CONFIRMED_AT)):
+                target, first, second = self.memory.exact_values(place, (way.node, way.first, way.second))
+                if target is None or not mpmath.isfinite(target):
                     continue
-                if way.first not in known or way.second not in known:
+                if first is None or second is None:
                     return False
-                made = MEANINGS[way.op.name](known[way.first], known[way.second]) * factor
-                if not abs(made - known[way.node]) <= abs(known[way.node]) * mpmath.mpf(10) ** (10 - DIGITS):
+                made = MEANINGS[way.op.name](first, second) * factor
+                if not abs(made - target) <= abs(target) * mpmath.mpf(10) ** (10 - DIGITS):
                     return False
                 agreed += 1
             return agreed >= CONFIRMED
-
-    def exact_values(self, point: int) -> Mapping[int, Any]:
-        """Values to 50 digits where they prove something."""
-        at = {node: float(column[point]) for node, column in self.samples.items()}
-        known = evaluate_precise(self.graph, self.order, at)
-        doubtful = hidden(self.graph, self.order, known)
-        return {node: value for node, value in known.items() if node not in doubtful} | {self.one: mpmath.mpf(1)}
 
     def exact_scale(self, scale: Any) -> Any:
         if rational(scale):
@@ -207,46 +259,77 @@ class Search:
         self, targets: Sequence[int], op: Operation, rows: NDArray[Any], columns: NDArray[Any], slopes: Values
     ) -> Iterator[Way]:
         """The ways of one operation: pairs whose slope between the probes is a target's, and whose values agree."""
-        order = np.argsort(slopes, kind="stable")
+        order = np.argsort(slopes)
         listed = slopes[order]
-        for target in targets:
-            slope = float(self.values[target, self.probes[1]] / self.values[target, self.probes[0]])
-            low, high = sorted((slope * (1 - NEAR), slope * (1 + NEAR)))
-            places = order[np.searchsorted(listed, low) : np.searchsorted(listed, high, "right")]
-            places = places[(rows[places] != target) & (columns[places] != target)][:MOST_PAIRS]
-            if len(places):
-                value, made = self.values[target], op.numpy(self.values[rows[places]], self.values[columns[places]])
-                ratios = made / value
-                every = np.abs(ratios / ratios[:, self.probes[:1]] - 1)
-                spread, far = every[:, :POINTS], every[:, POINTS : POINTS + EXTREME]
-                agree = np.all(np.isfinite(made) | ~np.isfinite(value), axis=1)
-                agree &= np.count_nonzero(spread < ROUNDED, axis=1) >= FEWEST
-                agree &= np.count_nonzero(spread > ROUNDED, axis=1) * 5 <= np.count_nonzero(np.isfinite(value[:POINTS]))
-                agree &= ~np.any(far > SEEN_FAR, axis=1)
-                for place in places[agree].tolist():
-                    first, second = self.nodes[int(rows[place])], self.nodes[int(columns[place])]
-                    yield Way(self.nodes[target], op, first, second, 1, op is ops.div and first == self.one)
+        wanted = np.array(targets)
+        slope = self.values[wanted, self.probes[1]] / self.values[wanted, self.probes[0]]
+        ends = np.sort([slope * (1 - NEAR), slope * (1 + NEAR)], axis=0)
+        low, high = np.searchsorted(listed, ends[0]), np.searchsorted(listed, ends[1], "right")
+        which, position = spans(low, high)
+        places = order[position]
+        other = (rows[places] != wanted[which]) & (columns[places] != wanted[which])
+        which, places = which[other], places[other]
+        by_slope = np.lexsort((places, slopes[places], which))
+        which, places = which[by_slope], places[by_slope]
+        rank = np.arange(len(which)) - np.searchsorted(which, which)
+        which, places = which[rank < MOST_PAIRS], places[rank < MOST_PAIRS]
+        for start in range(0, len(which), AT_ONCE):
+            some, at = wanted[which[start : start + AT_ONCE]], places[start : start + AT_ONCE]
+            agree = self.agree(some, op.numpy(self.values[rows[at]], self.values[columns[at]]))
+            for target, row, column in np.stack([some[agree], rows[at[agree]], columns[at[agree]]], axis=1).tolist():
+                first, second = self.nodes[row], self.nodes[column]
+                yield Way(self.nodes[target], op, first, second, 1, op is ops.div and first == self.one)
+
+    def agree(self, targets: NDArray[Any], made: Values) -> NDArray[np.bool_]:
+        """Whether values are multiples of those of targets, as far as rounding lets it be seen."""
+        value = self.values[targets]
+        ratios = made / value
+        every = np.abs(ratios / ratios[:, self.probes[:1]] - 1)
+        spread, far = every[:, :POINTS], every[:, POINTS : POINTS + EXTREME]
+        finite = np.isfinite(value)
+        agree: NDArray[np.bool_] = np.all(np.isfinite(made) | ~finite, axis=1)
+        agree &= np.count_nonzero(spread < ROUNDED, axis=1) >= FEWEST
+        agree &= np.count_nonzero(spread > ROUNDED, axis=1) * 5 <= np.count_nonzero(finite[:, :POINTS], axis=1)
+        agree &= ~np.any(far > SEEN_FAR, axis=1)
+        return agree
 
     def checked(self, way: Way) -> Way | None:
         """A way with its scale, if it has a simple one, brings no pole, is as accurate as the node and holds."""
+        known = self.memory.checked
+        if way.key not in known:
+            known[way.key] = self.judged(way)
+        return known[way.key]
+
+    def judged(self, way: Way) -> Way | None:
         divisor = way.second if way.op is ops.div else None
-        if not self.poles.stays_finite(way.node, (way.first, way.second), divisor):
+        if not self.memory.poles.stays_finite(way.node, (way.first, way.second), divisor):
             return None
-        value, first, second = (self.values[self.row[node]] for node in (way.node, way.first, way.second))
+        value, first, second = (self.values[self.row[node], :POINTS] for node in (way.node, way.first, way.second))
         with np.errstate(all="ignore"):
             made = way.op.numpy(first, second)
-            seen = np.isfinite(value[:POINTS]) & (made[:POINTS] != 0) & (value[:POINTS] != 0)
-            near = np.flatnonzero(seen)
-            ratio = float(np.median(value[near] / made[near]))
+            near = np.flatnonzero(np.isfinite(value) & (made != 0) & (value != 0))
+            ratio = middle(value[near] / made[near])
             if (scale := simple(self.graph, ratio)) is None:
                 return None
-            exact = np.broadcast_to(np.asarray(self.wide[way.node], WIDE), POINTS)[near]
-            before = np.mean(np.log1p(np.abs(value[near] - exact) / np.abs(exact) / ULP))
-            after = np.mean(np.log1p(np.abs(made[near] * ratio - exact) / np.abs(exact) / ULP))
-        if after > before + LOSS:
-            return None
+            if (before := self.memory.errors.get(way.node)) is None:
+                before = self.memory.errors[way.node] = self.memory.error(way.node, near, value[near])
+            if self.memory.error(way.node, near, made[near] * ratio) > before + LOSS:
+                return None
         found = replace(way, scale=scale)
         return found if self.holds(found) else None
+
+
+def spans(low: NDArray[np.intp], high: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The numbers from low[k] to high[k], for all k one after the other, and of each its k."""
+    counts = high - low
+    which = np.repeat(np.arange(len(counts)), counts)
+    return which, np.arange(len(which)) + np.repeat(low - np.cumsum(counts) + counts, counts)
+
+
+def middle(values: Values) -> float:
+    """The median."""
+    listed, half = np.sort(values), len(values) // 2
+    return float(listed[half]) if len(listed) % 2 else float(listed[half - 1] + listed[half]) / 2
 
 
 def simple(graph: Graph, ratio: float) -> Any:
@@ -343,8 +426,8 @@ class Net:
                 stack += self.inputs(top)
         return total
 
-    def release(self, node: int) -> int:
-        """One user less; what need not be computed any more."""
+    def release(self, node: int, gone: set[int] | None = None) -> int:
+        """One user less; what need not be computed any more, with its nodes in `gone`."""
         total, stack = 0, [node]
         while stack:
             top = stack.pop()
@@ -352,6 +435,8 @@ class Net:
             if self.users[top] == 0:
                 total += self.cost(top)
                 stack += self.inputs(top)
+                if gone is not None:
+                    gone.add(top)
         return total
 
     def gain(self, way: Way) -> int:
@@ -363,6 +448,21 @@ class Net:
         self.release(way.first)
         self.release(way.second)
         return freed - added
+
+    def gains(self, ways: Sequence[Way]) -> Iterator[int]:
+        """The gain of each way: at once where it uses what is computed and stays, whatever becomes of its node."""
+        alone: dict[int, tuple[int, set[int]]] = {}
+        for way in ways:
+            node = way.node
+            if node not in alone:
+                gone = {node}
+                alone[node] = self.freed(node, gone), gone
+            total, gone = alone[node]
+            inside = way.first in gone or way.second in gone
+            if inside or not self.users.get(way.first) or not self.users.get(way.second) or node in self.taken:
+                yield self.gain(way)
+            else:
+                yield total - price(way)
 
     def needs(self, node: int, other: int) -> bool:
         """Whether a node is computed from another."""
@@ -377,17 +477,18 @@ class Net:
                     stack.append(arg)
         return False
 
-    def freed(self, node: int) -> int:
+    def freed(self, node: int, gone: set[int] | None = None) -> int:
         """Operations that only this node needs, itself among them."""
-        total = self.cost(node) + sum(self.release(arg) for arg in self.inputs(node))
+        total = self.cost(node) + sum(self.release(arg, gone) for arg in self.inputs(node))
         for arg in self.inputs(node):
             self.take(arg)
         return total
 
     def improve(self, search: Search) -> bool:
         """Take the ways that save most, one after the other."""
-        ways = search.ways(lambda node: bool(self.users.get(node)) and self.freed(node) > OPERATION)
-        heap = [(-gain, place) for place, way in enumerate(ways) if (gain := self.gain(way)) > 0]
+        found = search.ways(lambda node: bool(self.users.get(node)) and self.freed(node) > OPERATION)
+        ways = [way for way in found if search.memory.checked.get(way.key, way) is not None]
+        heap = [(-gain, place) for place, gain in enumerate(self.gains(ways)) if gain > 0]
         heapq.heapify(heap)
         passed: set[int] = set()
         while heap:

@@ -27,7 +27,7 @@ from hybrid.lifting import lift_factors
 from hybrid.lower import count_operations
 from hybrid.operations import CONSTANT, MASK, VARIABLE, Operation
 from hybrid.powers import share_powers
-from hybrid.resubstitution import resubstitute
+from hybrid.resubstitution import Memory, resubstitute
 from hybrid.rewrite import Rewriter, rational
 from hybrid.saturation import unsaturated
 from hybrid.watch import UNWATCHED, OutOfTime, Watch
@@ -112,9 +112,10 @@ def polished(graph: Graph, roots: list[int], kept: frozenset[int], watch: Watch)
     """Forms in which nodes are computed from others that are there anyway, while they get cheaper."""
     found: list[Counted] = []
     current, cost = roots, price(graph, roots)
+    memory = Memory(graph)
     for _ in range(POLISHED):
         watch.round(0, cost)
-        changed = resubstitute(graph, current, kept)
+        changed = resubstitute(graph, current, kept, memory)
         if changed == current:
             break
         found.append((price(graph, changed), changed))

@@ -6,7 +6,7 @@ import pytest
 from hybrid import operations as ops
 from hybrid.evaluate import evaluate
 from hybrid.graph import Graph, Term
-from hybrid.resubstitution import resubstitute, simple
+from hybrid.resubstitution import Memory, Net, Search, in_pairs, middle, resubstitute, simple, spans
 from hybrid.simplify import operations, simplify
 
 NOTHING: frozenset[int] = frozenset()
@@ -106,3 +106,31 @@ def test_scales_are_exact() -> None:
     for value in (np.sqrt(2), np.sqrt(2) / 4, np.sqrt(2 * np.pi), 1 / np.sqrt(np.pi), -np.sqrt(np.pi) / 2):
         node = simple(graph, float(value))
         assert evaluate(graph, [node], {})[0] == pytest.approx(value, rel=1e-15)
+
+
+def test_gains_of_many_ways_are_those_of_each() -> None:
+    graph, roots = roots_of(
+        lambda x, y: [ops.sin(x) * ops.cos(x), ops.sin(2 * x) / y, ops.tan(x) + ops.exp(x) * y, ops.exp(x + y), x * y]
+    )
+    net = Net(graph, in_pairs(graph, roots, NOTHING), NOTHING)
+    ways = Search(Memory(graph), graph.reach(net.roots), NOTHING).ways(lambda node: bool(net.users.get(node)))
+    gains = list(net.gains(ways))
+    assert len(ways) > 5
+    assert gains == [net.gain(way) for way in ways]
+    assert len(set(gains)) > 2
+
+
+def test_a_memory_changes_nothing() -> None:
+    for name, build, *_ in FOUND:
+        graph, roots = roots_of(build)
+        memory = Memory(graph)
+        first = resubstitute(graph, roots, NOTHING, memory)
+        assert resubstitute(graph, first, NOTHING, memory) == first, name
+        assert resubstitute(graph, roots, NOTHING, memory) == first == resubstitute(graph, roots, NOTHING), name
+
+
+def test_spans_and_medians() -> None:
+    which, numbers = spans(np.array([3, 5, 7]), np.array([5, 5, 8]))
+    assert (which.tolist(), numbers.tolist()) == ([0, 0, 2], [3, 4, 7])
+    values = np.random.default_rng(0).normal(size=9)
+    assert [middle(values[:n]) for n in (1, 2, 8, 9)] == [np.median(values[:n]) for n in (1, 2, 8, 9)]
