@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from codegen.program import Program
@@ -30,13 +30,18 @@ def contract(program: Program) -> Program:
                     for value in absorbed:
                         live[value] = False
                     break
-    return _rebuild(program, live, lambda number, append, new: _fuse(program, fused, number, append, new))
+    return _rebuild(program, live, lambda number, append, new: _fuse(program, fused, number, append, new), {})
 
 
 def prune(program: Program) -> Program:
     """The program without the instructions that no result needs."""
     live = [count > 0 for count in count_uses(program)]
-    return _rebuild(program, live, lambda number, append, new: append(_renumber(program.body[number], new)))
+    return _rebuild(
+        program,
+        live,
+        lambda number, append, new: append(_renumber(program.body[number], new)),
+        {value: name for value, name in program.names.items() if live[value]},
+    )
 
 
 def count_uses(program: Program) -> list[int]:
@@ -87,7 +92,9 @@ def _renumber(instruction: tuple[Any, ...], new: list[int]) -> tuple[Any, ...]:
     return (instruction[0], *[new[operand] for operand in instruction[1:]])
 
 
-def _rebuild(program: Program, live: list[bool], build: Callable[[int, Append, list[int]], int]) -> Program:
+def _rebuild(
+    program: Program, live: list[bool], build: Callable[[int, Append, list[int]], int], names: Mapping[int, str]
+) -> Program:
     body: list[tuple[Any, ...]] = []
 
     def append(instruction: tuple[Any, ...]) -> int:
@@ -99,4 +106,4 @@ def _rebuild(program: Program, live: list[bool], build: Callable[[int, Append, l
         if live[number]:
             new[number] = build(number, append, new)
     outputs = tuple(tuple(new[value] for value in values) for values in program.outputs)
-    return program.rewritten(body, outputs)
+    return program.rewritten(body, outputs, {new[value]: name for value, name in names.items()})

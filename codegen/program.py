@@ -6,13 +6,16 @@ A program is plain data. Value number `i` is made by `body[i]`, which reads only
     ("const", number)             a float64 constant
     (name, *values)               an instruction of `INSTRUCTIONS`, or of one of the program's `externals`
 
-`outputs[r][e]` is the value stored in element `e` (C order) of result `r`. The body is a template: a kernel maps it
-over the points of a batch.
+`outputs[r][e]` is the value stored in element `e` (C order) of result `r`. `names` says what some values are called
+where the program is written out; native code ignores it. The body is a template: a kernel maps it over the points of a
+batch.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
@@ -55,6 +58,7 @@ INSTRUCTIONS: dict[str, Instruction] = (
 )
 
 MAX_OPERANDS = 64  # arguments and results that one NumPy ufunc can have: NPY_MAXARGS of NumPy 2
+IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]*")  # what a value may be called
 FREE = frozenset({"load", "const", "true", "false"})  # what does not count as an operation
 
 
@@ -74,8 +78,8 @@ class Array:
 class Program:
     """A named straight-line program; see the module docstring for the meaning of `body` and `outputs`.
 
-    Raises ValueError when an instruction is unknown, reads a later value, mixes numbers and masks, or an output
-    has the wrong number of elements.
+    Raises ValueError when an instruction is unknown, reads a later value, mixes numbers and masks, an output has
+    the wrong number of elements, or `names` holds no identifiers, one twice, or that of no value.
     """
 
     name: str
@@ -84,6 +88,7 @@ class Program:
     body: list[tuple[Any, ...]] = field(repr=False)
     outputs: tuple[tuple[int, ...], ...] = field(repr=False)
     externals: tuple[External, ...] = ()
+    names: Mapping[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         kinds: list[str] = []
@@ -105,6 +110,11 @@ class Program:
             for value in values:
                 if not 0 <= value < len(kinds) or kinds[value] != REAL:
                     raise ValueError(f"{self.name}: result {result.name} stores %{value}, which is not a number")
+        for value, called in self.names.items():
+            if not (0 <= value < len(kinds) and IDENTIFIER.fullmatch(called)):
+                raise ValueError(f"{self.name}: name {called!r} of %{value} is no identifier, or that of no value")
+        if len(set(self.names.values())) < len(self.names):
+            raise ValueError(f"{self.name}: two values have the same name; give each its own")
 
     def _kind(self, number: int, name: str, operands: list[Any], kinds: list[str]) -> str:
         if name == "const":
@@ -143,11 +153,13 @@ class Program:
                     raise ValueError(f"{self.name}: two external functions are called {external.name!r}; rename one")
         return found
 
-    def rewritten(self, body: list[tuple[Any, ...]], outputs: tuple[tuple[int, ...], ...]) -> Program:
+    def rewritten(
+        self, body: list[tuple[Any, ...]], outputs: tuple[tuple[int, ...], ...], names: Mapping[int, str] | None = None
+    ) -> Program:
         """The program with another body, as a pass makes it: not validated, which takes longer than most passes."""
         program = object.__new__(Program)
         fields = {"name": self.name, "arguments": self.arguments, "results": self.results, "externals": self.externals}
-        for name, value in (fields | {"body": body, "outputs": outputs}).items():
+        for name, value in (fields | {"body": body, "outputs": outputs, "names": names or {}}).items():
             object.__setattr__(program, name, value)
         return program
 
@@ -170,7 +182,8 @@ class Program:
                 text = repr(operands[0])
             else:
                 text = f"{name} " + ", ".join(f"%{operand}" for operand in operands)
-            lines.append(f"  %{number} = {text}")
+            called = f"  # {self.names[number]}" if number in self.names else ""
+            lines.append(f"  %{number} = {text}{called}")
         for result, values in zip(self.results, self.outputs, strict=True):
             lines.append(f"  {result.name}{list(result.shape)} <- " + ", ".join(f"%{value}" for value in values))
         return "\n".join(lines)

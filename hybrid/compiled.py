@@ -11,22 +11,24 @@ import codegen
 from codegen.program import Array
 from hybrid.deferred import Deferred
 from hybrid.definition import Argument, Formula
-from hybrid.together import operations_shared
+from hybrid.together import Parts, as_compiled, operations_shared
 
 if TYPE_CHECKING:
     from hybrid.certificate import Certificate
 
 notebook = Deferred("hybrid.printing.notebook")
+several = Deferred("hybrid.printing.several")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CompiledFunctions(ABC):
-    """Functions compiled together. `seconds` is the time that each stage took."""
+    """Functions compiled together. `seconds` is the time each stage took, `parts` the graph that was compiled."""
 
     formulas: tuple[Formula, ...]
     arguments: tuple[Argument, ...]
     program: codegen.Program
     seconds: dict[str, float]
+    parts: Parts
 
     @property
     @abstractmethod
@@ -65,6 +67,15 @@ class CompiledFunctions(ABC):
             f"<{type(self).__name__} {self.name}({', '.join(map(with_shape, self.arguments))}) -> "
             f"{', '.join(results)}: {self.operations} operations{unit}, {checked}>"
         )
+
+    def latex(self, **options: Any) -> str:
+        """LaTeX of what the kernel computes: the simplified functions, and their common parts named once.
+
+        The names are those in exported C. The options are those of `hybrid.printing.several.latex_together`.
+        """
+        with self.parts[0].lock:
+            text: str = several.latex_together(as_compiled(self.formulas, self.parts), **options)
+        return text
 
     def _repr_html_(self) -> str:
         markup: str = notebook.kernel_html(self)

@@ -157,7 +157,7 @@ def compiled_together(
         if reductions is not None:
             same = reduced.shared_of(arguments, shared)
             kernel = reduced.ReducedKernel(
-                functions, arguments, program, stages.seconds, reductions, same, verify, rules
+                functions, arguments, program, stages.seconds, simplified, reductions, same, verify, rules
             )
             kernel.reducer(same)  # compiled and checked
             return cast("ReducedKernel", kernel)
@@ -168,7 +168,9 @@ def compiled_together(
         ufunc = codegen.make_ufunc(compiled if single is None else [compiled, single], short=False)
         stages.finished("native code", "verify")
         quick = gathered is None and all(function.nodes for function in functions)
-        kernel = Kernel(functions, arguments, program, stages.seconds, compiled, ufunc, gathered, single, quick, rules)
+        kernel = Kernel(
+            functions, arguments, program, stages.seconds, simplified, compiled, ufunc, gathered, single, quick, rules
+        )
         log.debug("%s\n%s", program, compiled.seconds)
         return checked(kernel) if verify else kernel
 

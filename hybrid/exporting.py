@@ -21,8 +21,9 @@ from hybrid.calling import Gathered
 from hybrid.compiled import CompiledFunctions
 from hybrid.definition import Formula
 from hybrid.errors import UnsupportedError
+from hybrid.printing.several import part_names
 from hybrid.sampling import Sampler
-from hybrid.together import unique_names
+from hybrid.together import as_compiled, unique_names, written
 
 POINTS = 5  # of the test program
 DIGITS = 6  # of their coordinates
@@ -109,9 +110,18 @@ def points(kernel: CompiledFunctions, names: Sequence[str]) -> list[list[list[fl
     return [[[float(f"{row[k]:.{DIGITS}g}") for k in columns[name]] for name in names] for row in table]
 
 
+def with_names(kernel: CompiledFunctions, gathered: Gathered) -> Program:
+    """The kernel's program, its values called as `kernel.latex()` calls them."""
+    with kernel.parts[0].lock:
+        names = part_names(as_compiled(kernel.formulas, kernel.parts))
+        again = written(kernel.formulas, kernel.parts, gathered, kernel.name, names)
+    same = repr(again.body) == repr(kernel.program.body)  # as text, since NaN differs from itself
+    return replace(kernel.program, names=again.names) if same else kernel.program
+
+
 def apart(kernel: CompiledFunctions, gathered: Gathered) -> Program:
     """The program with an operand per argument and function also where the kernel has them side by side for NumPy."""
-    program = kernel.program
+    program = with_names(kernel, gathered)
     arguments, body, results, outputs = program.arguments, program.body, program.results, program.outputs
     if gathered.arguments and any(argument.size for argument in kernel.arguments):
         arguments = tuple(Array(argument.name, argument.shape) for argument in kernel.arguments if argument.size)

@@ -31,6 +31,7 @@ from hybrid.sparsity import Pattern, Triangle, Triplets, entries_in_order
 from hybrid.watch import watch
 
 typeset = Deferred("hybrid.printing.latex")
+several = Deferred("hybrid.printing.several")
 markup_language = Deferred("hybrid.printing.mathml")
 notebook = Deferred("hybrid.printing.notebook")
 trace = Deferred("hybrid.trace")
@@ -334,9 +335,13 @@ class Function(Formula):
         """How many operations one evaluation takes (loads, stores and constants are free)."""
         return self.program().operations
 
-    def program(self) -> Program:
-        """The straight-line program of this function as it stands, before the algebra that `compile` adds."""
-        return lower(self.graph, self.arguments, [Result(self.name, self.shape, self.nodes)], self.name)
+    def program(self, named: bool = False) -> Program:
+        """The straight-line program of this function as it stands, before the algebra that `compile` adds.
+
+        named : values that `latex` names have these names in the program, and in code written from it.
+        """
+        names = several.part_names([self]) if named else None
+        return lower(self.graph, self.arguments, [Result(self.name, self.shape, self.nodes)], self.name, names)
 
     @property
     def size(self) -> int:

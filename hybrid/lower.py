@@ -8,7 +8,7 @@ share one reciprocal. Equal instructions are emitted once.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -23,7 +23,7 @@ from hybrid.errors import ArgumentError
 from hybrid.graph import Graph, float_value
 from hybrid.lower_special import FORMULAS, ORDERED, write
 from hybrid.operations import CONSTANT, VARIABLE, NamedConstant
-from hybrid.signs import Body, Outputs, absorb_signs, live, negate_factors
+from hybrid.signs import Body, Outputs, absorb_signs, carried, live, negate_factors
 
 LARGEST_CHAIN = 32  # x**n by products up to here: at most 8 multiplications; beyond, `pow` is more accurate and as fast
 COMMUTATIVE = frozenset({"add", "mul"})  # x∘y and y∘x have the same bits and are computed once
@@ -319,8 +319,16 @@ RULES: dict[ops.Operation, Callable[[Lowering, int, tuple[int, ...]], Signed]] =
 }
 
 
-def lower(graph: Graph, arguments: Sequence[Argument], results: Sequence[Result], name: str = "f") -> Program:
+def lower(
+    graph: Graph,
+    arguments: Sequence[Argument],
+    results: Sequence[Result],
+    name: str = "f",
+    names: Mapping[int, str] | None = None,
+) -> Program:
     """The program that computes the results from the arguments.
+
+    names : of nodes, for the values that compute them; of one whose negative is computed instead, `minus_` and it.
 
     Raises ArgumentError when a result depends on a variable that is no element of the arguments.
     """
@@ -329,6 +337,8 @@ def lower(graph: Graph, arguments: Sequence[Argument], results: Sequence[Result]
     lowering.run(results)
     outputs = tuple(tuple(lowering.plain(node) for node in result.nodes) for result in results)
     body, outputs = finish(lowering.body, outputs)
+    wanted = [(called, lowering.values[n]) for n, called in (names or {}).items() if n in lowering.values]
+    called = carried(lowering.body, body, [(c, signed.value, signed.negative) for c, signed in wanted])
     return Program(
         name,
         tuple(Array(argument.name, argument.shape) for argument in arguments),
@@ -336,6 +346,7 @@ def lower(graph: Graph, arguments: Sequence[Argument], results: Sequence[Result]
         body,
         outputs,
         externals_of(graph, [node for result in results for node in result.nodes]),
+        called,
     )
 
 

@@ -1,7 +1,7 @@
 """A function as stand-alone Python source over NumPy: for reading, and for machines without this package.
 
 The program of the function is written line by line. A value that is used once is written where it is used, unless the
-line would become long; every other value gets a name.
+line would become long; every other value gets a name, that of the program if it has one.
 """
 
 from __future__ import annotations
@@ -84,8 +84,9 @@ def named_for_python(program: Program) -> Program:
             name += "_"
         taken.add(name)
         arguments.append(Array(name, argument.shape))
+    names = {value: name for value, name in program.names.items() if name not in taken and not keyword.iskeyword(name)}
     title = f"{program.name}_" if keyword.iskeyword(program.name) else program.name
-    return replace(program, name=title, arguments=tuple(arguments))
+    return replace(program, name=title, arguments=tuple(arguments), names=names)
 
 
 def shown(array: Array) -> str:
@@ -104,7 +105,7 @@ class Writer:
         )
         for values in program.outputs:
             self.uses.update(values)
-        names = {argument.name for argument in program.arguments} | {program.name}
+        names = {argument.name for argument in program.arguments} | {program.name, *program.names.values()}
         self.stem = "t"
         while any(re.fullmatch(rf"{self.stem}\d+", name) for name in names):
             self.stem += "_"
@@ -112,8 +113,9 @@ class Writer:
     def write(self) -> tuple[list[str], str]:
         for number, (name, *operands) in enumerate(self.program.body):
             text = self.value(name, operands)
-            if name not in ("load", "const") and (self.uses[number] > 1 or len(text.source) > LONG):
-                temporary = f"{self.stem}{len(self.lines)}"
+            long = self.uses[number] > 1 or len(text.source) > LONG
+            if name not in ("load", "const") and (number in self.program.names or long):
+                temporary = self.program.names.get(number, f"{self.stem}{len(self.lines)}")
                 self.lines.append(f"{temporary} = {text.source}")
                 text = Text(temporary)
             self.texts.append(text)

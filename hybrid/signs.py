@@ -6,6 +6,8 @@ Negations are moved into constants of what they negate: −(x·(2·y)) is x·(�
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from math import copysign
 from typing import Any
 
 Body = list[tuple[Any, ...]]
@@ -136,3 +138,46 @@ def live(body: Body, outputs: Outputs) -> tuple[Body, Outputs]:
                 instruction = (instruction[0], *[new[value] for value in instruction[1:]])
             kept.append(instruction)
     return kept, tuple(tuple(new[value] for value in values) for values in outputs)
+
+
+def carried(before: Body, after: Body, names: Sequence[tuple[str, int, bool]]) -> dict[int, str]:
+    """The names of values before the passes of this module, by the values after them.
+
+    names : a name, the value, and whether it is that value's negative. What is only there with the other sign is called
+    `minus_` and the name; what is not there any more has none, and of several names of one value the first stays.
+    """
+    if not names:
+        return {}
+    known: dict[tuple[Any, ...], int] = {}
+    old, new = signed_keys(before, known), signed_keys(after, known)
+    places = {key: number for number, key in reversed(list(enumerate(new))) if after[number][0] not in LEAVES}
+    found: dict[int, str] = {}
+    for name, value, negative in names:
+        key, sign = old[value]
+        for called, place in ((name, (key, sign ^ negative)), (f"minus_{name}", (key, not sign ^ negative))):
+            if place in places and places[place] not in found:
+                found[places[place]] = called
+                break
+    return found
+
+
+def signed_keys(body: Body, known: dict[tuple[Any, ...], int]) -> list[tuple[int, bool]]:
+    """By value: a number that values which are equal but for their sign share, and whether it is the negative."""
+    keys: list[tuple[int, bool]] = []
+    for name, *operands in body:
+        negative, key = False, (name, *operands)
+        if name == "const" and operands[0] == operands[0]:
+            negative = copysign(1, operands[0]) < 0
+            key = (name, abs(operands[0]))
+        elif name == "neg":
+            keys.append((keys[operands[0]][0], not keys[operands[0]][1]))
+            continue
+        elif name in ("mul", "div"):
+            pairs = [keys[operand] for operand in operands]
+            negative = pairs[0][1] ^ pairs[1][1]
+            numbers = [pair[0] for pair in pairs]
+            key = (name, *(sorted(numbers) if name == "mul" else numbers))
+        elif name not in LEAVES:
+            key = (name, *(keys[operand] for operand in operands))
+        keys.append((known.setdefault(key, len(known)), negative))
+    return keys

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -37,7 +37,11 @@ def simplified_together(
 
 
 def written(
-    functions: Sequence[Formula], parts: Parts, gathered: calling.Gathered | None, name: str
+    functions: Sequence[Formula],
+    parts: Parts,
+    gathered: calling.Gathered | None,
+    name: str,
+    names: Mapping[int, str] | None = None,
 ) -> codegen.Program:
     """The program of simplified functions; where NumPy allows fewer operands, they are gathered into arrays."""
     graph, arguments, roots = parts
@@ -52,7 +56,23 @@ def written(
         arguments = (Argument("arguments", (len(nodes),), nodes),)
     if gathered is not None and gathered.results:
         results = [Result("results", (len(roots),), tuple(roots))]
-    return lower(graph, arguments, results, name)
+    return lower(graph, arguments, results, name, names)
+
+
+def as_compiled(functions: Sequence[Formula], parts: Parts) -> list[Formula]:
+    """The functions with the nodes that a kernel computes."""
+    graph, arguments, roots = parts
+    named = {argument.name: argument for argument in arguments}
+    found, at = [], 0
+    for function in functions:
+        shown = Formula()
+        shown.graph, shown.arguments = graph, tuple(named[argument.name] for argument in function.arguments)
+        shown.nodes = shown.primal = tuple(roots[at : at + len(function.nodes)])
+        shown.shape, shown.source, shown.name = function.shape, function.source, function.name
+        shown.derivation = function.derivation
+        at += len(function.nodes)
+        found.append(shown)
+    return found
 
 
 def operations_shared(functions: Sequence[Formula]) -> int:

@@ -7,11 +7,12 @@ from math import prod
 
 from codegen.body import Cut, cut
 from codegen.contract import prune
+from codegen.emit import RESERVED
 from codegen.export.c_expressions import EXPRESSIONS, HELPERS, number
 from codegen.export.c_reduce import HELPER, c_reduce
 from codegen.export.header import header
 from codegen.export.interface import ABI_VERSION, QUERIES, Interface
-from codegen.export.parameters import Parameter
+from codegen.export.parameters import STEPS, Parameter
 from codegen.external import groups
 from codegen.program import INSTRUCTIONS, MASK, Array, Program
 from codegen.vector_math import MAX_ORDER
@@ -93,11 +94,28 @@ def _scalars(program: Program) -> Program:
     """The same with a result for each number, so that what later parts read is kept in rows of its own."""
     values = [value for elements in program.outputs for value in elements]
     made = object.__new__(Program)
-    fields = {"name": program.name, "arguments": program.arguments, "externals": program.externals}
+    fields = {
+        "name": program.name,
+        "arguments": program.arguments,
+        "externals": program.externals,
+        "names": program.names,
+    }
     fields |= {"results": tuple(Array(f"r{k}") for k in range(len(values))), "body": program.body}
     for name, entry in (fields | {"outputs": tuple((value,) for value in values)}).items():
         object.__setattr__(made, name, entry)
     return made
+
+
+def named_for_c(interface: Interface, program: Program) -> dict[int, str]:
+    """What values are called in C: by their names, except where these mean something else in the file."""
+    taken = {interface.name, "n", "k", *RESERVED, *(external.c_name for external in program.externals)}
+    for parameter in interface.parameters:
+        taken |= {parameter.name, *(f"{parameter.name}{step}" for step in STEPS)}
+    return {
+        value: name
+        for value, name in program.names.items()
+        if name not in taken and not name.startswith(("codegen_", f"{interface.name}_")) and not name.isupper()
+    }
 
 
 class _Part:
@@ -108,6 +126,7 @@ class _Part:
         self.together = groups(program.calls, program.body)
         self.lines: list[str] = []
         self.names: dict[int, str] = {}
+        self.called = named_for_c(interface, program)
 
     def value(self, number_of: int) -> str:
         """The C name of a value; arguments and kept values are read where a part first needs them."""
@@ -131,9 +150,9 @@ class _Part:
         return row is not None and row.result == MASK
 
     def define(self, number_of: int, expression: str) -> None:
-        self.names[number_of] = f"codegen_{number_of}"
+        called = self.names[number_of] = self.called.get(number_of, f"codegen_{number_of}")
         kind = "int" if self.is_mask(number_of) else "double"
-        self.lines.append(f"    const {kind} codegen_{number_of} = {expression};\n")
+        self.lines.append(f"    const {kind} {called} = {expression};\n")
 
     def instruction(self, number_of: int) -> None:
         name, *operands = self.program.body[number_of]

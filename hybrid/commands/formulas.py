@@ -37,7 +37,7 @@ def c_code(function: Function) -> str:
     python = [external.name for external in function.program().externals if external.c is None]
     if python:
         raise UnsupportedError(f"{function.name} calls {python[0]}, Python code of this process, which C has not")
-    return c_source(Interface(replace(function.program(), name=function.name)))
+    return c_source(Interface(replace(function.program(named=True), name=function.name)))
 
 
 WRITERS: dict[str, Callable[[Function], str]] = {
@@ -45,7 +45,7 @@ WRITERS: dict[str, Callable[[Function], str]] = {
     "latex": Function.latex,
     "mathml": Function.mathml,
     "sympy": lambda function: str(function.sympy()),
-    "python": lambda function: python_code(function.program()),
+    "python": lambda function: python_code(function.program(named=True)),
     "c": c_code,
 }
 
@@ -169,5 +169,5 @@ def describe(function: Function) -> dict[str, Any]:
         "latex": function.latex(),
         "mathml": function.mathml(),
         "sympy": str(function.sympy()),
-        "python": python_code(function.program()),
+        "python": python_code(function.program(named=True)),
     }

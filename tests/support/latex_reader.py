@@ -259,6 +259,12 @@ class Reader:
 
 def read(text, symbols):
     """The value of printed LaTeX: its definitions in order, then the expression or matrix."""
+    first, symbols = definitions(text, symbols)
+    return Reader(first.replace("&=", "=", 1).partition("=")[2].strip(), symbols).everything()
+
+
+def definitions(text, symbols):
+    """The first equation of printed LaTeX as it is, and the symbols with the values of those defined below it."""
     text = re.sub(r"\\(?:begin|end)\{aligned\}", "", text)
     text = re.sub(r"\\\\(?:\[4pt\])?\n&\\quad", " ", text).replace(r"\text{where} \quad", "")
     first, *rest = re.split(r"\\\\(?:\[4pt\])?\n", text.strip())
@@ -268,4 +274,4 @@ def read(text, symbols):
             name, _, value = definition.partition("=")
             assert name.strip() not in symbols, f"{name} is taken"
             symbols[name.strip()] = Reader(value, symbols).everything()
-    return Reader(first.replace("&=", "=", 1).partition("=")[2].strip(), symbols).everything()
+    return first, symbols
