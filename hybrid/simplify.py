@@ -32,6 +32,7 @@ from hybrid.rewrite import Rewriter, rational
 from hybrid.saturation import unsaturated
 from hybrid.watch import UNWATCHED, OutOfTime, Watch
 
+ROUNDS, FEW_ROUNDS = 6, 2  # at most, where each gains something
 MERGING = 2  # rounds that look for nodes of equal value
 POLISHED = 4  # times that nodes are looked for in each other, with a round in between
 OTHER_FORMS = 6  # forms looked at for outputs that are less accurate in the cheapest one
@@ -70,7 +71,8 @@ def simplify(
 ) -> list[int]:
     """Equal expressions with at most as many operations. Nodes in `keep`, and all they need, stay as they are.
 
-    Unless `thorough`, nodes are not looked for in each other (resubstitution.py), which takes most of the time.
+    Unless `thorough`, the result is there to be counted, and sooner: fewer rounds are made, nodes are not
+    looked for in each other (resubstitution.py), and outputs that lost accuracy stay.
 
     Where `watch` has a time budget, rounds go on until they gain nothing or the budget is spent; what was reached by
     then is returned.
@@ -85,7 +87,7 @@ def simplify(
     best, forms = given, []
     cost = price(graph, best)
     size = len(graph.reach(roots))
-    rounds = watch.rounds or (1 if size > LARGE else 6)
+    rounds = watch.rounds or (1 if size > LARGE else ROUNDS if thorough else FEW_ROUNDS)
     current = best
     try:
         for number in range(rounds):
@@ -105,6 +107,8 @@ def simplify(
     except OutOfTime:
         pass
     best = min([(cost, best), *forms], key=itemgetter(0))[1]
+    if not thorough:
+        return best
     return as_accurate(graph, given, [best, *(form for _, form in sorted(forms))])
 
 
@@ -119,7 +123,7 @@ def polished(graph: Graph, roots: list[int], kept: frozenset[int], watch: Watch)
         if changed == current:
             break
         found.append((price(graph, changed), changed))
-        rounded, _ = one_round(graph, changed, kept, watch, merging=False)
+        rounded, _ = one_round(graph, changed, kept, watch, merging=False, both=False)
         found += rounded
         least, current = min(found)
         if least >= cost:
@@ -157,15 +161,18 @@ def as_accurate(graph: Graph, given: list[int], forms: Sequence[list[int]]) -> l
 
 
 def one_round(
-    graph: Graph, roots: Sequence[int], kept: frozenset[int], watch: Watch, merging: bool
+    graph: Graph, roots: Sequence[int], kept: frozenset[int], watch: Watch, merging: bool, both: bool = True
 ) -> tuple[list[Counted], list[int]]:
-    """The forms that one round finds, the cheapest first, and the form that the next round starts from."""
+    """The forms that one round finds, the cheapest first, and the form that the next round starts from.
+
+    Sums are factored in two orders, or in one unless `both`.
+    """
     normal = normalise(graph, roots, kept, watch)
     merged = merge_equal(graph, normal, kept) if merging else normal
     if merged != normal:
         merged = normalise(graph, merged, kept, watch)
     forms = [factor_sums(graph, merged, kept, watch)]
-    if len(graph.reach(merged)) <= SMALL:
+    if both and len(graph.reach(merged)) <= SMALL:
         forms.append(factor_sums(graph, merged, kept, watch, variables_last=True))
     forms += [lift_factors(graph, form, kept) for form in forms]
     shared = [share_pairs(graph, list(form), kept, watch) for form in dict.fromkeys(map(tuple, forms))]
