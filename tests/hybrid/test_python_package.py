@@ -501,7 +501,7 @@ def test_names_that_a_package_cannot_have(kernel, tmp_path) -> None:
 
 
 def test_without_a_linker_it_says_what_to_install(kernel, tmp_path, monkeypatch) -> None:
-    def missing(target: object) -> list[str]:
+    def missing(target: object, **options: object) -> list[str]:
         raise LinkerNotFound("no linker here: install a C compiler.")
 
     monkeypatch.setattr(linker, "find_linker", missing)

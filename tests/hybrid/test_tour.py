@@ -103,7 +103,7 @@ def test_numpy_computes_the_same_outputs(toured) -> None:
 
 
 def test_without_a_linker_the_tour_says_so_and_goes_on(tmp_path, monkeypatch) -> None:
-    def missing(target: object) -> list[str]:
+    def missing(target: object, **options: object) -> list[str]:
         raise LinkerNotFound("no linker here: install a C compiler.")
 
     monkeypatch.setattr(linker, "find_linker", missing)
