@@ -20,6 +20,7 @@ from hybrid.kernel import Kernel
 from hybrid.report.labels import Label, element_labels, output_labels
 from hybrid.rolled.function import RolledFunction
 from hybrid.sparsity import Pattern
+from hybrid.together import LARGEST_FULL
 
 DENSE = 40  # variables up to which the Hessian of a scalar is a dense matrix
 MOST_ENTRIES = 4_000  # of a dense Jacobian, and of the Hessians of several outputs
@@ -107,7 +108,8 @@ def study(function: Function, wrt: Any = None) -> Study:
         first = function.jacobian(wrt, sparse=True)
     second = second_derivative(function, wrt, notes)
     formulas = [function, first] if second is None else [function, first, second]
-    kernel = compile(*formulas, name=function.name)
+    nodes = sum(len(formula.graph.reach(formula.nodes)) for formula in formulas)
+    kernel = compile(*formulas, name=function.name, tier="quick" if nodes > LARGEST_FULL else "auto")  # never rolled
     explanations = [told for derived in formulas[1:] if (told := explained(derived)) is not None]
     return Study(function, first, second, kernel, tuple(explanations), tuple(notes))
 

@@ -13,8 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from codegen import blocks as native
 from hybrid.arguments import as_array, bind_arguments, check_threads
+from hybrid.compose import composable
 from hybrid.deferred import Deferred
-from hybrid.errors import ArgumentError, ShapeError, VerificationError
+from hybrid.errors import ArgumentError, ShapeError, UnsupportedError, VerificationError
 from hybrid.rolled import check
 from hybrid.rolled.formula import RolledArgument, RolledFormula
 from hybrid.rolled.maps import Shape
@@ -70,6 +71,11 @@ class RolledKernel:
         `hybrid.Kernel` does.
         """
         check_threads(self.name, threads)
+        if any(map(composable, (*args, *named.values()))):
+            raise UnsupportedError(
+                f"{self.name} is a rolled kernel, which is neither traced nor recorded: call the function itself with "
+                "tensors or traced arrays"
+            )
         values = bind_arguments(self.name, self.arguments, args, named)
         arrays = [as_array(self.name, a, value) for a, value in zip(self.arguments, values, strict=True)]
         batches = [array.shape[: array.ndim - len(a.shape)] for a, array in zip(self.arguments, arrays, strict=True)]
@@ -81,6 +87,14 @@ class RolledKernel:
         results = self._point(arrays, given, threads)
         found = tuple(r.reshape(f.shape)[()] for r, f in zip(results, self.formulas, strict=True))
         return found[0] if len(found) == 1 else found
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("export", "program", "ufunc", "point", "address", "batch_address", "low_level_callable", "latex"):
+            raise UnsupportedError(
+                f"{self.name} is a rolled kernel and has no {name}: trace its functions with "
+                "hybrid.function(rolled=False, ...), or compile large expressions with tier='quick'"
+            )
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def _outputs(self, out: Any) -> list[NDArray[Any]] | None:
         if out is None:
