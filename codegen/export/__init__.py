@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from codegen.emit import symbol
-from codegen.export.bundle import OPTIMISE, Build, Details, Files, Format, write_set, write_whole
+from codegen.export.bundle import OPTIMISE, Build, Details, Files, Format, check_writable, write_set, write_whole
 from codegen.export.formats import FORMATS, wasm_module
 from codegen.export.interface import Interface, Pattern, Reduction
 from codegen.export.linker import LinkerNotFound
@@ -33,6 +33,7 @@ __all__ = [
     "LinkerNotFound",
     "Pattern",
     "Reduction",
+    "check_writable",
     "export",
     "wasm_module",
     "write_whole",

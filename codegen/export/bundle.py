@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -274,8 +275,17 @@ def write_set(folder: Path, files: Files) -> None:
             path.unlink(missing_ok=True)
 
 
+def check_writable(path: Path) -> None:
+    """Raise OSError, with the path that was given, for a folder or a file in a folder that does not exist."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "is a folder; name a file in it", str(path))
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "the folder to write into does not exist", str(path.parent))
+
+
 def write_whole(path: Path, content: bytes, *, executable: bool = False) -> None:
-    """Write a file aside and rename it into place."""
+    """Write a file aside and rename it into place. Raises OSError where it cannot be, as `check_writable` does."""
+    check_writable(path)
     temporary = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
     try:
         _write_new(temporary, content, executable=executable)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from codegen.export import write_whole
+from codegen.export import check_writable, write_whole
 from hybrid.function import Function
 from hybrid.report.page import page
 from hybrid.report.panel import panel
@@ -31,9 +31,10 @@ def report(
     speed: bool = True,
 ) -> Path:
     """Write the sheet of a function; see `Function.report`."""
+    target = Path(path)
+    check_writable(target)
     found = study(function, wrt)
     live = panel(found, at, ranges)
     timings = measure(found.kernel, live.start) if speed else None
-    target = Path(path)
     write_whole(target, page(found, live, timings).encode("utf-8"))
     return target
