@@ -11,7 +11,7 @@ import numpy as np
 from hybrid.composite import expand
 from hybrid.deferred import Deferred
 from hybrid.definition import Formula, PythonSource
-from hybrid.graph import float_value
+from hybrid.graph import Graph, float_value
 from hybrid.operations import CONSTANT
 
 trace = Deferred("hybrid.trace")
@@ -45,23 +45,30 @@ def replay(formula: Formula, values: Sequence[Any]) -> Any:
         for index, node in zip(np.ndindex(*argument.shape), argument.nodes, strict=True):
             known[node] = value[index] if argument.shape else value
     roots = expand(graph, formula.nodes)
+    carry_out(graph, roots, known, carrier, apply)
+    results = [known[node] for node in roots]
+    if not formula.shape:
+        return results[0]
+    whole = [result if composable(result) else carrier_like(apply, carrier, result) for result in results]
+    return np.stack(whole).reshape(formula.shape)
+
+
+def carry_out(
+    graph: Graph, roots: Sequence[int], known: dict[int, Any], carrier: Any, apply: Callable[..., Any]
+) -> None:
+    """Find what the roots need from the `known` nodes: plain numbers by NumPy, all else by the carrier's operations."""
     for node in graph.reach_below(roots, known):
         op = graph.ops[node]
         if op is CONSTANT:
             known[node] = float_value(graph.leaves[node])
             continue
         args = [known[arg] for arg in graph.args[node]]
-        if not any(composable(arg) for arg in args):
+        if not any(map(composable, args)):
             known[node] = op.numpy(*args)
         elif op.variadic:
             known[node] = reduce(lambda x, y, name=op.name: apply(carrier, name, x, y), args)  # type: ignore[misc]  # a bound default
         else:
             known[node] = apply(carrier, op.name, *args)
-    results = [known[node] for node in roots]
-    if not formula.shape:
-        return results[0]
-    whole = [result if composable(result) else carrier_like(apply, carrier, result) for result in results]
-    return np.stack(whole).reshape(formula.shape)
 
 
 def carrier_like(apply: Callable[..., Any], carrier: Any, number: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -75,6 +75,11 @@ def weighted_sum(objective: Function, constraints: Function, names: Sequence[str
         weighted = named[MULTIPLIERS] * residual
         return named[FACTOR] * value + (np.sum(weighted) if constraints.shape else weighted)
 
+    return with_parameters(body, names)
+
+
+def with_parameters(body: Callable[..., Any], names: Iterable[str]) -> Callable[..., Any]:
+    """A function of *args that says it takes arguments of these names, in order."""
     parameters = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_ONLY) for name in names]
     body.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # any function may have one
     return body

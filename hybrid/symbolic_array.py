@@ -9,7 +9,7 @@ here through its protocols and are looked up in `UFUNCS` and `FUNCTIONS`, which 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -254,17 +254,7 @@ class SymbolicArray(Unknown):
         return result if out is None else store(out, result)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        rule = FUNCTIONS.get(function)
-        if rule is None:
-            refuse_function(f"{getattr(function, '__module__', 'numpy')}.{function.__name__}", None)
-        kwargs = {key: value for key, value in kwargs.items() if not is_default(key, value)}
-        out = kwargs.pop("out", None)
-        try:
-            result = rule(self.graph, *args, **kwargs)
-        except TypeError as error:
-            if "unexpected keyword" not in str(error):
-                raise
-            refuse_function(function.__name__, kwargs)
+        result, out = by_rule(FUNCTIONS, self.graph, function, args, kwargs)
         return result if out is None else store(out, result)
 
     def __hybrid_elementwise__(self, row: str | Operation, *args: Any) -> SymbolicArray:
@@ -472,6 +462,24 @@ def select(condition: SymbolicArray, yes: SymbolicArray, no: SymbolicArray) -> S
         chosen = elementwise(ops.logical_and, c, yes)
         return elementwise(ops.logical_or, chosen, elementwise(ops.logical_and, elementwise(ops.logical_not, c), no))
     return elementwise(ops.where, condition, yes, no)
+
+
+# --- NumPy's functions ------------------------------------------------------------------------------------------------
+def by_rule(
+    rules: Mapping[Any, Callable[..., Any]], owner: Any, function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> tuple[Any, Any]:
+    """What a NumPy function gives by its rule on the owner of traced values, and its `out=`; refused if it has none."""
+    rule = rules.get(function)
+    if rule is None:
+        refuse_function(f"{getattr(function, '__module__', 'numpy')}.{function.__name__}", None)
+    given = {key: value for key, value in kwargs.items() if not is_default(key, value)}
+    out = given.pop("out", None)
+    try:
+        return rule(owner, *args, **given), out
+    except TypeError as error:
+        if "unexpected keyword" not in str(error):
+            raise
+        refuse_function(function.__name__, given)
 
 
 # --- errors -----------------------------------------------------------------------------------------------------------

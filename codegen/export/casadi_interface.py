@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from codegen.export.bundle import Build
 from codegen.export.c_source import point, support
 from codegen.export.derived import Block, Differentiated, Second, column_major, cut_down, functions, second, words_of
-from codegen.export.header import RESTRICT, plain
+from codegen.export.header import EXPORTED, EXPORTED_END, RESTRICT, plain
 from codegen.export.interface import Interface, Pattern
 from codegen.export.parameters import Parameter
 
@@ -126,14 +126,7 @@ def casadi_source(build: Build) -> str:
         " * with matrices in the order of columns. */",
         "",
         *(["#include <math.h>", "", RESTRICT] if parts else []),
-        "#ifndef CODEGEN_EXPORT",
-        "#define CODEGEN_EXPORT",
-        "#endif",
-        "",
-        "#ifdef __cplusplus",
-        'extern "C" {',
-        "#endif",
-        "",
+        EXPORTED,
         f"{prototype};",
         "",
         *dict.fromkeys(text for part in parts for text in support(part.program)),
@@ -142,10 +135,7 @@ def casadi_source(build: Build) -> str:
         "",
         *[text for word, text in HELPERS.items() if any(word in function for function in texts)],
         *texts,
-        "#ifdef __cplusplus",
-        "}",
-        "#endif",
-        "",
+        EXPORTED_END,
     ]
     return "\n".join(lines)
 

@@ -19,6 +19,21 @@ RESTRICT = """\
 #endif
 #endif
 """
+# Around functions that a shared library offers, in C and in C++.
+EXPORTED = """\
+#ifndef CODEGEN_EXPORT
+#define CODEGEN_EXPORT
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+"""
+EXPORTED_END = """\
+#ifdef __cplusplus
+}
+#endif
+"""
 
 
 def header(interface: Interface) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from codegen.export.bundle import Build
 from codegen.export.c_source import point, support
 from codegen.export.derived import cut_down, words_of
-from codegen.export.header import RESTRICT
+from codegen.export.header import EXPORTED, EXPORTED_END, RESTRICT
 
 
 def scipy_source(build: Build) -> str:
@@ -47,18 +47,11 @@ def scipy_source(build: Build) -> str:
         "#include <math.h>",
         "",
         RESTRICT,
-        "#ifndef CODEGEN_EXPORT",
-        "#define CODEGEN_EXPORT",
-        "#endif",
-        "",
-        "#ifdef __cplusplus",
-        'extern "C" {',
-        "#endif",
-        "",
+        EXPORTED,
         f"{build.interface.prototypes_on_one_line()[name]};",
         "",
     ]
-    return "\n".join([*head, *dict.fromkeys(needed), *texts, "#ifdef __cplusplus", "}", "#endif", ""])
+    return "\n".join([*head, *dict.fromkeys(needed), *texts, EXPORTED_END])
 
 
 def _places(build: Build) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from hybrid.compiling import compile
 from hybrid.errors import UnsupportedError
 from hybrid.function import Function, function
-from hybrid.lagrangian import FACTOR, MULTIPLIERS, lagrangian
+from hybrid.lagrangian import FACTOR, MULTIPLIERS, lagrangian, with_parameters
 from hybrid.problems.reading import FLAT, Constraint, Part, Shape, Space, limits
 from hybrid.sparsity import Pattern
 
@@ -63,7 +62,7 @@ class Model:
 
     def define(self, rolled: bool) -> None:
         """Trace objective and constraints, rolled or written out, and derive what solvers need."""
-        for name in ("lagrangian", "jacobian", "hessian"):
+        for name in ("lagrangian", "jacobian", "hessian", "both_triangles"):
             self.__dict__.pop(name, None)  # of an earlier definition
         arguments = {self.flat_name: (self.variables.size,), **self.parameters.shapes}
         self.objective = self.traced(arguments, self.whole, f"{self.name}_objective", rolled)
@@ -94,9 +93,7 @@ class Model:
             return of(self.variables.split(flat) | dict(zip(self.parameters.shapes, parameters, strict=True)))
 
         body.__name__ = body.__qualname__ = name
-        signature = inspect.Signature([inspect.Parameter(n, inspect.Parameter.POSITIONAL_ONLY) for n in shapes])
-        body.__signature__ = signature  # type: ignore[attr-defined]  # any function may have one
-        made: Function = function(rolled=rolled, **shapes)(body)
+        made: Function = function(rolled=rolled, **shapes)(with_parameters(body, shapes))
         return made
 
     # --- derivatives --------------------------------------------------------------------------------------------------
@@ -121,6 +118,11 @@ class Model:
     @property
     def hessian_pattern(self) -> Pattern:
         return self.hessian.pattern
+
+    @functools.cached_property
+    def both_triangles(self) -> tuple[Pattern, NDArray[np.intp]]:
+        """The whole of the Hessian's pattern, and which entry of the lower triangle each of its entries is."""
+        return self.hessian_pattern.full()
 
     def compile(self, *functions: Function, name: str) -> Any:
         options = self.options | ({"tier": "auto"} if functions[0].rolled else {})

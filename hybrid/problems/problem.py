@@ -15,7 +15,7 @@ from hybrid.deferred import Deferred
 from hybrid.errors import ArgumentError, InputTypeError, ShapeError
 from hybrid.function import Function
 from hybrid.problems import ipopt, scipy_solvers
-from hybrid.problems.model import Callbacks, Model
+from hybrid.problems.model import Model
 from hybrid.problems.reading import read_bounds, read_constraint, read_part, read_space, spread
 from hybrid.problems.result import Iteration, Result
 from hybrid.sparsity import Pattern
@@ -123,7 +123,7 @@ class Problem:
         return f"<Problem {self.name}: {self.variables.size} variables, {count} constraints>"
 
     # --- solving ------------------------------------------------------------------------------------------------------
-    def callbacks(self, **parameters: ArrayLike) -> Callbacks:
+    def callbacks(self, **parameters: ArrayLike) -> ipopt.Watched:
         """The functions a solver calls, in the form of `cyipopt.Problem(problem_obj=...)`."""
         return ipopt.Watched(self.model, self.given(parameters), self.sign)
 
@@ -182,7 +182,7 @@ class Problem:
             raise ArgumentError(f"solver must be one of {', '.join(map(repr, SOLVERS))}, got {solver!r}")
         if warm is not None and not isinstance(warm, Result):
             raise InputTypeError(f"warm= takes a Result of solve, got {warm!r}")
-        callbacks = ipopt.Watched(self.model, self.given(parameters), self.sign)
+        callbacks = self.callbacks(**parameters)
         point = self.start_at(start, warm)
         bounds = self.lower, self.upper
         begin = time.perf_counter()

@@ -118,5 +118,5 @@ def dense_constraints(callbacks: Callbacks, pattern: Pattern) -> list[dict[str, 
 
 def hessian_matrix(callbacks: Callbacks, x: Vector, weights: Vector, factor: float) -> Any:
     """Both triangles, as a CSR matrix."""
-    full, places = callbacks.model.hessian_pattern.full()
+    full, places = callbacks.model.both_triangles
     return full.csr(callbacks.hessian(x, weights, factor)[places])

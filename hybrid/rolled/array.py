@@ -28,6 +28,7 @@ from hybrid.symbolic_array import (
     UFUNCS,
     SymbolicArray,
     Unknown,
+    by_rule,
     elementwise,
     is_default,
     refuse_function,
@@ -264,17 +265,7 @@ class RolledArray(Unknown):
         return stored_in(out, pointwise(row, *(lift(self.model, value) for value in inputs)))
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        rule = FUNCTIONS.get(function)
-        if rule is None:
-            refuse_function(f"{getattr(function, '__module__', 'numpy')}.{function.__name__}", None)
-        kwargs = {key: value for key, value in kwargs.items() if not is_default(key, value)}
-        out = kwargs.pop("out", None)
-        try:
-            result = rule(self.model, *args, **kwargs)
-        except TypeError as error:
-            if "unexpected keyword" not in str(error):
-                raise
-            refuse_function(function.__name__, kwargs)
+        result, out = by_rule(FUNCTIONS, self.model, function, args, kwargs)
         return stored_in(out, result)
 
     def __hybrid_elementwise__(self, row: str | Operation, *args: Any) -> RolledArray:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -15,12 +14,11 @@ from numpy.typing import NDArray
 
 from hybrid import tape
 from hybrid.certificate import Certificate, Finding
-from hybrid.compose import composable
+from hybrid.compose import carry_out, composable
 from hybrid.composite import expand
 from hybrid.errors import HybridError
 from hybrid.evaluate import evaluate
-from hybrid.graph import Graph, float_value
-from hybrid.operations import CONSTANT
+from hybrid.graph import Graph
 from hybrid.rolled.formula import RolledArgument, RolledFormula
 from hybrid.rolled.indexed import IndexedSource
 from hybrid.rolled.model import STORE, SUM
@@ -164,8 +162,8 @@ def by_templates(function: RolledFormula, inputs: Sequence[Any]) -> Any:
             data = model.buffers[access.buffer].value
             source = held[access.buffer] if data is None else tape.tensor(data.reshape(-1))
             known[node] = source[model.tables.positions(access.map, block.space).reshape(-1)]
-        for node, result in zip(block.nodes, replayed(model.graph, block.nodes, known, block.instances), strict=True):
-            write = block.writes[block.nodes.index(node)]
+        results = replayed(model.graph, block.nodes, known, block.instances)
+        for write, result in zip(block.writes, results, strict=True):
             places = model.tables.positions(write.to.map, block.space).reshape(-1)
             size = model.buffers[write.to.buffer].size
             part = tape.zeros((size,), dtype=result.dtype).scatter_add(0, tape.tensor(np.array(places)), result)
@@ -177,18 +175,7 @@ def replayed(graph: Graph, roots: Sequence[int], known: dict[int, Any], instance
     """The nodes of a graph over tensors."""
     carrier = next(iter(known.values()), tape.zeros((instances,), dtype=np.float64))
     apply: Any = getattr(type(carrier), "__hybrid_elementwise__")  # noqa: B009  # of tensors
-    for node in graph.reach_below(roots, known):
-        op = graph.ops[node]
-        if op is CONSTANT:
-            known[node] = float_value(graph.leaves[node])
-            continue
-        args = [known[arg] for arg in graph.args[node]]
-        if not any(map(composable, args)):
-            known[node] = op.numpy(*args)
-        elif op.variadic:
-            known[node] = reduce(lambda x, y, name=op.name: apply(carrier, name, x, y), args)  # type: ignore[misc]  # a bound default
-        else:
-            known[node] = apply(carrier, op.name, *args)
+    carry_out(graph, roots, known, carrier, apply)
     results = [known[root] for root in roots]
     return [result if composable(result) else tape.tensor(np.full(instances, float(result))) for result in results]
 

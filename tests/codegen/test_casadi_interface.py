@@ -3,32 +3,17 @@
 from __future__ import annotations
 
 import ctypes
-import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
+from programs import run, tool
 
 import hybrid as hy
 from codegen.export import LinkerNotFound, linker
 from codegen.target import NAMED
 
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-pedantic"]
-
-
-def tool(*names: str) -> str:
-    path = next((found for name in names if (found := shutil.which(name))), None)
-    if path is None:
-        pytest.skip(f"no {names[0]}")
-    return path
-
-
-def run(*command: str | Path, cwd: Path) -> str:
-    words = [str(word) for word in command]
-    done = subprocess.run(words, cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
 
 
 @hy.function(x=(2,), a=(2, 3), t=())

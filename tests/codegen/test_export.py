@@ -2,13 +2,13 @@
 
 import ctypes
 import dataclasses
-import shutil
 import subprocess
 from pathlib import Path
 
 import llvmlite.binding as llvm
 import numpy as np
 import pytest
+from programs import run, tool
 
 from codegen import INSTRUCTIONS, Array, Program, compile, host, make_ufunc
 from codegen.export import FORMATS, Interface, LinkerNotFound, export, linker
@@ -19,19 +19,6 @@ NAMES = "add sub mul div exp log sin cos sqrt select minimum"
 ARGUMENTS = (Array("x"), Array("double"), Array("q w", (3,)))
 RESULTS = (Array("value"), Array("x", (2, 3)))
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-pedantic"]
-
-
-def tool(*names: str) -> str:
-    path = next((found for name in names if (found := shutil.which(name))), None)
-    if path is None:
-        pytest.skip(f"no {names[0]}")
-    return path
-
-
-def run(*command: str | Path) -> str:
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
 
 
 @pytest.fixture(scope="module")

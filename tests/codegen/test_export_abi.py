@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from programs import run, tool
 
 from codegen import INSTRUCTIONS, Array, Program, compile, host, make_ufunc
 from codegen import body as body_module
@@ -32,20 +33,6 @@ from codegen.target import GPUS, NAMED, find, portable
 WARNINGS = ["-Wall", "-Wextra", "-Werror", "-pedantic"]
 PATTERN = Pattern((3, 3), (0, 0, 1, 2), (0, 2, 1, 0))
 FOREIGN = {"aarch64": "aarch64", "riscv64": "riscv64"}
-
-
-def tool(*names: str) -> str:
-    path = next((found for name in names if (found := shutil.which(name))), None)
-    if path is None:
-        pytest.skip(f"no {names[0]}")
-    return path
-
-
-def run(*command: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None, limit: int = 120) -> str:
-    words = [str(word) for word in command]
-    done = subprocess.run(words, cwd=cwd, env=env, capture_output=True, text=True, timeout=limit, check=False)
-    assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
 
 
 def sample_program(name: str = "f") -> Program:
@@ -573,7 +560,7 @@ def test_nothing_changes_if_writing_fails(tmp_path: Path, monkeypatch) -> None:
 REPEAT = """
 import sys
 from pathlib import Path
-sys.path[:0] = [{root!r}, {tests!r}]
+sys.path[:0] = [{root!r}, {tests!r}, {support!r}]
 import test_export_abi as here
 from codegen.export import export
 formats = ["o", "a", "h", "c", "ll", "bc", "s", "test", "cmake", "pc"]
@@ -589,7 +576,8 @@ def test_the_same_bytes_from_other_processes(tmp_path: Path) -> None:
     for number, seed in enumerate(("0", "4711")):
         folder = tmp_path / f"run{number}" / ("deeper" * number)
         folder.mkdir(parents=True)
-        text = REPEAT.format(root=str(Path(__file__).parents[2]), tests=str(Path(__file__).parent))
+        root, tests = Path(__file__).parents[2], Path(__file__).parent
+        text = REPEAT.format(root=str(root), tests=str(tests), support=str(root / "tests" / "support"))
         environment = os.environ | {
             "PYTHONHASHSEED": seed,
             "HYBRID_CACHE": "off",

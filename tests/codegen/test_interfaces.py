@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import shutil
-import subprocess
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from programs import run as run_program
+from programs import tool
 
 import hybrid as hy
 from codegen import Array, Program
@@ -18,18 +20,7 @@ WARNINGS = ["-Wall", "-Wextra", "-Werror", "-pedantic", "-Wshadow"]
 CPP = ["g++", "clang++"]
 
 
-def tool(*names: str) -> str:
-    path = next((found for name in names if (found := shutil.which(name))), None)
-    if path is None:
-        pytest.skip(f"no {names[0]}")
-    return path
-
-
-def run(*command: str | Path, cwd: Path) -> str:
-    words = [str(word) for word in command]
-    done = subprocess.run(words, cwd=cwd, capture_output=True, text=True, timeout=180, check=False)
-    assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
+run = partial(run_program, limit=180)
 
 
 @hy.function(x=(2,), a=(2, 3), t=())

@@ -5,31 +5,17 @@ from __future__ import annotations
 import ctypes
 import json
 import shutil
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from programs import run, tool
 
 import hybrid as hy
 from hybrid.loading import examples, import_file
 
 WARNINGS = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic"]
-
-
-def tool(*names: str) -> str:
-    path = next((found for name in names if (found := shutil.which(name))), None)
-    if path is None:
-        pytest.skip(f"no {names[0]}")
-    return path
-
-
-def run(*command: str | Path, cwd: Path | None = None) -> str:
-    words = [str(word) for word in command]
-    done = subprocess.run(words, cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
 
 
 def check(folder: Path, name: str, linked: str) -> None:
