@@ -41,7 +41,7 @@ const char *@NAME@_cuda_message(const @NAME@_cuda *codegen_gpu);
 void @NAME@_cuda_close(@NAME@_cuda *codegen_gpu);
 
 #ifdef __CUDACC__
-/* One point, for kernels of your own: link @NAME@.ptx (nvcc -rdc=true, or nvJitLink). */
+/* One point, for kernels of your own: nvcc -dc @NAME@.ptx -o @NAME@.o, then nvcc -rdc=true yours.cu @NAME@.o. */
 __device__ void @NAME@(@POINT@);
 #endif
 
