@@ -46,7 +46,8 @@ def remainder_far(x: Vector, y: Vector, usual: Vector) -> Vector:
         third = step // 3
         multiple = b * 2.0**third * 2.0**third * 2.0 ** (step - 2 * third)
         rest = select(multiple < inf, remainder_near(rest, multiple), rest)
-    rest = select((a < inf) & (b >= 0.0), rest, nan)
+    # Not b >= 0, which NVIDIA's assembler takes to be true of every |y|, of NaN too.
+    rest = select((a < inf) & ~b.is_nan(), rest, nan)
     return select(is_far(a, b), rest, usual)
 
 
