@@ -1,15 +1,15 @@
 """Kernels on an NVIDIA GPU beside other tools: `python tests/bench/bench_gpu.py [--points N] [--rounds R]`.
 
-Needs an NVIDIA GPU with its driver, and CuPy for arrays there; JAX, PyTorch and Numba are compared where they are
-installed and see the GPU. All arrays stay on the GPU. One line per tool and number type: ns per point (of ten runs in a
-row between two CUDA events, the least of interleaved rounds), the ratio to this kernel, the bytes that must move per nanosecond (GB/s),
-the operations per nanosecond (Gop/s; an elementary function is one), and the largest difference from this kernel on the
-processor, relative to the largest number of the result.
+Needs an NVIDIA GPU with its driver, and CuPy for arrays there; JAX and PyTorch are compared where they are installed
+and see the GPU. All arrays stay on the GPU. One line per tool and number type: ns per point (of ten runs in a row
+between two CUDA events, the least of interleaved rounds), the ratio to this kernel, the bytes that must move per
+nanosecond (GB/s), the operations per nanosecond (Gop/s; an elementary function is one), and the largest difference from
+this kernel on the processor, relative to the largest number of the result.
 
 Black–Scholes: the 21 distinct numbers of value, gradient and Hessian, points last. Peers: copying as many bytes, the
 C written by hand and SymPy's common subexpressions of `bench_black_scholes.py` as CUDA C by NVRTC, JAX's
-`jit(vmap(...))` and `torch.func`, by `torch.compile` where it takes it, which write all 31. The Panda arm: pose, Jacobian and Hessian
-of a squared distance; torques and their Jacobian. Peers: JAX.
+`jit(vmap(...))` and `torch.func`, by `torch.compile` where it takes it, which write all 31. The Panda arm: pose,
+Jacobian and Hessian of a squared distance; torques and their Jacobian. Peers: JAX.
 """
 
 from __future__ import annotations
