@@ -46,6 +46,8 @@ MOST_PAIRS = 64  # pairs looked at for one node and operation
 AT_ONCE = 2_048  # pairs whose values are compared at once
 CONFIRMED_AT = (0, 1, POINTS - 1)
 ROUNDS = 4
+BUCKETS = 1 << 16
+IGNORED = 26  # bits: values that differ by NEAR twice have the same leading ones, or neighbouring ones
 
 Values = NDArray[np.float64]
 
@@ -259,11 +261,12 @@ class Search:
         self, targets: Sequence[int], op: Operation, rows: NDArray[Any], columns: NDArray[Any], slopes: Values
     ) -> Iterator[Way]:
         """The ways of one operation: pairs whose slope between the probes is a target's, and whose values agree."""
-        order = np.argsort(slopes)
-        listed = slopes[order]
         wanted = np.array(targets)
         slope = self.values[wanted, self.probes[1]] / self.values[wanted, self.probes[0]]
         ends = np.sort([slope * (1 - NEAR), slope * (1 + NEAR)], axis=0)
+        near = close_to(ends, slopes)
+        order = near[np.argsort(slopes[near])]
+        listed = slopes[order]
         low, high = np.searchsorted(listed, ends[0]), np.searchsorted(listed, ends[1], "right")
         which, position = spans(low, high)
         places = order[position]
@@ -317,6 +320,19 @@ class Search:
                 return None
         found = replace(way, scale=scale)
         return found if self.holds(found) else None
+
+
+def close_to(ends: Values, slopes: Values) -> NDArray[np.intp]:
+    """The places of slopes that may lie between two ends, columns of `ends`: by their leading bits, so as not to sort
+    all of them."""
+    marked = np.zeros(BUCKETS, np.bool_)
+    marked[bucket(ends)] = True
+    return np.flatnonzero(marked[bucket(slopes)])
+
+
+def bucket(values: Values) -> NDArray[np.int64]:
+    """A number that few values share but those with the same leading bits, which tell less apart than NEAR does."""
+    return (values.view(np.int64) >> IGNORED) & (BUCKETS - 1)
 
 
 def spans(low: NDArray[np.intp], high: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -390,6 +406,8 @@ class Net:
     users: dict[int, int] = field(default_factory=dict)
     taken: dict[int, Way] = field(default_factory=dict)
     costs: dict[int, int] = field(default_factory=dict)
+    bits: dict[int, int] = field(default_factory=dict)
+    below: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.rewriter = Rewriter(self.graph)
@@ -466,16 +484,25 @@ class Net:
 
     def needs(self, node: int, other: int) -> bool:
         """Whether a node is computed from another."""
-        seen, stack = {node}, [node]
+        below = self.all_below(node)
+        return other in self.bits and below & self.bits[other] != 0
+
+    def all_below(self, node: int) -> int:
+        """What a node is computed from, and itself, as bits; known until a way is taken."""
+        below, stack = self.below, [node]
         while stack:
-            top = stack.pop()
-            if top == other:
-                return True
-            for arg in self.inputs(top):
-                if arg not in seen:
-                    seen.add(arg)
-                    stack.append(arg)
-        return False
+            top = stack[-1]
+            if top not in below:
+                waiting = [arg for arg in self.inputs(top) if arg not in below]
+                if waiting:
+                    stack += waiting
+                    continue
+                found = self.bits.setdefault(top, 1 << len(self.bits))
+                for arg in self.inputs(top):
+                    found |= below[arg]
+                below[top] = found
+            stack.pop()
+        return below[node]
 
     def freed(self, node: int, gone: set[int] | None = None) -> int:
         """Operations that only this node needs, itself among them."""
@@ -514,6 +541,7 @@ class Net:
             for arg in old:
                 self.release(arg)
             self.taken[way.node] = way
+            self.below.clear()
         return bool(self.taken)
 
     def result(self) -> list[int]:
