@@ -126,14 +126,39 @@ def trace(graph: Graph, array: Any, offset: int = 0, axis1: int = 0, axis2: int 
 
 @implements(np.linalg.vecdot)
 def vecdot(graph: Graph, x: Any, y: Any, axis: int = -1) -> Any:
-    return sum_of(graph, lift(graph, x) * lift(graph, y), axis)
+    return along_vectors(*(np.moveaxis(lift(graph, array), axis, -1) for array in (x, y)))
+
+
+def with_axes(name: str, *pairs: tuple[Array, int]) -> None:
+    """Raise ShapeError for an array with fewer axes than a product needs."""
+    for array, axes in pairs:
+        if array.ndim < axes:
+            shapes = " and ".join(str(each.shape) for each, _ in pairs)
+            raise ShapeError(f"{name} of shapes {shapes}: a vector has 1 axis, a matrix 2; use * for numbers")
+
+
+def along_vectors(x: Array, y: Array) -> Array:
+    with_axes("vecdot", (x, 1), (y, 1))
+    if x.shape[-1] != y.shape[-1]:
+        raise ShapeError(f"vecdot of shapes {x.shape} and {y.shape}: the vectors must be equally long")
+    return sum_of(x.graph, x * y, -1)
+
+
+def matrix_times_vector(a: Array, x: Array) -> Array:
+    with_axes("matvec", (a, 2), (x, 1))
+    return matmul(a, x.reshape((*x.shape, 1)))[..., 0]
+
+
+def vector_times_matrix(x: Array, a: Array) -> Array:
+    with_axes("vecmat", (x, 1), (a, 2))
+    return matmul(x.reshape((*x.shape[:-1], 1, x.shape[-1])), a)[..., 0, :]
 
 
 UFUNCS[np.matmul] = matmul
-UFUNCS[np.vecdot] = lambda x, y: sum_of(x.graph, x * y, -1)
+UFUNCS[np.vecdot] = along_vectors
 if hasattr(np, "matvec"):  # NumPy 2.2
-    UFUNCS[np.matvec] = lambda a, x: matmul(a, x.reshape((*x.shape, 1)))[..., 0]
-    UFUNCS[np.vecmat] = lambda x, a: matmul(x.reshape((*x.shape[:-1], 1, x.shape[-1])), a)[..., 0, :]
+    UFUNCS[np.matvec] = matrix_times_vector
+    UFUNCS[np.vecmat] = vector_times_matrix
 FUNCTIONS[np.linalg.matmul] = lambda graph, x, y: matmul(lift(graph, x), lift(graph, y))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from hybrid import operations as ops
-from hybrid.errors import UnsupportedError
+from hybrid.errors import ShapeError, UnsupportedError
 from hybrid.operations import REAL
 from hybrid.rolled import maps
 from hybrid.rolled.array import RolledArray, as_kind, lift, pointwise
@@ -103,7 +103,14 @@ implements(np.inner)(
     lambda model, x, y: np.tensordot(lift(model, x), lift(model, y), (-1, -1)) if np.ndim(x) and np.ndim(y) else x * y
 )
 implements(np.vdot)(lambda model, x, y: sum_of(model, lift(model, x).reshape(-1) * lift(model, y).reshape(-1)))
-implements(np.vecdot)(lambda model, x, y, axis=-1: sum_of(model, lift(model, x) * lift(model, y), axis))
+
+
+@implements(np.vecdot)
+def vecdot(model: Model, x: Any, y: Any, axis: int = -1) -> Any:
+    first, second = lift(model, x), lift(model, y)
+    if not first.ndim or not second.ndim or first.shape[axis] != second.shape[axis]:
+        raise ShapeError(f"vecdot of shapes {first.shape} and {second.shape}: it takes equally long vectors")
+    return sum_of(model, first * second, axis)
 
 
 @implements(np.outer)

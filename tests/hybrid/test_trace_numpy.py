@@ -11,7 +11,8 @@ import pytest
 import scipy.special as special
 from traced import check
 
-from hybrid import trace
+from hybrid import function, trace
+from hybrid.errors import ShapeError
 from hybrid.operations import LINE, MASK, OPERATIONS, Operation
 
 VECTOR = np.array([0.3, -1.25, 2.5, 0.0])
@@ -506,3 +507,20 @@ def test_elimination_exchanges_rows() -> None:
 def test_matvec_and_vecmat() -> None:
     check(lambda a, b: np.matvec(a, b), np.stack([MATRIX, SECOND]), SECOND[0], rtol=1e-15)
     check(lambda a, b: np.vecmat(b, a), np.stack([MATRIX, SECOND]), SECOND[0], rtol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("name", "shapes", "message"),
+    [
+        ("vecdot", ((3,), (1,)), "vecdot of shapes .3,. and .1,.: the vectors must be equally long"),
+        ("vecdot", ((), ()), "vecdot of shapes .. and ..: a vector has 1 axis"),
+        ("matvec", ((3,), (3,)), "matvec of shapes .3,. and .3,.: a vector has 1 axis, a matrix 2"),
+        ("vecmat", ((), ()), "vecmat of shapes .. and ..: a vector has 1 axis"),
+    ],
+)
+def test_products_of_wrong_shapes_are_refused(name: str, shapes: tuple, message: str) -> None:
+    product = getattr(np, name, None)
+    if product is None:
+        pytest.skip(f"no np.{name} in this NumPy")
+    with pytest.raises(ShapeError, match=message):
+        function(a=shapes[0], b=shapes[1])(lambda a, b: product(a, b)).graph  # noqa: B018 - traced when asked for
