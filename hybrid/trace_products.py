@@ -126,7 +126,8 @@ def trace(graph: Graph, array: Any, offset: int = 0, axis1: int = 0, axis2: int 
 
 @implements(np.linalg.vecdot)
 def vecdot(graph: Graph, x: Any, y: Any, axis: int = -1) -> Any:
-    return along_vectors(*(np.moveaxis(lift(graph, array), axis, -1) for array in (x, y)))
+    arrays: list[Array] = [lift(graph, x), lift(graph, y)]
+    return along_vectors(*(np.moveaxis(array, axis, -1) for array in arrays))
 
 
 def with_axes(name: str, *pairs: tuple[Array, int]) -> None:
