@@ -24,8 +24,8 @@ from hybrid.operations import HALF, OPERATIONS, Operation
 from hybrid.sympy_writer import sympy_expression
 
 __all__ = [  # noqa: RUF022  # grouped as in the table
-    "sqrt", "cbrt", "hypot", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p",
-    "sin", "cos", "tan", "asin", "acos", "atan", "atan2", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh",
+    "sqrt", "cbrt", "hypot", "over_hypot", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p",
+    "sin", "cos", "tan", "asin", "acos", "atan", "atan2", "sinh", "cosh", "tanh", "sech", "asinh", "acosh", "atanh",
     "erf", "erfc", "erfcx", "erfinv", "ndtr", "log_ndtr", "gamma", "loggamma", "digamma", "polygamma", "beta", "betaln",
     "expit", "logit", "softplus", "logaddexp", "xlogy", "sinc", "lambertw",
     "jv", "j0", "j1", "iv", "i0", "i1", "spherical_jn",
@@ -97,6 +97,7 @@ def function(name: str, domain: str = "", public: str = "") -> Elementwise:
 sqrt = function("sqrt", "NaN for x < 0.")
 cbrt = function("cbrt", "The real root, also for x < 0.")
 hypot = function("hypot", "√(x² + y²) without overflow on the way.")
+over_hypot = function("over_hypot", "x/√(x² + y²) without overflow on the way, 0 at the origin; hypot's derivative.")
 exp = function("exp")
 exp2 = function("exp2")
 expm1 = function("expm1", "eˣ − 1 without cancellation near 0.")
@@ -114,6 +115,7 @@ atan2 = function("atan2", "The angle of the point (second, first argument), in r
 sinh = function("sinh")
 cosh = function("cosh")
 tanh = function("tanh")
+sech = function("sech", "1/cosh(x), without overflow.")
 asinh = function("asinh")
 acosh = function("acosh", "NaN for x < 1.")
 atanh = function("atanh", "NaN outside of [−1, 1].")

@@ -12,6 +12,8 @@ from hybrid.special_values import whole_order
 Emit = Callable[..., int]
 
 FORMULAS: dict[ops.Operation, Callable[..., Any]] = {
+    ops.sech: formulas.sech,
+    ops.over_hypot: formulas.over_hypot,
     ops.expit: formulas.expit,
     ops.softplus: formulas.softplus,
     ops.logit: formulas.logit,

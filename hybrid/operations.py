@@ -207,6 +207,18 @@ def tied_share(mine: Any, other: Any) -> Any:
     return where(eq(mine, other), HALF if here is there else here / (here + there), 1)
 
 
+def along(out: Any, x: Any, y: Any) -> Any:
+    """d(x/h)/dx = y²/h³ with h = √(x² + y²); 0 at the origin."""
+    other, size = over_hypot(y, x), hypot(x, y)
+    return where(eq(size, 0), 0, other * other / size)
+
+
+def across(out: Any, x: Any, y: Any) -> Any:
+    """d(x/h)/dy = −xy/h³; 0 at the origin."""
+    size = hypot(x, y)
+    return where(eq(size, 0), 0, -(out * over_hypot(y, x)) / size)
+
+
 def xlogy_partial(out: Any, x: Any, y: Any) -> Any:
     """log y; 0 at x = 0 and y ≤ 0 (PyTorch's convention)."""
     return where(logical_and(eq(x, 0), le(y, 0)), 0, log(y))
@@ -252,14 +264,16 @@ sqrt: Operation = op("sqrt", np.sqrt, [lambda out, x: HALF / out], r"\sqrt{{{0}}
           instruction="sqrt")
 cbrt: Operation = op("cbrt", np.cbrt, [lambda out, x: 1 / (3 * (out * out))], r"\sqrt[3]{{{0}}}", NONZERO, sympy=cfunctions.Cbrt,
           instruction="cbrt")
-hypot: Operation = op("hypot", np.hypot, [lambda out, x, y: where(eq(out, 0), 0, x / out), lambda out, x, y: where(eq(out, 0), 0, y / out)],
+hypot: Operation = op("hypot", np.hypot, [lambda out, x, y: over_hypot(x, y), lambda out, x, y: over_hypot(y, x)],
            r"\operatorname{{hypot}}\left({0}, {1}\right)", (LINE, NONZERO), sympy=cfunctions.hypot, instruction="hypot")
+over_hypot: Operation = op("over_hypot", special_values.over_hypot, [along, across], r"\frac{{{0}}}{{\operatorname{{hypot}}\left({0}, {1}\right)}}",
+               (LINE, NONZERO))
 
 # --- exponentials and logarithms --------------------------------------------------------------------------------------
 exp: Operation = op("exp", np.exp, [lambda out, x: out], r"e^{{{0}}}", sympy=sp.exp, instruction="exp")
 exp2: Operation = op("exp2", np.exp2, [lambda out, x: out * log(x.graph.lift(2))], r"2^{{{0}}}", sympy=cfunctions.exp2,
           instruction="exp2")
-expm1: Operation = op("expm1", np.expm1, [lambda out, x: out + 1], r"\operatorname{{expm1}} {0}", sympy=cfunctions.expm1,
+expm1: Operation = op("expm1", np.expm1, [lambda out, x: exp(x)], r"\operatorname{{expm1}} {0}", sympy=cfunctions.expm1,
            instruction="expm1")
 log: Operation = op("log", np.log, [lambda out, x: 1 / x], r"\log {0}", POSITIVE, sympy=sp.log, instruction="log")
 log2: Operation = op("log2", np.log2, [lambda out, x: 1 / (x * log(x.graph.lift(2)))], r"\log_{{2}} {0}", POSITIVE,
@@ -283,7 +297,8 @@ atan2: Operation = op("atan2", np.arctan2, [lambda out, y, x: over_square(x, x, 
            r"\operatorname{{atan2}}\left({0}, {1}\right)", (LINE, NONZERO), sympy=sp.atan2, instruction="atan2")
 sinh: Operation = op("sinh", np.sinh, [lambda out, x: cosh(x)], r"\sinh {0}", sympy=sp.sinh, instruction="sinh")
 cosh: Operation = op("cosh", np.cosh, [lambda out, x: sinh(x)], r"\cosh {0}", sympy=sp.cosh, instruction="cosh")
-tanh: Operation = op("tanh", np.tanh, [lambda out, x: 1 - out * out], r"\tanh {0}", sympy=sp.tanh, instruction="tanh")
+tanh: Operation = op("tanh", np.tanh, [lambda out, x: sech(x) ** 2], r"\tanh {0}", sympy=sp.tanh, instruction="tanh")
+sech: Operation = op("sech", special_values.sech, [lambda out, x: -(out * tanh(x))], r"\operatorname{{sech}} {0}", sympy=sp.sech)
 asinh: Operation = op("asinh", np.arcsinh, [lambda out, x: 1 / sqrt(1 + x * x)], r"\operatorname{{asinh}} {0}", sympy=sp.asinh,
            instruction="asinh")
 acosh: Operation = op("acosh", np.arccosh, [lambda out, x: 1 / sqrt(x * x - 1)], r"\operatorname{{acosh}} {0}", ABOVE_ONE,
@@ -318,9 +333,9 @@ log_ndtr: Operation = op("log_ndtr", special_values.log_ndtr,
               r"\log\Phi\left({0}\right)", sympy=None)
 logaddexp: Operation = op("logaddexp", np.logaddexp, [lambda out, x, y: expit(x - y), lambda out, x, y: expit(y - x)],
                r"\operatorname{{logaddexp}}\left({0}, {1}\right)", (LINE, LINE), sympy=None)
-expit: Operation = op("expit", special_values.expit, [lambda out, x: out * expit(-x)], r"\operatorname{{expit}} {0}",
+expit: Operation = op("expit", special_values.expit, [lambda out, x: (HALF * sech(HALF * x)) ** 2], r"\operatorname{{expit}} {0}",
            sympy=None)
-logit: Operation = op("logit", special_values.logit, [lambda out, x: 1 / (x * (1 - x))], r"\operatorname{{logit}} {0}",
+logit: Operation = op("logit", special_values.logit, [lambda out, x: 1 / x / (1 - x)], r"\operatorname{{logit}} {0}",
            (0.0, 1.0), sympy=None)
 softplus: Operation = op("softplus", special_values.softplus, [lambda out, x: expit(x)],
               r"\operatorname{{softplus}} {0}", sympy=None)

@@ -9,7 +9,7 @@ from hybrid.graph import Graph
 from hybrid.operations import CONSTANT
 from hybrid.rewrite import Rewriter
 
-NEVER_ZERO = frozenset({ops.exp, ops.exp2, ops.cosh, ops.gamma})
+NEVER_ZERO = frozenset({ops.exp, ops.exp2, ops.cosh, ops.sech, ops.gamma})
 LOGARITHMS = frozenset({ops.log, ops.log2, ops.log10})
 
 

@@ -36,6 +36,8 @@ def special_meanings(mp: Any) -> dict[str, Callable[..., Any]]:
         return function(x) if abs(x) < 1 else mp.nan
 
     return {
+        "sech": mp.sech,
+        "over_hypot": lambda x, y: x / mp.hypot(x, y) if x else zero,
         "expit": lambda x: 1 / (1 + mp.exp(-x)),
         "softplus": lambda x: mp.log1p(mp.exp(x)) if x < 0 else x + mp.log1p(mp.exp(-x)),
         "logit": logit,

@@ -322,6 +322,17 @@ def normal_sqrt(r: Rewriter, op: Operation, args: Targets, free: Sequence[bool])
     return r.product([(args[0], ops.HALF, False)])
 
 
+def normal_sech(r: Rewriter, op: Operation, args: Targets, free: Sequence[bool]) -> int:
+    return r.product([(unary(r, ops.cosh, args[0]), -1, False)])
+
+
+def normal_over_hypot(r: Rewriter, op: Operation, args: Targets, free: Sequence[bool]) -> int:
+    """x/h with h = √(x² + y²), 0 at the origin."""
+    size, zero = r.graph.add_node(ops.hypot, args), r.graph.constant(0)
+    quotient = r.product([(args[0], 1, False), (size, -1, False)])
+    return r.graph.add_node(ops.where, (r.graph.add_node(ops.eq, (size, zero)), zero, quotient))
+
+
 def normal_where(r: Rewriter, op: Operation, args: Targets, free: Sequence[bool]) -> int:
     return keep_bits(r.graph, op, args, -1)
 
@@ -334,6 +345,8 @@ RULES: dict[Operation, Callable[[Rewriter, Operation, Targets, Sequence[bool]], 
     ops.neg: normal_neg,
     ops.pow: normal_pow,
     ops.sqrt: normal_sqrt,
+    ops.sech: normal_sech,
+    ops.over_hypot: normal_over_hypot,
     ops.where: normal_where,
 }
 

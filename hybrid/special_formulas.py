@@ -27,6 +27,8 @@ class Vocabulary(Protocol):
     sqrt: Any
     sin: Any
     cos: Any
+    cosh: Any
+    hypot: Any
     erf: Any
     erfc: Any
     gamma: Any
@@ -54,6 +56,17 @@ def whole_power(x: Any, exponent: int) -> Any:
         return x
     half = whole_power(x, exponent // 2)
     return half * half * x if exponent % 2 else half * half
+
+
+def sech(v: Vocabulary, x: Any) -> Any:
+    """1/cosh x; 0 where cosh overflows."""
+    return 1.0 / v.cosh(x)
+
+
+def over_hypot(v: Vocabulary, x: Any, y: Any) -> Any:
+    """x/√(x² + y²), 0 at the origin."""
+    size = v.hypot(x, y)
+    return v.select(v.equal(size, 0.0), 0.0, x / size)
 
 
 # --- logistic functions -----------------------------------------------------------------------------------------------

@@ -31,6 +31,8 @@ class ArrayVocabulary:
     sqrt = staticmethod(np.sqrt)
     sin = staticmethod(np.sin)
     cos = staticmethod(np.cos)
+    cosh = staticmethod(np.cosh)
+    hypot = staticmethod(np.hypot)
     erf = staticmethod(erf)
     erfc = staticmethod(erfc)
     gamma = staticmethod(gamma)
@@ -83,6 +85,8 @@ def ordered(formula: Callable[..., Any], name: str, summary: str) -> Callable[..
     return apply
 
 
+sech = elementwise(formulas.sech, "sech", "1/cosh x.")
+over_hypot = elementwise(formulas.over_hypot, "over_hypot", "x/√(x² + y²), 0 at the origin.")
 expit = elementwise(formulas.expit, "expit", "1/(1 + e^−x).")
 softplus = elementwise(formulas.softplus, "softplus", "log(1 + e^x).")
 logit = elementwise(formulas.logit, "logit", "log(x/(1 − x)).")

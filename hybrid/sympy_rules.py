@@ -498,7 +498,6 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     sp.asec: lambda x: ops.acos(1 / x),
     sp.acsc: lambda x: ops.asin(1 / x),
     sp.acot: lambda x: ops.atan(1 / x),
-    sp.sech: lambda x: 1 / ops.cosh(x),
     sp.csch: lambda x: 1 / ops.sinh(x),
     sp.coth: lambda x: 1 / ops.tanh(x),
     sp.asech: lambda x: ops.acosh(1 / x),

@@ -98,12 +98,18 @@ def polygamma(order: Any, x: Any) -> Any:
     return sp.polygamma(order, x)
 
 
+def unit_part(x: Any, y: Any) -> Any:
+    size = sp.sqrt(x**2 + y**2)
+    return select(relation(sp.Eq)(size, sp.S.Zero), sp.S.Zero, x / size)
+
+
 def over_root_two(x: Any) -> Any:
     """SymPy would turn erfc(−x) into 2 − erfc(x), which cancels."""
     return sp.erfc(-x / sp.sqrt(2), evaluate=False) / 2
 
 
 SPECIAL: dict[Operation, Callable[..., Any]] = {
+    ops.over_hypot: unit_part,
     ops.erfcx: lambda x: sp.exp(x**2) * sp.erfc(x),
     ops.ndtr: over_root_two,
     ops.log_ndtr: lambda x: sp.log(over_root_two(x)),
@@ -178,6 +184,11 @@ def deep_hypot(x: Any, y: Any) -> Any:
     return unevaluated(sp.Pow, squares, HALF)
 
 
+def deep_over_hypot(x: Any, y: Any) -> Any:
+    size = deep_hypot(x, y)
+    return plain_select(unevaluated(sp.Eq, size, sp.S.Zero), sp.S.Zero, over(x, size))
+
+
 def deep_fmod(x: Any, y: Any) -> Any:
     size = unevaluated(sp.Mod, unevaluated(sp.Abs, x), unevaluated(sp.Abs, y))
     return unevaluated(sp.Mul, unevaluated(sp.sign, x), size)
@@ -232,6 +243,7 @@ DEEP_FORMULAS: dict[Operation, Callable[..., Any]] = {
         sp.Mul, unevaluated(sp.sign, x), unevaluated(sp.Pow, unevaluated(sp.Abs, x), sp.Rational(1, 3))
     ),
     ops.hypot: deep_hypot,
+    ops.over_hypot: deep_over_hypot,
     ops.digamma: lambda x: unevaluated(sp.polygamma, sp.S.Zero, x),
     **dict.fromkeys((ops.minimum, ops.smallest), at_most),
     **dict.fromkeys((ops.maximum, ops.largest), at_least),

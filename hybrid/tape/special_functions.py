@@ -20,12 +20,24 @@ def _spherical(n: int, x: Any) -> Any:
     return _of(ELEMENTWISE["spherical_jn"], n, x)
 
 
+def _scale(x: Any, y: Any) -> Any:
+    """1/(x² + y²), 0 at the origin."""
+    size = _of(ELEMENTWISE["hypot"], x, y)
+    return np.where(size == 0, 0.0, 1 / (size * size))
+
+
 def _of(operation: Operation, *args: Any) -> Any:
     """An operation on what a partial is given: tensors or plain arrays."""
     result = operation(*args)
     return result if any(type(arg) is Tensor for arg in args) else result._data
 
 
+sech = unary("sech", in_own_type(values.sech), lambda g, x, out: -g * (out * np.tanh(x)))
+over_hypot = binary(
+    "over_hypot", in_own_type(values.over_hypot),
+    lambda g, x, y, out: g * (_of(ELEMENTWISE["over_hypot"], y, x) * (y * _scale(x, y))),
+    lambda g, x, y, out: -g * (out * (y * _scale(x, y))),
+)  # fmt: skip
 expit = unary("expit", in_own_type(values.expit), lambda g, x, out: g * (out / (1 + np.exp(x))))
 xlogy = binary(
     "xlogy", in_own_type(values.xlogy),

@@ -26,6 +26,7 @@ NAMED = {
     "expm1": np.expm1, "log1p": np.log1p, "asinh": np.arcsinh, "acosh": np.arccosh, "atanh": np.arctanh,
     "erf": special.erf, "erfc": special.erfc, "B": special_values.beta, "W": special_values.lambertw,
     **{name: getattr(special_values, name) for name in ("erfcx", "erfinv", "expit", "logit", "softplus", "sinc")},
+    "sech": special_values.sech,
     "betaln": special_values.betaln,
     "sign": np.sign, "trunc": np.trunc, "round": np.rint,
 }  # fmt: skip

@@ -24,6 +24,7 @@ FUNCTIONS = {
     "erf": special.erf, "erfc": special.erfc, "B": special_values.beta, "W": special_values.lambertw,
     "betaln": special_values.betaln, "sign": np.sign, "trunc": np.trunc, "round": np.rint,
     **{name: getattr(special_values, name) for name in ("erfcx", "erfinv", "expit", "logit", "softplus", "sinc")},
+    "sech": special_values.sech,
 }  # fmt: skip
 ORDERED = {"J": special_values.jv, "I": special_values.iv, "j": special_values.spherical_jn}
 AROUND = {"(": lambda x: x, "⌊": np.floor, "⌈": np.ceil, "|": np.abs}

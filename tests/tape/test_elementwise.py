@@ -25,6 +25,7 @@ UNARY = {
     "cos": ((-3, 3), mpmath.cos), "tan": ((-1.3, 1.3), mpmath.tan), "asin": ((-0.95, 0.95), mpmath.asin),
     "acos": ((-0.95, 0.95), mpmath.acos), "atan": ((-3, 3), mpmath.atan), "sinh": ((-3, 3), mpmath.sinh),
     "cosh": ((-3, 3), mpmath.cosh), "tanh": ((-2, 2), mpmath.tanh), "asinh": ((-3, 3), mpmath.asinh),
+    "sech": ((-3, 3), mpmath.sech),
     "acosh": ((1.1, 5), mpmath.acosh), "atanh": ((-0.95, 0.95), mpmath.atanh), "erf": ((-2, 2), mpmath.erf),
     "erfc": ((-2, 2), mpmath.erfc), "gamma": ((0.2, 5), mpmath.gamma), "loggamma": ((0.2, 8), mpmath.loggamma),
     "digamma": ((0.2, 8), mpmath.digamma), "deg2rad": ((-3, 3), mpmath.radians), "rad2deg": ((-3, 3), mpmath.degrees),
@@ -40,6 +41,7 @@ UNARY = {
 BINARY = {
     "add": ((-3, 3), lambda x, y: x + y), "sub": ((-3, 3), lambda x, y: x - y), "mul": ((-3, 3), lambda x, y: x * y),
     "div": ((0.3, 3), lambda x, y: x / y), "pow": ((0.3, 3), lambda x, y: x**y), "atan2": ((0.3, 3), mpmath.atan2),
+    "over_hypot": ((0.3, 3), lambda x, y: x / mpmath.hypot(x, y)),
     "hypot": ((0.3, 3), mpmath.hypot), "maximum": ((-3, 3), max), "minimum": ((-3, 3), min),
     "mod": ((0.3, 3), lambda x, y: x - y * mpmath.floor(x / y)), "fmod": ((0.3, 3), lambda x, y: mpmath.fmod(x, y)),
     "floor_divide": ((0.3, 3), lambda x, y: mpmath.floor(x / y)),
