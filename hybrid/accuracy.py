@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from hybrid import operations as ops
 from hybrid.evaluate import node_value
 from hybrid.graph import Graph
-from hybrid.identities import signs
 from hybrid.lower import exponent_of
 from hybrid.operations import CONSTANT, MASK, VARIABLE, NamedConstant
+from hybrid.points import signs
 
 WIDE = np.longdouble
 ULP = 2.0**-53

@@ -37,7 +37,7 @@ def accurate_forms(graph: Graph, roots: Sequence[int], kept: Collection[int]) ->
             inner = terms[0] if len(terms) == 1 else graph.add_node(ops.add, terms)
             new[node] = graph.add_node(ops.log1p, (inner,))
         else:
-            new[node] = graph.add_node(op, made)
+            new[node] = node if made == args else graph.add_node(op, made)
     return [new[root] for root in roots]
 
 

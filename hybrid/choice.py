@@ -27,6 +27,9 @@ CLOSE = 1.4  # ways are tried in a kernel if their graphs are at most this much 
 TRIED, MOST_TRIED = 3_000, 10  # operations of all ways to a derivative together that are tried; and how many ways
 MOST_IN_ALL = 20_000  # operations of all combinations that are tried in one kernel
 PROMISING, COUNTED = 1.05, 3  # forms are counted if estimated at most this much above the lowest; and how many
+EQUAL = (
+    1.005  # counts by less than this apart say nothing: the smaller graph is taken, beside other things it shares more
+)
 
 
 def alternatives(formula: Formula) -> list[tuple[str, list[int]]]:
@@ -123,7 +126,8 @@ def economical(
             continue
         least = min(found)[0]
         close = sorted(one for one in found if one[0] <= PROMISING * least)[:COUNTED]
-        chosen = min(close, key=lambda one: cost(one[2]))[2] if len(close) > 1 else close[0][2]
+        costs = [cost(trial) for _, _, trial in close] if len(close) > 1 else [0]
+        chosen = min(one[1:] for one, exact in zip(close, costs, strict=True) if exact <= EQUAL * min(costs))[1]
     return tuple(chosen)
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
 from hybrid import operations as ops
 from hybrid.graph import Graph
+from hybrid.known import Known
 from hybrid.operations import VARIABLE, Operation
 from hybrid.rewrite import Coefficient, Rewriter, rational, reduced
 from hybrid.watch import UNWATCHED, Watch
@@ -25,35 +26,45 @@ LARGEST_OPENED = 64  # a power beyond counts as one factor
 
 
 def factor_sums(
-    graph: Graph, roots: Sequence[int], kept: frozenset[int], watch: Watch = UNWATCHED, variables_last: bool = False
+    graph: Graph,
+    roots: Sequence[int],
+    kept: frozenset[int],
+    watch: Watch = UNWATCHED,
+    variables_last: bool = False,
+    known: Known | None = None,
 ) -> list[int]:
     """Every sum with the factors its terms share pulled out, bottom up.
 
     Powers of variables may wait until no other factor is left: p²·(x + y) + q²·(x + 1) keeps what the chain rule made,
     where x first would take p² and q² apart.
     """
-    order = graph.reach(roots)
-    rewriter = Rewriter(graph, kept, graph.uses(order, roots))
+    known = known or Known(graph)
+    order = known.reach(roots)
+    rewriter = known.rewriter(kept, graph.uses(order, roots))
+    factoring = Factoring(rewriter, variables_last)
+    forms = known.of("factored, variables last" if variables_last else "factored", kept)
+    graph_ops, graph_args = graph.ops, graph.args
     new: dict[int, int] = {}
     for node in watch.over(order):
-        op, args = graph.ops[node], graph.args[node]
+        op, args = graph_ops[node], graph_args[node]
         if node in kept or not args:
             new[node] = node
             continue
-        targets = tuple(new[arg] for arg in args)
+        targets = tuple([new[arg] for arg in args])
         if op is ops.add and len(args) <= WIDEST_FACTORED:
-            fixed = [
-                target for arg, target in zip(args, targets, strict=True) if rewriter.shared(arg) or target in kept
-            ]
-            loose = [
-                target
-                for arg, target in zip(args, targets, strict=True)
-                if not (rewriter.shared(arg) or target in kept)
-            ]
-            new[node] = Factoring(rewriter, variables_last).run(loose, fixed)
+            fixed: list[int] = []
+            loose: list[int] = []
+            for arg, target in zip(args, targets, strict=True):
+                (fixed if rewriter.shared(arg) or target in kept else loose).append(target)
+            key = tuple(loose), tuple(fixed)
+            made = rewriter.recall(forms, key)
+            if made is None:
+                made = factoring.run(loose, fixed)
+                rewriter.remember(forms, key, made)
         else:
-            new[node] = graph.add_node(op, targets)
-        rewriter.stands_for(new[node], node)
+            made = node if targets == args else graph.add_node(op, targets)
+        new[node] = made
+        rewriter.stands_for(made, node)
     return [new[root] for root in roots]
 
 
@@ -163,76 +174,99 @@ class Factoring:
 
 
 # --- shared pairs -----------------------------------------------------------------------------------------------------
-Item = tuple[int, int]  # operand node, and for sums its sign
+# An operand with its sign is one number, twice the node and 1 for plus; a pair of operands is one number too. Both are
+# in the order of the nodes, also where these are stand-ins, negative numbers.
+HALF = 1 << 40
 
 
-def share_pairs(graph: Graph, roots: Sequence[int], kept: frozenset[int], watch: Watch = UNWATCHED) -> list[int]:
+def operand(node: int, sign: int) -> int:
+    return 2 * node + (sign > 0)
+
+
+def pair_of(first: int, second: int) -> int:
+    """Two operands in a fixed order, the sign of the first positive."""
+    if second < first:
+        first, second = second, first
+    if not first & 1:
+        first, second = first + 1, second ^ 1
+    return 2 * HALF * first + second
+
+
+def parts_of(pair: int) -> tuple[int, int]:
+    second = (pair + HALF) % (2 * HALF) - HALF
+    return (pair - second) // (2 * HALF), second
+
+
+def share_pairs(
+    graph: Graph,
+    roots: Sequence[int],
+    kept: frozenset[int],
+    watch: Watch = UNWATCHED,
+    known: Known | None = None,
+) -> list[int]:
     """Name the pairs of operands that several products, then several sums, have in common."""
+    known = known or Known(graph)
     for op in (ops.mul, ops.add):
-        roots = Pairing(graph, op, kept).run(roots, watch)
+        roots = Pairing(known, op, kept).run(roots, watch)
     return list(roots)
 
 
 class Pairing:
     """Greedy extraction of the most frequent operand pair among all n-ary nodes of one operation."""
 
-    def __init__(self, graph: Graph, op: Operation, kept: frozenset[int]) -> None:
-        self.graph = graph
+    def __init__(self, known: Known, op: Operation, kept: frozenset[int]) -> None:
+        self.known = known
+        self.graph = known.graph
         self.op = op
         self.kept = kept
-        self.r = Rewriter(graph, kept)
-        self.items: dict[int, set[Item]] = {}
-        self.owners: dict[tuple[Item, Item], set[int]] = defaultdict(set)
+        self.r = known.rewriter(kept)
+        self.operands: dict[int, set[int]] = {}
+        self.often: dict[int, set[int]] = {}  # those of them that other nodes have too
+        self.owners: dict[int, set[int]] = defaultdict(set)
 
     def run(self, roots: Sequence[int], watch: Watch = UNWATCHED) -> list[int]:
-        order = self.graph.reach(roots)
+        order = self.known.reach(roots)
+        ops_of, args_of = self.graph.ops, self.graph.args
+        read = self.known.of("factors" if self.op is ops.mul else "terms", self.kept)
+        lists: dict[int, tuple[int, ...]] = {}
         for node in watch.over(order):
-            if (
-                self.graph.ops[node] is self.op
-                and len(self.graph.args[node]) <= WIDEST_PAIRED
-                and node not in self.kept
-            ):
-                items = self.read(node)
-                if items is not None:
-                    self.items[node] = items
-                    self.count(node, items)
+            if ops_of[node] is self.op and len(args_of[node]) <= WIDEST_PAIRED and node not in self.kept:
+                if node not in read:
+                    read[node] = self.read(node)
+                if read[node] is not None:
+                    lists[node] = read[node]
+        occurrences = Counter(item >> 1 for listed in lists.values() for item in listed)
+        for node, listed in lists.items():
+            often = [item for item in listed if occurrences[item >> 1] > 1]
+            if len(often) > 1:
+                self.operands[node], self.often[node] = set(listed), set(often)
+                for i, first in enumerate(often):
+                    for second in often[i + 1 :]:
+                        self.owners[pair_of(first, second)].add(node)
         made = self.extract()
-        return self.rebuild(order, roots, made)
+        return self.rebuild(order, roots, made) if made else list(roots)
 
-    def read(self, node: int) -> set[Item] | None:
-        """Operands as distinct items; None where one occurs twice (normal forms have none)."""
+    def read(self, node: int) -> tuple[int, ...] | None:
+        """Distinct operands in order; None where one occurs twice (normal forms have none)."""
         args = self.graph.args[node]
         if self.op is ops.mul:
-            items = {(arg, 1) for arg in args if self.r.number(arg) not in (1, -1)}
-            expected = sum(1 for arg in args if self.r.number(arg) not in (1, -1))
+            found = [operand(arg, 1) for arg in args if self.r.number(arg) not in (1, -1)]
         else:
-            items = set()
+            found = []
             for arg in args:
                 coefficient, monomial = self.r.split(arg)
                 if coefficient < 0:
-                    items.add((self.r.scaled(monomial, -coefficient), -1))
+                    found.append(operand(self.r.scaled(monomial, -coefficient), -1))
                 else:
-                    items.add((arg, 1))
-            expected = len(args)
-        return items if len(items) == expected else None
+                    found.append(operand(arg, 1))
+        items = tuple(sorted(set(found)))
+        return items if len(items) == len(found) else None
 
-    def key(self, first: Item, second: Item) -> tuple[Item, Item]:
-        """A pair in a fixed order, its first sign positive."""
-        if second < first:
-            first, second = second, first
-        return ((first[0], 1), (second[0], first[1] * second[1]))
-
-    def count(self, node: int, items: Iterable[Item]) -> None:
-        listed = sorted(items)
-        for i, first in enumerate(listed):
-            for second in listed[i + 1 :]:
-                self.owners[self.key(first, second)].add(node)
-
-    def extract(self) -> dict[tuple[Item, Item], int]:
+    def extract(self) -> dict[int, int]:
         """Replace pairs by stand-ins (negative numbers) until no pair occurs twice; the definitions, in order."""
         heap = [(-len(nodes), pair) for pair, nodes in self.owners.items() if len(nodes) > 1]
         heapq.heapify(heap)
-        made: dict[tuple[Item, Item], int] = {}
+        made: dict[int, int] = {}
         while heap:
             size, pair = heapq.heappop(heap)
             nodes = self.owners.get(pair, set())
@@ -241,7 +275,7 @@ class Pairing:
                     heapq.heappush(heap, (-len(nodes), pair))
                 continue
             stand_in = made[pair] = -1 - len(made)
-            grown: set[tuple[Item, Item]] = set()
+            grown: set[int] = set()
             for node in sorted(nodes):
                 grown |= self.replace(node, pair, stand_in)
             for other in grown:
@@ -249,77 +283,83 @@ class Pairing:
                     heapq.heappush(heap, (-len(self.owners[other]), other))
         return made
 
-    def replace(self, node: int, pair: tuple[Item, Item], stand_in: int) -> set[tuple[Item, Item]]:
-        items = self.items[node]
-        (first, _), (second, relative) = pair
-        sign = 1 if (first, 1) in items else -1
-        gone = {(first, sign), (second, sign * relative)}
-        for old in sorted(items):
+    def replace(self, node: int, pair: int, stand_in: int) -> set[int]:
+        often = self.often[node]
+        first, second = parts_of(pair)
+        sign = 1 if first in often else -1
+        gone = {first, second} if sign > 0 else {first ^ 1, second ^ 1}
+        for old in often:
             for other in gone:
                 if old != other:
-                    owners = self.owners.get(self.key(old, other))
+                    owners = self.owners.get(pair_of(old, other))
                     if owners is not None:
                         owners.discard(node)
-        items -= gone
-        new = (stand_in, sign if self.op is ops.add else 1)
+        often -= gone
+        self.operands[node] -= gone
+        new = operand(stand_in, sign if self.op is ops.add else 1)
         grown = set()
-        for old in items:
-            pair_key = self.key(old, new)
-            self.owners[pair_key].add(node)
-            grown.add(pair_key)
-        items.add(new)
+        for old in often:
+            other = pair_of(old, new)
+            self.owners[other].add(node)
+            grown.add(other)
+        often.add(new)
+        self.operands[node].add(new)
         return grown
 
-    def rebuild(self, order: Sequence[int], roots: Sequence[int], made: dict[tuple[Item, Item], int]) -> list[int]:
-        definition = {stand_in: pair for pair, stand_in in made.items()}
+    def rebuild(self, order: Sequence[int], roots: Sequence[int], made: dict[int, int]) -> list[int]:
+        definition = {stand_in: parts_of(pair) for pair, stand_in in made.items()}
         new: dict[int, int] = {}
         resolved: dict[int, int] = {}
         for node in order:
             op, args = self.graph.ops[node], self.graph.args[node]
             if node in self.kept or not args:
                 new[node] = node
-            elif node in self.items and any(item[0] < 0 for item in self.items[node]):
+            elif node in self.operands and any(item < 0 for item in self.operands[node]):
                 new[node] = self.combine(node, new, resolved, definition)
             else:
-                new[node] = self.graph.add_node(op, tuple(new[arg] for arg in args))
+                targets = tuple([new[arg] for arg in args])
+                new[node] = node if targets == args else self.graph.add_node(op, targets)
         return [new[root] for root in roots]
 
-    def combine(self, node: int, new: dict[int, int], resolved: dict[int, int], definition: dict[int, Any]) -> int:
-        operands = [self.resolve(item, new, resolved, definition) for item in sorted(self.items[node])]
+    def combine(
+        self, node: int, new: dict[int, int], resolved: dict[int, int], definition: dict[int, tuple[int, int]]
+    ) -> int:
+        operands = [self.resolve(item, new, resolved, definition) for item in sorted(self.operands[node])]
         if self.op is ops.mul:
             unit = [arg for arg in self.graph.args[node] if self.r.number(arg) == -1]
             operands = [new.get(arg, arg) for arg in unit] + operands
         return operands[0] if len(operands) == 1 else self.graph.add_node(self.op, tuple(operands))
 
-    def resolve(self, item: Item, new: dict[int, int], resolved: dict[int, int], definition: dict[int, Any]) -> int:
-        stack = [item[0]]
+    def resolve(
+        self, item: int, new: dict[int, int], resolved: dict[int, int], definition: dict[int, tuple[int, int]]
+    ) -> int:
+        stack = [item >> 1]
         while stack:
             top = stack[-1]
             if top >= 0 or top in resolved:
                 stack.pop()
                 continue
             pair = definition[top]
-            waiting = [part for part, _ in pair if part < 0 and part not in resolved]
+            waiting = [part >> 1 for part in pair if part < 0 and part >> 1 not in resolved]
             if waiting:
                 stack += waiting
                 continue
-            operands = tuple(self.signed(part, sign, new, resolved) for part, sign in pair)
-            resolved[top] = self.graph.add_node(self.op, operands)
+            resolved[top] = self.graph.add_node(self.op, tuple(self.signed(part, new, resolved) for part in pair))
             stack.pop()
-        return self.signed(item[0], item[1], new, resolved)
+        return self.signed(item, new, resolved)
 
-    def signed(self, part: int, sign: int, new: dict[int, int], resolved: dict[int, int]) -> int:
+    def signed(self, item: int, new: dict[int, int], resolved: dict[int, int]) -> int:
+        part = item >> 1
         node = resolved[part] if part < 0 else self.current(part, new)
-        return node if sign > 0 else self.r.scaled(node, -1)
+        return node if item & 1 else self.r.scaled(node, -1)
 
     def current(self, node: int, new: dict[int, int]) -> int:
         """The rewritten form of an operand, also of one that `read` made by stripping a sign."""
         if node in new:
             return new[node]
+        args = self.graph.args[node]
         built = (
-            self.graph.add_node(self.graph.ops[node], tuple(self.current(arg, new) for arg in self.graph.args[node]))
-            if self.graph.args[node]
-            else node
+            self.graph.add_node(self.graph.ops[node], tuple(self.current(arg, new) for arg in args)) if args else node
         )
         new[node] = built
         return built

@@ -10,183 +10,139 @@ kink, a step or a selection take no part: they may agree on one side only.
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
-from typing import Any
+from itertools import chain, pairwise
 
 import mpmath
 import numpy as np
 from numpy.typing import NDArray
 
 from hybrid import operations as ops
-from hybrid.evaluate import evaluate, evaluate_all
 from hybrid.graph import Graph
-from hybrid.operations import OPERATIONS, REAL
-from hybrid.precise import evaluate_precise
-from hybrid.rewrite import Rewriter, reduced
+from hybrid.known import DIGITS, Known
+from hybrid.points import EVERY, EXTREME, POINTS
+from hybrid.rewrite import reduced
 
-DIGITS = 50
-POINTS = 24  # float64 sample points: nodes must agree at all of them where the one that goes is finite
-EXTREME = 16  # further points, from tiny to huge: a node is not replaced by one that overflows where it does not
-SPECIAL = 16  # further points of zeros and ones, where many formulas have a pole: roots that are finite there stay so
 CONFIRMED = 2  # points at which 50 digits are compared
 NEAR = 1e-7  # relative agreement of float64 values that makes a candidate: rounding may have cost half the digits
 LEADERS = 8  # how many nodes of one slope a node is compared with
 LARGEST = 20_000  # nodes; beyond, the search is left out
-SEED = 20  # the samples, and so the result, are the same on every run
 
-BROKEN = frozenset(
-    {ops.abs_, ops.sign, ops.minimum, ops.maximum, ops.smallest, ops.largest,
-     ops.floor, ops.ceil, ops.trunc, ops.rint, ops.mod, ops.fmod,
-     ops.copysign, ops.heaviside, ops.where}
-)  # fmt: skip
-ABSORBING = frozenset({ops.add, ops.sub, ops.hypot})
-SMALLEST_SEEN = mpmath.mpf(10) ** -20  # of the terms of a sum, relative to the largest
-SATURATED = {ops.tanh: 20, ops.erf: 6, ops.atan: 1e20, ops.log1p: 1e20, ops.expm1: 40, ops.asinh: 1e20,
-             ops.acosh: 1e20, ops.cosh: 40, ops.sinh: 40}  # fmt: skip  # arguments beyond look like their limits
 RATIOS = frozenset(Fraction(n, d) for n in range(1, 9) for d in (1, 2, 3, 4, 6, 8))
-
-PRECISE = frozenset(OPERATIONS.values())  # composites and functions of a user's own have no values to 50 digits
+SIZES = sorted(map(float, RATIOS))
 
 Ratio = int | Fraction
 Match = tuple[int, Ratio]  # the node that stays, and what to multiply it by
+Table = NDArray[np.float64]  # values of nodes, one row each
 
 
-def merge_equal(graph: Graph, roots: Sequence[int], kept: frozenset[int], proven: bool = True) -> list[int]:
+def merge_equal(
+    graph: Graph, roots: Sequence[int], kept: frozenset[int], proven: bool = True, known: Known | None = None
+) -> list[int]:
     """The roots with nodes that are identically zero, or a simple multiple of an earlier node, replaced.
 
     Unless `proven`, agreement in float64 is enough: to estimate what merging will leave.
     """
-    if len(graph.reach(roots)) > LARGEST:
+    known = known or Known(graph)
+    if len(known.reach(roots)) > LARGEST:
         return list(roots)
-    if not proven:
-        return merged_by_value(graph, roots, kept, POINTS + EXTREME, proven)
-    merged = merged_by_value(graph, roots, kept, POINTS + EXTREME)
-    if not overflows(graph, roots, merged):
+    merged = merged_by_value(known, roots, kept, POINTS + EXTREME, proven)
+    if not proven or not overflows(graph, roots, merged, known):
         return merged
-    return merged_by_value(graph, roots, kept, POINTS + EXTREME + SPECIAL)  # each node finite where it was
+    return merged_by_value(known, roots, kept, EVERY)  # each node finite where it was
 
 
 def merged_by_value(
-    graph: Graph, roots: Sequence[int], kept: frozenset[int], count: int, proven: bool = True
+    known: Known, roots: Sequence[int], kept: frozenset[int], count: int, proven: bool = True
 ) -> list[int]:
     """`merge_equal`, with nodes that are finite at the first `count` points of the sample staying so."""
-    order = graph.reach(roots)
-    analytic = smooth_nodes(graph, order)
-    variables = [node for node in order if graph.ops[node] is ops.VARIABLE]
-    samples = sample(len(variables))
-    values = evaluate_all(graph, order, dict(zip(variables, samples, strict=True)))
-    shape = samples.shape[1]
-    every = {node: np.broadcast_to(np.asarray(values[node], dtype=float), shape)[:count] for node in analytic}
-    table = {node: column[:POINTS] for node, column in every.items()}
-    candidates = vanishing(graph, analytic, table, kept)
-    for node, (leader, ratio) in proportional(analytic, table, kept).items():
-        if np.all(np.isfinite(every[leader]) | ~np.isfinite(every[node])):
+    order = known.reach(roots)
+    known.values.learn(order)
+    analytic = known.smooth_nodes(order)
+    every = known.values.of(analytic)[:, :count]
+    row = {node: number for number, node in enumerate(analytic)}
+    candidates = vanishing(known.graph, row, every[:, :POINTS], kept)
+    for node, (leader, ratio) in proportional(analytic, every[:, :POINTS], kept).items():
+        if np.all(np.isfinite(every[row[leader]]) | ~np.isfinite(every[row[node]])):
             candidates[node] = leader, ratio
-    if not candidates:
-        return list(roots)
-    points = dict(zip(variables, samples, strict=True))
-    confirmed = confirm(graph, candidates, points, table) if proven else candidates
-    return replace(graph, order, roots, kept, confirmed) if confirmed else list(roots)
+    if candidates and proven:
+        candidates = confirm(known, candidates, every[[row[node] for node in candidates], :POINTS])
+    return replace(known, order, roots, kept, candidates) if candidates else list(roots)
 
 
-def overflows(graph: Graph, before: Sequence[int], after: Sequence[int]) -> bool:
+def overflows(graph: Graph, before: Sequence[int], after: Sequence[int], known: Known | None = None) -> bool:
     """Whether a form is infinite or NaN at a sampled point, tame or extreme, where the form it replaces is finite."""
-    variables = graph.variables([*before, *after])
-    samples = dict(zip(variables, sample(len(variables)), strict=True))
-    old, new = evaluate(graph, before, samples), evaluate(graph, after, samples)
-    return any(bool(np.any(np.isfinite(x) & ~np.isfinite(y))) for x, y in zip(old, new, strict=True))
+    known = known or Known(graph)
+    known.values.learn(known.reach(before))
+    known.values.learn(known.reach(after))
+    pairs = [pair for pair in zip(before, after, strict=True) if pair[0] != pair[1] and pair[0] in known.values.rows]
+    if not pairs:
+        return False
+    old, new = (known.values.of(side) for side in zip(*pairs, strict=True))
+    return bool(np.any(np.isfinite(old) & ~np.isfinite(new)))
 
 
-def smooth_nodes(graph: Graph, order: Sequence[int]) -> list[int]:
-    """The real nodes below which no kink, step or selection stands."""
-    broken: set[int] = set()
-    smooth = []
-    for node in order:
-        op = graph.ops[node]
-        if op in BROKEN or op not in PRECISE or graph.kind(node) != REAL or not broken.isdisjoint(graph.args[node]):
-            broken.add(node)
-        else:
-            smooth.append(node)
-    return smooth
-
-
-def sample(count: int) -> NDArray[np.float64]:
-    """Random values of `count` variables at POINTS points, EXTREME points of any size and SPECIAL ones of 0 and ±1.
-
-    The first third of the first two is all positive, the others are of any sign. At a special
-    point about half of the variables are 0 or ±1; at the first three all are 0, 1 and −1.
-    """
-    rng = np.random.default_rng(SEED)
-    tame = np.exp(rng.uniform(-1.2, 0.7, (count, POINTS))) * signs(rng, count, POINTS)
-    wild = 10.0 ** rng.uniform(-4, 4, (count, EXTREME)) * signs(rng, count, EXTREME)
-    plain = rng.random((count, SPECIAL)) < 0.5
-    special = np.where(plain, tame[:, :SPECIAL], rng.choice([0.0, 1.0, -1.0], (count, SPECIAL)))
-    special[:, :3] = 0.0, 1.0, -1.0
-    return np.concatenate([tame, wild, special], axis=1)
-
-
-def signs(rng: np.random.Generator, count: int, points: int) -> NDArray[np.float64]:
-    chosen = rng.choice([-1.0, 1.0], (count, points))
-    chosen[:, : points // 3] = 1.0
-    return chosen
-
-
-def vanishing(
-    graph: Graph, nodes: Sequence[int], table: Mapping[int, NDArray[np.float64]], kept: frozenset[int]
-) -> dict[int, Match]:
+def vanishing(graph: Graph, row: Mapping[int, int], table: Table, kept: frozenset[int]) -> dict[int, Match]:
     """Sums whose terms cancel at every point where they are finite."""
-    found: dict[int, Match] = {}
-    zero = graph.constant(0)
-    for node in nodes:
-        if graph.ops[node] not in (ops.add, ops.sub) or node in kept:
-            continue
-        size = sum(np.abs(table[arg]) for arg in graph.args[node])
+    sums = [node for node in row if graph.ops[node] in (ops.add, ops.sub) and node not in kept]
+    if not sums:
+        return {}
+    terms = [graph.args[node] for node in sums]
+    starts = np.cumsum([0, *map(len, terms[:-1])])
+    with np.errstate(over="ignore"):
+        size = np.add.reduceat(np.abs(table[[row[arg] for arg in chain.from_iterable(terms)]]), starts)
         finite = np.isfinite(size)
-        if finite.sum() >= CONFIRMED and np.all(np.abs(table[node][finite]) <= NEAR * np.asarray(size)[finite]):
-            found[node] = (zero, 1)
-    return found
+        small = np.abs(table[[row[node] for node in sums]]) <= NEAR * size
+    found = (finite.sum(axis=1) >= CONFIRMED) & np.all(small | ~finite, axis=1)
+    zero = graph.constant(0)
+    return {sums[place]: (zero, 1) for place in np.flatnonzero(found).tolist()}
 
 
-def proportional(
-    nodes: Sequence[int], table: Mapping[int, NDArray[np.float64]], kept: frozenset[int]
-) -> dict[int, Match]:
-    """Nodes that are a simple multiple of a node that comes before them, by float64 values."""
+def proportional(nodes: Sequence[int], table: Table, kept: frozenset[int]) -> dict[int, Match]:
+    """Nodes that are a simple multiple of a node that comes before them, by float64 values; `nodes` rise."""
     found: dict[int, Match] = {}
-    order = sorted(nodes, key=lambda node: node)
-    values = np.array([table[node] for node in order])
-    usable = np.isfinite(values) & (values != 0)
+    usable = np.isfinite(table) & (table != 0)
     first, second = np.argsort(-usable.sum(axis=0), kind="stable")[:2]
     rows = np.flatnonzero(usable[:, first] & usable[:, second])
-    slope = values[rows, second] / values[rows, first]
-    by_slope = rows[np.argsort(slope, kind="stable")]
-    for group in close_groups(by_slope, values[by_slope, second] / values[by_slope, first]):
+    with np.errstate(over="ignore"):
+        slope = table[rows, second] / table[rows, first]
+    at_first = table[:, first].tolist()
+    order = np.argsort(slope, kind="stable")
+    for group in close_groups(rows[order], slope[order]):
         leaders: list[int] = []
         for row in sorted(group):
-            match = None if order[row] in kept else next(
-                ((order[leader], ratio) for leader in leaders
-                 if (ratio := simple_ratio(values[row], values[leader])) is not None), None)  # fmt: skip
+            match = None if nodes[row] in kept else next(
+                ((nodes[leader], ratio) for leader in leaders
+                 if may_be_simple(at_first[row], at_first[leader])
+                 and (ratio := simple_ratio(table[row], table[leader])) is not None), None)  # fmt: skip
             if match is None:
                 leaders = [*leaders[-LEADERS + 1 :], row]
             else:
-                found[order[row]] = match
+                found[nodes[row]] = match
     return found
 
 
 def close_groups(rows: NDArray[np.intp], slopes: NDArray[np.float64]) -> Iterator[list[int]]:
     """Runs of rows whose sorted slopes are next to each other."""
-    group: list[int] = []
-    for position, row in enumerate(rows):
-        if group and abs(slopes[position] - slopes[position - 1]) > NEAR * abs(slopes[position]):
-            if len(group) > 1:
-                yield group
-            group = []
-        group.append(int(row))
-    if len(group) > 1:
-        yield group
+    with np.errstate(invalid="ignore"):
+        apart = np.abs(np.diff(slopes)) > NEAR * np.abs(slopes[1:])
+    ends = [0, *(np.flatnonzero(apart) + 1).tolist(), len(rows)]
+    listed = rows.tolist()
+    for start, end in pairwise(ends):
+        if end - start > 1:
+            yield listed[start:end]
 
 
-def simple_ratio(value: NDArray[np.float64], leader: NDArray[np.float64]) -> Ratio | None:
+def may_be_simple(value: float, leader: float) -> bool:
+    """Whether a ratio at one point is near one of RATIOS: most are not, and need not be looked at in full."""
+    ratio = abs(value / leader)
+    place = bisect(SIZES, ratio * (1 - 4 * NEAR))
+    return place < len(SIZES) and SIZES[place] <= ratio * (1 + 4 * NEAR)
+
+
+def simple_ratio(value: Table, leader: Table) -> Ratio | None:
     """The constant p/q with value = p/q · leader at every point where value is finite, if it is a simple one."""
     finite = np.isfinite(value)
     if finite.sum() < CONFIRMED or not np.all(np.isfinite(leader[finite])) or np.any(leader[finite] == 0):
@@ -201,20 +157,18 @@ def simple_ratio(value: NDArray[np.float64], leader: NDArray[np.float64]) -> Rat
     return reduced(guess)  # type: ignore[no-any-return]  # a Fraction or an int, as it came in
 
 
-def confirm(
-    graph: Graph,
-    candidates: Mapping[int, Match],
-    samples: Mapping[int, NDArray[np.float64]],
-    table: Mapping[int, NDArray[np.float64]],
-) -> dict[int, Match]:
-    """The candidates that hold to 40 of 50 digits wherever the node that goes is finite (CONFIRMED points at least)."""
-    needed = graph.reach([*candidates, *(leader for leader, _ in candidates.values())])
+def confirm(known: Known, candidates: Mapping[int, Match], values: Table) -> dict[int, Match]:
+    """The candidates that hold to 40 of 50 digits wherever the node that goes is finite (CONFIRMED points at least).
+
+    values : of the candidates, as float64.
+    """
+    graph = known.graph
+    needed = [*candidates, *(leader for leader, _ in candidates.values())]
     passed: dict[int, int] = dict.fromkeys(candidates, 0)
     with mpmath.workdps(DIGITS):
         tolerance = mpmath.mpf(10) ** (10 - DIGITS)
-        for point in points_to_confirm(candidates, table):
-            exact = evaluate_precise(graph, needed, {node: float(column[point]) for node, column in samples.items()})
-            doubtful = hidden(graph, needed, exact)
+        for point in points_to_confirm(values):
+            exact, doubtful = known.values.to_digits(point, needed)
             for node, (leader, ratio) in candidates.items():
                 value, other = exact[node], exact[leader]
                 if not mpmath.isfinite(value) or node in doubtful or leader in doubtful:
@@ -226,38 +180,17 @@ def confirm(
     return {node: match for node, match in candidates.items() if passed[node] > 0}
 
 
-def hidden(graph: Graph, nodes: Sequence[int], exact: Mapping[int, Any], found: set[int] | None = None) -> set[int]:
-    """The nodes in which something may be too small to be seen in 50 digits: their agreement proves nothing.
-
-    1 − tanh² u is zero to 50 digits at u = 60, and 1 + e^(−u) is 1 at u = 120. Those `found` among
-    earlier nodes stay, and new ones are added to them.
-    """
-    found = set() if found is None else found
-    for node in nodes:
-        op, args = graph.ops[node], graph.args[node]
-        if not found.isdisjoint(args):
-            found.add(node)
-        elif op in SATURATED:
-            if not abs(exact[args[0]]) < SATURATED[op]:
-                found.add(node)
-        elif op in ABSORBING:
-            sizes = [abs(exact[arg]) for arg in args if exact[arg] != 0]
-            if sizes and not min(sizes) > max(sizes) * SMALLEST_SEEN:
-                found.add(node)
-    return found
-
-
-def points_to_confirm(candidates: Mapping[int, Match], table: Mapping[int, NDArray[np.float64]]) -> list[int]:
+def points_to_confirm(values: Table) -> list[int]:
     """Few points: the first, of all-positive values, and the one that lets the most candidates be finite."""
-    finite = sum(np.isfinite(table[node]).astype(int) for node in candidates)
-    mixed = POINTS // 3 + np.argsort(-np.asarray(finite)[POINTS // 3 :], kind="stable")
+    finite = np.isfinite(values).sum(axis=0)
+    mixed = POINTS // 3 + np.argsort(-finite[POINTS // 3 :], kind="stable")
     return [0, *(int(point) for point in mixed[: CONFIRMED - 1])]
 
 
 def replace(
-    graph: Graph, order: Sequence[int], roots: Sequence[int], kept: frozenset[int], matches: Mapping[int, Match]
+    known: Known, order: Sequence[int], roots: Sequence[int], kept: frozenset[int], matches: Mapping[int, Match]
 ) -> list[int]:
-    rewriter = Rewriter(graph, kept)
+    graph, rewriter = known.graph, known.rewriter(kept)
     new: dict[int, int] = {}
     for node in order:
         if node in kept:
@@ -267,5 +200,6 @@ def replace(
             new[node] = rewriter.product([(new.get(leader, leader), 1, False)], ratio)
         else:
             args = graph.args[node]
-            new[node] = graph.add_node(graph.ops[node], tuple(new[arg] for arg in args)) if args else node
+            made = tuple([new[arg] for arg in args])
+            new[node] = node if made == args else graph.add_node(graph.ops[node], made)
     return [new[root] for root in roots]

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from hybrid import operations as ops
 from hybrid.graph import Graph
+from hybrid.known import Known
 from hybrid.rewrite import Rewriter
 
 LARGEST_REGION = 300  # nodes; beyond, a factor stays where it is
@@ -35,9 +36,9 @@ class Region:
         return dropped - len(self.full)
 
 
-def lift_factors(graph: Graph, roots: Sequence[int], kept: Collection[int]) -> list[int]:
+def lift_factors(graph: Graph, roots: Sequence[int], kept: Collection[int], known: Known | None = None) -> list[int]:
     """The roots with factors moved to the exits of their regions, where that takes fewer products."""
-    order = graph.reach(roots)
+    order = (known or Known(graph)).reach(roots)
     users: dict[int, list[int]] = {}
     products: dict[int, int] = {}
     for node in order:

@@ -24,10 +24,11 @@ from numpy.typing import NDArray
 
 from hybrid import operations as ops
 from hybrid.accuracy import ULP, WIDE, wide_values
-from hybrid.evaluate import node_value
 from hybrid.graph import Graph
-from hybrid.identities import CONFIRMED, DIGITS, EXTREME, POINTS, SPECIAL, hidden, sample, smooth_nodes
+from hybrid.identities import CONFIRMED
+from hybrid.known import DIGITS, Known
 from hybrid.operations import CONSTANT, PI, REAL, VARIABLE, Operation
+from hybrid.points import EVERY, EXTREME, POINTS
 from hybrid.poles import Poles
 from hybrid.precise import MEANINGS, evaluate_precise
 from hybrid.rewrite import Rewriter, rational, reduced
@@ -70,7 +71,7 @@ class Way:
 
 def resubstitute(graph: Graph, roots: Sequence[int], kept: frozenset[int], memory: Memory | None = None) -> list[int]:
     """The roots with nodes computed in cheaper ways, while any is found. `memory` spares what calls have in common."""
-    memory = memory or Memory(graph)
+    memory = memory or Memory(Known(graph))
     current = list(roots)
     for _ in range(ROUNDS):
         binary = in_pairs(graph, current, kept)
@@ -132,43 +133,34 @@ def folded(graph: Graph, op: Operation, args: Sequence[int]) -> int:
 
 # --- finding ways -----------------------------------------------------------------------------------------------------
 class Memory:
-    """What is known of the nodes of a graph, for all searches in forms of one expression.
+    """What is known of the nodes of a graph, for all searches in forms of one expression: beside values of 53 bits and
+    50 digits, those of 64 bits, errors, poles, and which ways were checked."""
 
-    Values of a node are those at the sampled points, to 53, 64 and 50·log₂10 bits, each computed when first asked for.
-    """
-
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
-        self.one = graph.constant(1)
-        self.samples: dict[int, Values] = {}
-        self.poles = Poles(graph, ())
+    def __init__(self, known: Known) -> None:
+        self.known, self.graph = known, known.graph
+        self.one = self.graph.constant(1)
+        self.poles = Poles(self.graph, ())
         self.settled: set[tuple[int, ...]] = set()  # forms in which nothing was found
+        self.edition = 0
         self.forget()
 
     def forget(self) -> None:
-        self.values: dict[int, Any] = {}
         self.wide: dict[int, Any] = {}
-        self.exact: list[dict[int, Any]] = [{} for _ in CONFIRMED_AT]
-        self.doubtful: list[set[int]] = [set() for _ in CONFIRMED_AT]
         self.errors: dict[int, float] = {}
         self.checked: dict[tuple[int, Operation, int, int], Way | None] = {}
 
     def learn(self, order: Sequence[int]) -> None:
         """Values in float64 and poles of nodes in evaluation order."""
-        graph = self.graph
-        variables = sorted(node for node in order if graph.ops[node] is VARIABLE)
-        if not self.samples.keys() >= set(variables):
-            self.samples = dict(zip(variables, sample(len(variables)), strict=True))
+        values = self.known.values
+        values.learn(order)
+        if values.edition != self.edition:
+            self.edition = values.edition
             self.forget()
         self.poles.extend(order)
-        with np.errstate(all="ignore"):
-            for node in order:
-                if node not in self.values:
-                    self.values[node] = node_value(graph, node, self.values, self.samples)
 
     def wide_value(self, node: int) -> Any:
         if node not in self.wide:
-            near = {variable: column[:POINTS] for variable, column in self.samples.items()}
+            near = {variable: column[:POINTS] for variable, column in self.known.values.samples.items()}
             self.wide = wide_values(self.graph, self.graph.reach([node]), near, self.wide)
         return np.broadcast_to(np.asarray(self.wide[node], WIDE), POINTS)
 
@@ -177,15 +169,10 @@ class Memory:
         exact = self.wide_value(node)[near]
         return float(np.mean(np.log1p(np.abs(values - exact) / np.abs(exact) / ULP)))
 
-    def exact_values(self, place: int, nodes: Sequence[int]) -> list[Any]:
-        """Values of nodes to 50 digits at one point of CONFIRMED_AT; None where they prove nothing."""
-        known, doubtful = self.exact[place], self.doubtful[place]
-        if not known.keys() >= set(nodes):
-            new = [node for node in self.graph.reach(nodes) if node not in known]
-            at = {node: float(column[CONFIRMED_AT[place]]) for node, column in self.samples.items()}
-            evaluate_precise(self.graph, new, at, known)
-            hidden(self.graph, new, known, doubtful)
-        return [None if node in doubtful else known[node] for node in nodes]
+    def exact_values(self, point: int, nodes: Sequence[int]) -> list[Any]:
+        """Values of nodes to 50 digits at one point; None where they prove nothing."""
+        exact, doubtful = self.known.values.to_digits(point, nodes)
+        return [None if node in doubtful else exact[node] for node in nodes]
 
 
 class Search:
@@ -195,13 +182,9 @@ class Search:
         graph = self.graph = memory.graph
         self.memory, self.one = memory, memory.one
         memory.learn(order)
-        self.points = POINTS + EXTREME + SPECIAL
-        rewriter = Rewriter(graph)
-        smooth = [node for node in smooth_nodes(graph, order) if not rewriter.is_constant(node)]
-        stacked = np.empty((len(smooth) + 1, self.points))
-        for row, node in enumerate(smooth):
-            stacked[row] = memory.values[node]
-        stacked[-1] = 1
+        rewriter, values = memory.known.rewriter(), memory.known.values
+        smooth = [node for node in memory.known.smooth_nodes(order) if not rewriter.is_constant(node)]
+        stacked = np.concatenate([values.of(smooth), np.ones((1, EVERY))])
         often = np.isfinite(stacked[:, :POINTS]).sum(axis=1) >= FEWEST
         self.nodes = [node for node, enough in zip([*smooth, self.one], often, strict=True) if enough]
         self.values: Values = stacked[often]
@@ -240,8 +223,8 @@ class Search:
         with mpmath.workdps(DIGITS):
             factor = self.exact_scale(way.scale)
             agreed = 0
-            for place in range(len(CONFIRMED_AT)):
-                target, first, second = self.memory.exact_values(place, (way.node, way.first, way.second))
+            for point in CONFIRMED_AT:
+                target, first, second = self.memory.exact_values(point, (way.node, way.first, way.second))
                 if target is None or not mpmath.isfinite(target):
                     continue
                 if first is None or second is None:

@@ -22,6 +22,7 @@ Exponent = int | Fraction
 Coefficient = int | Fraction | float
 Factors = dict[int, Exponent]  # base node -> exponent
 Terms = dict[int, Coefficient]  # monomial node -> coefficient
+Form = tuple[int, tuple[tuple[int, bool], ...]]  # what was made of something, and the answers that this depended on
 
 WIDEST_OPENED = 64  # a nested sum or product with more arguments stays closed: opening at every level is quadratic
 LARGEST_EXACT = 1 << 128  # beyond, an exact power is left to floating point
@@ -45,6 +46,25 @@ class Rewriter:
     keep: frozenset[int] = frozenset()
     uses: dict[int, int] = field(default_factory=dict)
     constants: dict[int, bool] = field(default_factory=dict)
+    asked: dict[int, bool] | None = None  # while something is remembered: which nodes were found to be shared
+
+    # --- remembering ----------------------------------------------------------------------------------------------
+    def recall(self, forms: dict[object, Form], key: object) -> int | None:
+        """What was made of this before, if whatever was asked about uses then has the same answer now."""
+        found = forms.get(key)
+        if found is not None:
+            for node, answer in found[1]:
+                if self.shared(node) is not answer:
+                    break
+            else:
+                return found[0]
+        self.asked = {}
+        return None
+
+    def remember(self, forms: dict[object, Form], key: object, made: int) -> None:
+        assert self.asked is not None  # `recall` came before
+        forms[key] = made, tuple(self.asked.items())
+        self.asked = None
 
     # --- reading nodes ------------------------------------------------------------------------------------------------
     def number(self, node: int) -> Any:
@@ -72,7 +92,10 @@ class Rewriter:
         return self.constants[node]
 
     def shared(self, node: int) -> bool:
-        return self.uses.get(node, 0) > 1 or node in self.keep
+        answer = self.uses.get(node, 0) > 1 or node in self.keep
+        if self.asked is not None:
+            self.asked[node] = answer
+        return answer
 
     def stands_for(self, new: int, old: int) -> None:
         """The rewritten node is referred to wherever the old one was."""

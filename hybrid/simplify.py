@@ -22,7 +22,8 @@ from hybrid.accuracy import MEASURABLE, Yardstick
 from hybrid.accurate import accurate_forms
 from hybrid.factor import factor_sums, share_pairs
 from hybrid.graph import Graph, float_value
-from hybrid.identities import LARGEST, PRECISE, merge_equal, overflows
+from hybrid.identities import LARGEST, merge_equal, overflows
+from hybrid.known import PRECISE, Known
 from hybrid.lifting import lift_factors
 from hybrid.lower import count_operations
 from hybrid.operations import CONSTANT, MASK, VARIABLE, Operation
@@ -68,11 +69,13 @@ def simplify(
     keep: Collection[int] = (),
     watch: Watch = UNWATCHED,
     thorough: bool = True,
+    known: Known | None = None,
 ) -> list[int]:
     """Equal expressions with at most as many operations. Nodes in `keep`, and all they need, stay as they are.
 
     Unless `thorough`, the result is there to be counted, and sooner: fewer rounds are made, nodes are not
-    looked for in each other (resubstitution.py), and outputs that lost accuracy stay.
+    looked for in each other (resubstitution.py), and outputs that lost accuracy stay. `known` spares what several
+    simplifications on a graph have in common.
 
     Where `watch` has a time budget, rounds go on until they gain nothing or the budget is spent; what was reached by
     then is returned.
@@ -84,61 +87,62 @@ def simplify(
     if rules is BITWISE:
         return given
     given = unsaturated(graph, given, kept)
+    known = known or Known(graph)
     best, forms = given, []
-    cost = price(graph, best)
+    cost = known.price(best, price)
     size = len(graph.reach(roots))
     rounds = watch.rounds or (1 if size > LARGE else ROUNDS if thorough else FEW_ROUNDS)
     current = best
     try:
         for number in range(rounds):
             watch.round(number, cost)
-            finished, current = one_round(graph, current, kept, watch, merging=number < MERGING)
+            finished, current = one_round(known, current, kept, watch, merging=number < MERGING)
             old_cost, new_cost = cost, finished[0][0]
             forms += finished
             if new_cost < cost:
-                if size <= LARGEST and overflows(graph, best, finished[0][1]):
+                if size <= LARGEST and overflows(graph, best, finished[0][1], known):
                     break
                 best, cost = finished[0][1], new_cost
             stalled = new_cost > old_cost * watch.worthwhile
             if stalled and (number > 0 or new_cost <= old_cost):  # the first round may open more than it closes
                 break
         if thorough:
-            forms += polished(graph, best, kept, watch)
+            forms += polished(known, best, kept, watch)
     except OutOfTime:
         pass
     best = min([(cost, best), *forms], key=itemgetter(0))[1]
     if not thorough:
         return best
-    return as_accurate(graph, given, [best, *(form for _, form in sorted(forms))])
+    return as_accurate(known, given, [best, *(form for _, form in sorted(forms))])
 
 
-def polished(graph: Graph, roots: list[int], kept: frozenset[int], watch: Watch) -> list[Counted]:
+def polished(known: Known, roots: list[int], kept: frozenset[int], watch: Watch) -> list[Counted]:
     """Forms in which nodes are computed from others that are there anyway, while they get cheaper."""
     found: list[Counted] = []
-    current, cost = roots, price(graph, roots)
-    memory = Memory(graph)
+    graph, current, cost = known.graph, roots, known.price(roots, price)
+    memory = Memory(known)
     for _ in range(POLISHED):
         watch.round(0, cost)
         changed = resubstitute(graph, current, kept, memory)
         if changed == current:
             break
-        found.append((price(graph, changed), changed))
-        rounded, _ = one_round(graph, changed, kept, watch, merging=False, both=False)
+        found.append((known.price(changed, price), changed))
+        rounded, _ = one_round(known, changed, kept, watch, merging=False, both=False)
         found += rounded
         least, current = min(found)
         if least >= cost:
             break
         cost = least
-    return [(count, form) for count, form in found if not overflows(graph, roots, form)]
+    return [(count, form) for count, form in found if not overflows(graph, roots, form, known)]
 
 
-def as_accurate(graph: Graph, given: list[int], forms: Sequence[list[int]]) -> list[int]:
+def as_accurate(known: Known, given: list[int], forms: Sequence[list[int]]) -> list[int]:
     """The first form, with outputs that are less accurate in it than as given taken from another, or as given.
 
     Where that takes many more operations, outputs that are only a little less accurate stay.
     """
-    best = forms[0]
-    order = graph.reach(given)
+    graph, best = known.graph, forms[0]
+    order = known.reach(given)
     if not MEASURABLE or best == given or len(order) > LARGEST or not PRECISE.issuperset(graph.ops[n] for n in order):
         return best
     yardstick = Yardstick(graph, given)
@@ -151,45 +155,65 @@ def as_accurate(graph: Graph, given: list[int], forms: Sequence[list[int]]) -> l
         mixed = list(form)
         for place in places:
             mixed[place] = next((other for other in others if place not in bad[other]), given)[place]
-        found.append((price(graph, mixed), mixed))
+        found.append((known.price(mixed, price), mixed))
     count, mixed = min(found)
-    if count > DEAR * price(graph, best):
+    if count > DEAR * known.price(best, price):
         bad_places = yardstick.worse(best, SLACK)
         trial = [(given if place in bad_places else best)[place] for place in range(len(given))]
-        count, mixed = min((count, mixed), (price(graph, trial), trial))
-    return mixed if count < price(graph, given) and not overflows(graph, given, mixed) else given
+        count, mixed = min((count, mixed), (known.price(trial, price), trial))
+    return mixed if count < known.price(given, price) and not overflows(graph, given, mixed, known) else given
 
 
 def one_round(
-    graph: Graph, roots: Sequence[int], kept: frozenset[int], watch: Watch, merging: bool, both: bool = True
+    known: Known, roots: Sequence[int], kept: frozenset[int], watch: Watch, merging: bool, both: bool = True
 ) -> tuple[list[Counted], list[int]]:
     """The forms that one round finds, the cheapest first, and the form that the next round starts from.
 
     Sums are factored in two orders, or in one unless `both`.
     """
-    normal = normalise(graph, roots, kept, watch)
-    merged = merge_equal(graph, normal, kept) if merging else normal
+    rounds, key = known.of("rounds", kept), (tuple(roots), merging, both)
+    if key not in rounds:
+        rounds[key] = new_round(known, roots, kept, watch, merging, both)
+    finished, start = rounds[key]
+    return list(finished), start
+
+
+def new_round(
+    known: Known, roots: Sequence[int], kept: frozenset[int], watch: Watch, merging: bool, both: bool
+) -> tuple[list[Counted], list[int]]:
+    graph = known.graph
+    normal = normalise(graph, roots, kept, watch, known)
+    merged = merge_equal(graph, normal, kept, known=known) if merging else normal
     if merged != normal:
-        merged = normalise(graph, merged, kept, watch)
-    forms = [factor_sums(graph, merged, kept, watch)]
-    if both and len(graph.reach(merged)) <= SMALL:
-        forms.append(factor_sums(graph, merged, kept, watch, variables_last=True))
-    forms += [lift_factors(graph, form, kept) for form in forms]
-    shared = [share_pairs(graph, list(form), kept, watch) for form in dict.fromkeys(map(tuple, forms))]
+        merged = normalise(graph, merged, kept, watch, known)
+    forms = [factor_sums(graph, merged, kept, watch, known=known)]
+    if both and len(known.reach(merged)) <= SMALL:
+        forms.append(factor_sums(graph, merged, kept, watch, variables_last=True, known=known))
+    forms = distinct(forms)
+    forms = distinct([*forms, *(lift_factors(graph, form, kept, known) for form in forms)])
+    shared = [share_pairs(graph, form, kept, watch, known) for form in forms]
     finished = [accurate_forms(graph, share_powers(graph, form, kept), kept) for form in shared]
-    costs = [price(graph, form) for form in finished]
+    costs = [known.price(form, price) for form in finished]
     cheapest = costs.index(min(costs))
     order = sorted(range(len(costs)), key=lambda place: (costs[place], place))
     return [(costs[place], finished[place]) for place in order], shared[cheapest]
 
 
-def estimate(graph: Graph, roots: Sequence[int], rules: Rules = REAL, keep: Collection[int] = ()) -> int:
+def distinct(forms: Sequence[list[int]]) -> list[list[int]]:
+    return [list(form) for form in dict.fromkeys(map(tuple, forms))]
+
+
+def estimate(
+    graph: Graph, roots: Sequence[int], rules: Rules = REAL, keep: Collection[int] = (), known: Known | None = None
+) -> int:
     """About how many operations `simplify` will leave, within a tenth or so, in a fourth of the time."""
     if rules is BITWISE:
         return operations(graph, roots)
-    kept = frozenset(graph.reach(keep))
-    merged = merge_equal(graph, normalise(graph, roots, kept), kept, proven=False)
-    return operations(graph, share_pairs(graph, normalise(graph, merged, kept), kept))
+    known = known or Known(graph)
+    kept = frozenset(known.reach(list(keep)))
+    normal = normalise(graph, roots, kept, known=known)
+    merged = merge_equal(graph, normal, kept, proven=False, known=known)
+    return operations(graph, share_pairs(graph, normalise(graph, merged, kept, known=known), kept, known=known))
 
 
 def price(graph: Graph, roots: Sequence[int]) -> float:
@@ -255,22 +279,32 @@ def fold_mask(graph: Graph, op: Operation, args: tuple[int, ...]) -> int:
 
 
 # --- REAL: normal form ------------------------------------------------------------------------------------------------
-def normalise(graph: Graph, roots: Sequence[int], kept: frozenset[int], watch: Watch = UNWATCHED) -> list[int]:
+def normalise(
+    graph: Graph, roots: Sequence[int], kept: frozenset[int], watch: Watch = UNWATCHED, known: Known | None = None
+) -> list[int]:
     """Every node in normal form, bottom up."""
-    order = graph.reach(roots)
-    rewriter = Rewriter(graph, kept, graph.uses(order, roots))
+    known = known or Known(graph)
+    order = known.reach(roots)
+    rewriter = known.rewriter(kept, graph.uses(order, roots))
+    forms = known.of("normal forms", kept) if len(order) <= SMALL else {}
+    uses, shared = rewriter.uses, rewriter.shared
+    graph_ops, graph_args = graph.ops, graph.args
     new: dict[int, int] = {}
     for node in watch.over(order):
-        op = graph.ops[node]
-        if node in kept or op is CONSTANT or op is VARIABLE:
+        op, args = graph_ops[node], graph_args[node]
+        if not args or node in kept:
             new[node] = node
             continue
-        args = graph.args[node]
-        targets = tuple(new[arg] for arg in args)
-        free = [not rewriter.shared(arg) and target not in kept for arg, target in zip(args, targets, strict=True)]
-        rule = RULES.get(op, rebuild)
-        new[node] = rule(rewriter, op, targets, free)
-        rewriter.stands_for(new[node], node)
+        targets = tuple([new[arg] for arg in args])
+        free = tuple([not shared(arg) and target not in kept for arg, target in zip(args, targets, strict=True)])
+        key = op, targets, free
+        made = rewriter.recall(forms, key)
+        if made is None:
+            made = RULES.get(op, rebuild)(rewriter, op, targets, free)
+            rewriter.remember(forms, key, made)
+        new[node] = made
+        if made != node:
+            uses[made] = uses.get(made, 0) + uses.get(node, 0)
     return [new[root] for root in roots]
 
 

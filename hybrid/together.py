@@ -15,6 +15,7 @@ from hybrid.composite import expand
 from hybrid.definition import Argument, Formula
 from hybrid.errors import ArgumentError, InputTypeError
 from hybrid.graph import Graph
+from hybrid.known import Known
 from hybrid.lower import Result, lower
 from hybrid.simplify import RULE_SETS, estimate, operations, simplify
 
@@ -30,10 +31,11 @@ def simplified_together(
     graph, _, roots, _ = merge(functions)
     if tier == "auto":
         tier = "quick" if len(graph.reach(roots)) > LARGEST_FULL else "full"
-    if tier == "full":
-        trials = Together(rules, thorough=False)
-        functions = economical(functions, lambda trial: trials(trial).operations, trials.estimate)
-    return tier, functions, Together(rules if tier == "full" else "bitwise")(functions).parts
+    if tier != "full":
+        return tier, functions, Together("bitwise")(functions).parts
+    together = Together(rules)
+    functions = economical(functions, lambda trial: together(trial, thorough=False).operations, together.estimate)
+    return tier, functions, Together(rules)(functions).parts
 
 
 def written(
@@ -94,31 +96,34 @@ class Simplified:
 
 
 class Together:
-    """Functions simplified together, each combination of forms once."""
+    """Functions simplified together, each combination of forms once. All combinations have one graph, and what is
+    known of its nodes in common."""
 
-    def __init__(self, rules: str, thorough: bool = True) -> None:
-        self.rules, self.thorough = RULE_SETS[rules], thorough
-        self.known: dict[tuple[tuple[int, ...], ...], Simplified] = {}
+    def __init__(self, rules: str) -> None:
+        self.rules = RULE_SETS[rules]
+        self.known: Known | None = None
+        self.found: dict[tuple[bool, tuple[tuple[int, ...], ...]], Simplified] = {}
 
-    def __call__(self, functions: Sequence[Formula]) -> Simplified:
-        key = tuple(function.nodes for function in functions)
-        if key not in self.known:
-            graph, arguments, roots, keep = merge_expanded(functions)
-            new = simplify(graph, roots, self.rules, keep, thorough=self.thorough)
-            self.known[key] = Simplified((graph, arguments, new))
-        return self.known[key]
+    def __call__(self, functions: Sequence[Formula], thorough: bool = True) -> Simplified:
+        key = thorough, tuple(function.nodes for function in functions)
+        if key not in self.found:
+            known, arguments, roots, keep = self.merged(functions)
+            new = simplify(known.graph, roots, self.rules, keep, thorough=thorough, known=known)
+            self.found[key] = Simplified((known.graph, arguments, new))
+        return self.found[key]
 
     def estimate(self, functions: Sequence[Formula]) -> int:
         """About how many operations simplifying them will leave."""
-        graph, _, roots, keep = merge_expanded(functions)
-        return estimate(graph, roots, self.rules, keep)
+        known, _, roots, keep = self.merged(functions)
+        return estimate(known.graph, roots, self.rules, keep, known)
 
-
-def merge_expanded(functions: Sequence[Formula]) -> tuple[Graph, tuple[Argument, ...], list[int], list[int]]:
-    """`merge`, with operations of several results written out."""
-    graph, arguments, roots, keep = merge(functions)
-    expanded = expand(graph, [*roots, *keep])
-    return graph, arguments, expanded[: len(roots)], expanded[len(roots) :]
+    def merged(self, functions: Sequence[Formula]) -> tuple[Known, tuple[Argument, ...], list[int], list[int]]:
+        """`merge`, with operations of several results written out."""
+        graph, arguments, roots, keep = merge(functions, None if self.known is None else self.known.graph)
+        if self.known is None or self.known.graph is not graph:
+            self.known = Known(graph)
+        expanded = expand(graph, [*roots, *keep])
+        return self.known, arguments, expanded[: len(roots)], expanded[len(roots) :]
 
 
 def gathering(functions: Sequence[Formula], arguments: Sequence[Argument]) -> calling.Gathered | None:
@@ -152,10 +157,15 @@ def unique_names(functions: Sequence[Formula]) -> list[str]:
     return names
 
 
-def merge(functions: Sequence[Formula]) -> tuple[Graph, tuple[Argument, ...], list[int], list[int]]:
-    """One graph for all: it, the arguments in order of appearance, all outputs, and the nodes to keep as written."""
+def merge(
+    functions: Sequence[Formula], into: Graph | None = None
+) -> tuple[Graph, tuple[Argument, ...], list[int], list[int]]:
+    """One graph for all: it, the arguments in order of appearance, all outputs, and the nodes to keep as written.
+
+    The graph is the functions' own if they share one, else a new one or `into`.
+    """
     first = functions[0].graph
-    graph = first if all(function.graph is first for function in functions) else Graph()
+    graph = first if all(function.graph is first for function in functions) else Graph() if into is None else into
     arguments: dict[str, Argument] = {}
     roots: list[int] = []
     keep: list[int] = []

@@ -6,6 +6,7 @@ import pytest
 from hybrid import operations as ops
 from hybrid.evaluate import evaluate
 from hybrid.graph import Graph, Term
+from hybrid.known import Known
 from hybrid.resubstitution import Memory, Net, Search, in_pairs, middle, resubstitute, simple, spans
 from hybrid.simplify import operations, simplify
 
@@ -113,7 +114,7 @@ def test_gains_of_many_ways_are_those_of_each() -> None:
         lambda x, y: [ops.sin(x) * ops.cos(x), ops.sin(2 * x) / y, ops.tan(x) + ops.exp(x) * y, ops.exp(x + y), x * y]
     )
     net = Net(graph, in_pairs(graph, roots, NOTHING), NOTHING)
-    ways = Search(Memory(graph), graph.reach(net.roots), NOTHING).ways(lambda node: bool(net.users.get(node)))
+    ways = Search(Memory(Known(graph)), graph.reach(net.roots), NOTHING).ways(lambda node: bool(net.users.get(node)))
     gains = list(net.gains(ways))
     assert len(ways) > 5
     assert gains == [net.gain(way) for way in ways]
@@ -123,7 +124,7 @@ def test_gains_of_many_ways_are_those_of_each() -> None:
 def test_a_memory_changes_nothing() -> None:
     for name, build, *_ in FOUND:
         graph, roots = roots_of(build)
-        memory = Memory(graph)
+        memory = Memory(Known(graph))
         first = resubstitute(graph, roots, NOTHING, memory)
         assert resubstitute(graph, first, NOTHING, memory) == first, name
         assert resubstitute(graph, roots, NOTHING, memory) == first == resubstitute(graph, roots, NOTHING), name
