@@ -29,8 +29,8 @@ RELEASE = 20_000
 _HEAD = object.__basicsize__
 _DATA, _RANK, _SHAPE, _STRIDES = _HEAD, _HEAD + 8, _HEAD + 16, _HEAD + 24
 # Words of what is remembered per array: the object, its data and rank, and where its shape and strides are kept.
-_RECORD = 4
-_DECLARATIONS = """\
+RECORD = 4
+DECLARATIONS = """\
 declare ptr @PyTuple_GetItem(ptr, i64)
 declare ptr @PyLong_AsVoidPtr(ptr)
 declare ptr @PyErr_Format(ptr, ptr, ...)
@@ -79,10 +79,7 @@ def bind(compiled: Compiled, inputs: Sequence[NDArray[Any]], outputs: Sequence[N
     dense = all(array.flags.c_contiguous if item.shape else True for item, array in zip(declared, arrays, strict=True))
     addresses = (ctypes.c_void_p * len(arrays))(*[array.ctypes.data for array in arrays])
     strides = (ctypes.c_int64 * len(steps))(*steps)
-    shapes = [(ctypes.c_int64 * (2 * array.ndim))(*array.shape, *array.strides) for array in arrays]
-    records = (ctypes.c_int64 * (_RECORD * len(arrays)))()
-    for k, (array, shape) in enumerate(zip(arrays, shapes, strict=True)):
-        records[_RECORD * k : _RECORD * (k + 1)] = [id(array), array.ctypes.data, array.ndim, ctypes.addressof(shape)]
+    shapes, remembered = records(arrays)
     result = outputs[0] if len(outputs) == 1 else tuple(outputs)
     words = (ctypes.c_int64 * 7)(
         count,
@@ -91,14 +88,23 @@ def bind(compiled: Compiled, inputs: Sequence[NDArray[Any]], outputs: Sequence[N
         id(result),
         int(count * max(1, program.operations) >= RELEASE),
         len(arrays),
-        ctypes.addressof(records),
+        ctypes.addressof(remembered),
     )
     name = f"{compiled.symbol}_bound"
     define(compiled, name, lambda: _emit(compiled, name))
     definition = method(compiled, name, NOARGS, doc)
     views = tuple(array.data for array in arrays)
-    frame = _Frame(compiled, definition, words, (addresses, strides, shapes, records), arrays, views, result)
+    frame = _Frame(compiled, definition, words, (addresses, strides, shapes, remembered), arrays, views, result)
     return builtin(definition, (ctypes.addressof(words), frame))
+
+
+def records(arrays: Sequence[NDArray[Any]]) -> tuple[list[Any], Any]:
+    """What `compare` compares arrays with: their shapes and strides, and a record of each that points to these."""
+    shapes = [(ctypes.c_int64 * (2 * array.ndim))(*array.shape, *array.strides) for array in arrays]
+    made = (ctypes.c_int64 * max(1, RECORD * len(arrays)))()
+    for k, (array, shape) in enumerate(zip(arrays, shapes, strict=True)):
+        made[RECORD * k : RECORD * (k + 1)] = [id(array), array.ctypes.data, array.ndim, ctypes.addressof(shape)]
+    return shapes, made
 
 
 def _core(item: Array, whole: tuple[int, ...]) -> tuple[int, ...]:
@@ -202,11 +208,11 @@ def _emit(compiled: Compiled, name: str) -> str:
         ("arrays", "i64"),
         ("records", "ptr"),
     )
-    args, steps, result, release, arrays, records = (
+    args, steps, result, release, arrays, remembered = (
         f.load(label, kind, f.at(words, k + 1, "i64")) for k, (label, kind) in enumerate(labels)
     )
     with f.loop("k", 0, arrays) as k:
-        _compare(f, f.at(records, f.let("record", f"mul i64 {k}, {_RECORD}"), "i64"))
+        compare(f, f.at(remembered, f.let("record", f"mul i64 {k}, {RECORD}"), "i64"))
     slow = f.let("slow", f"icmp ne i64 {release}, 0")
     with f.early_return(slow):
         state = f.let("state", "call ptr @PyEval_SaveThread()")
@@ -217,14 +223,14 @@ def _emit(compiled: Compiled, name: str) -> str:
     f.do(f"call void @{compiled.symbol}_loop(ptr {args}, ptr {words}, ptr {steps}, ptr null)")
     f.do(f"call void @Py_IncRef(ptr {result})")
     f.do(f"ret ptr {result}")
-    declarations = _DECLARATIONS + f"declare void @{compiled.symbol}_loop(ptr, ptr, ptr, ptr)\n"
+    declarations = DECLARATIONS + f"declare void @{compiled.symbol}_loop(ptr, ptr, ptr, ptr)\n"
     message = text("hy.moved", f"{compiled.program.name}: a bound array was resized or reshaped; bind the arrays again")
     triple = f'target triple = "{compiled.target.triple}"\n'
     return "\n".join([triple, message, declarations, str(f), ending(compiled.target)])
 
 
-def _compare(f: Function, record: str) -> None:
-    """Return null with an exception set if an array is not what it was."""
+def compare(f: Function, record: str) -> None:
+    """Return null with an exception set, by the message `@hy.moved`, if an array is not what it was."""
     array = f.load("array", "ptr", record)
     data = f.load("data", "i64", f.at(array, _DATA))
     rank = f.let("rank", f"sext i32 {f.load('rank', 'i32', f.at(array, _RANK))} to i64")

@@ -5,15 +5,16 @@ The stages, in order:
     form.py         what to compute, as plain data: buffers, blocks, reads, writes
     interpret.py    what that means, by NumPy
     concrete.py     with the sizes and indices of one binding: integers, checked
-    lay.py, segments.py, nest.py
+    lay.py, spread.py, segments.py, nest.py
                     loop nests, and segmented sums for what adds through an index
     emit.py, places.py, stores.py, lanes.py, accumulators.py, stages.py
                     these as LLVM IR
-    native.py, code.py
-                    native code, called with arrays
+    native.py, code.py, fixed.py
+                    native code, called with arrays; on fixed arrays
 """
 
 from codegen.blocks.code import Bound, RolledCode, compile_blocks
+from codegen.blocks.fixed import Part, fixed
 from codegen.blocks.form import (
     Affine,
     Block,
@@ -43,6 +44,7 @@ __all__ = [
     "Buffer",
     "Counter",
     "Length",
+    "Part",
     "Place",
     "Read",
     "RolledCode",
@@ -52,6 +54,7 @@ __all__ = [
     "affine",
     "compile_blocks",
     "counter",
+    "fixed",
     "gathered",
     "interpret",
     "reduce",

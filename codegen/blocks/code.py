@@ -24,6 +24,7 @@ from codegen.threads import default_threads, pool
 Reals = NDArray[Any]
 
 TIERS = ("full", "quick")
+_INT32 = np.iinfo(np.int32)
 # Work per thread, in `weight`s times instances, below which sharing costs more than it gains: about a tenth of a
 # millisecond, of which a hand-over takes half.
 WORTH = 1 << 22
@@ -116,8 +117,8 @@ def _fixed(blocks: Blocks, buffer: Buffer, arrays: Mapping[str, Reals], length: 
         return _numbers(blocks.name, buffer.name, array, np.dtype(blocks.element)).reshape(-1)
     if array.dtype.kind not in "iu":
         raise ValueError(f"{blocks.name}: the index {buffer.name} must hold integers, got {array.dtype}")
-    small = array.dtype in (np.int32, np.int16, np.int8, np.uint16, np.uint8)
-    return np.ascontiguousarray(array, np.int32 if small else np.int64).reshape(-1)
+    wide = array.size and (array.max() > _INT32.max or array.min() < _INT32.min)
+    return np.ascontiguousarray(array, np.int64 if wide else np.int32).reshape(-1)
 
 
 def _numbers(blocks: str, name: str, array: Any, dtype: np.dtype[Any]) -> Reals:
@@ -135,11 +136,12 @@ def weight(stage: Laid) -> int:
 
 
 @dataclass(eq=False)
-class _Frame:
+class Frame:
     """What one call at a time works with: the words that stages read, and memory of its own."""
 
     words: Any
     memory: Reals
+    arrays: Sequence[Reals] = ()
 
 
 class Bound:
@@ -161,7 +163,7 @@ class Bound:
         self._arrays = arrays
         self._dtype = np.dtype(blocks.element)
         self._given = [*(buffer.name for buffer in self.inputs), *(buffer.name for buffer in self.outputs)]
-        self._frames: list[_Frame] = []
+        self._frames: list[Frame] = []
         self._prepare()
 
     # --- what a call needs, worked out once ---------------------------------------------------------------------------
@@ -224,10 +226,15 @@ class Bound:
         self._weights.append(weight)
 
     @cached_property
-    def _work(self) -> int:
+    def work(self) -> int:
+        """Of the longest stage, in instructions times instances."""
         return max(self._weights, default=0)
 
-    def _frame(self) -> _Frame:
+    @property
+    def stages(self) -> int:
+        return len(self._records)
+
+    def _frame(self) -> Frame:
         """A frame that no other call uses."""
         try:
             return self._frames.pop()
@@ -246,7 +253,7 @@ class Bound:
                     words[place] = self._address(*word, base)
                 else:
                     words[place] = word.ctypes.data if isinstance(word, np.ndarray) else word
-        return _Frame(words, memory)
+        return Frame(words, memory)
 
     def _address(self, name: str, element: int, base: int) -> int:
         """Of an element of a buffer that is bound, or of memory of a frame's own."""
@@ -276,12 +283,32 @@ class Bound:
             made = [outputs[buffer.name] for buffer in self.outputs]
         else:
             made = list(outputs)
-        if len(given) != len(self.inputs) or len(made) != len(self.outputs):
-            self._refuse_counts(len(given), len(made))
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be at least 1, got {threads}")
+        every = self._every(given, made)
+        frame = self._frame()
+        self._fill(frame, every, len(given))
+        if threads == 1 or (threads is None and self.work < 2 * WORTH):
+            self._run(frame.words, len(self._records))
+        else:
+            self._share(frame, threads or default_threads())
+        self._frames.append(frame)
+        return made
+
+    def frame_for(self, inputs: Sequence[Reals], outputs: Sequence[Reals]) -> Frame:
+        """A frame of its own for some arrays, which must stay alive. Raises ValueError as `run` does."""
+        every = self._every(inputs, outputs)
+        frame = self._frame()
+        self._fill(frame, every, len(inputs))
+        frame.arrays = every
+        return frame
+
+    def _every(self, given: Sequence[Reals], made: Sequence[Reals]) -> list[Reals]:
+        """Inputs, copied where they have to be, and outputs; raises ValueError for arrays that do not fit."""
+        if len(given) != len(self.inputs) or len(made) != len(self.outputs):
+            self._refuse_counts(len(given), len(made))
         dtype, count = self._dtype, len(given)
-        every = given + made
+        every = [*given, *made]
         for number, array in enumerate(every):
             if (
                 type(array) is not np.ndarray
@@ -290,19 +317,16 @@ class Bound:
                 or not (array.flags.carray if number >= count else array.flags.c_contiguous and array.flags.aligned)
             ):
                 every[number] = self._fitted(number, array, number < count)
+        return every
+
+    def _fill(self, frame: Frame, every: Sequence[Reals], count: int) -> None:
+        """Put the addresses of arrays, of which the first `count` are inputs, where stages read them."""
         addresses = [ctypes.c_int64.from_address(id(array) + _DATA).value for array in every]
         self._check_apart(addresses, count)
-        frame = self._frame()
         words = frame.words
         for address, places in zip(addresses, self._places, strict=True):
             for place, offset in places:
                 words[place] = address + offset
-        if threads == 1 or (threads is None and self._work < 2 * WORTH):
-            self._run(words, len(self._records))
-        else:
-            self._share(frame, threads or default_threads())
-        self._frames.append(frame)
-        return made
 
     def _check_apart(self, addresses: Sequence[int], count: int) -> None:
         """That no output shares memory with another array of the call."""
@@ -336,7 +360,7 @@ class Bound:
             f"({', '.join(names[1])}), got {given} and {made}"
         )
 
-    def _share(self, frame: _Frame, threads: int) -> None:
+    def _share(self, frame: Frame, threads: int) -> None:
         """Stage by stage, the chunks of large ones shared by threads."""
         start = ctypes.addressof(frame.words)
         number = 0
@@ -354,7 +378,7 @@ class Bound:
     def _parts(self, number: int, threads: int) -> int:
         return max(1, min(threads, self._records[number][3], self._weights[number] // WORTH))
 
-    def _in_parts(self, frame: _Frame, number: int, parts: int) -> None:
+    def _in_parts(self, frame: Frame, number: int, parts: int) -> None:
         code, table, _, chunks = frame.words[4 * number : 4 * number + 4]
         cuts = [chunks * part // parts for part in range(parts + 1)]
         records = [(ctypes.c_int64 * 4)(code, table, cuts[part], cuts[part + 1]) for part in range(parts)]

@@ -94,7 +94,7 @@ class _Binding:
             reduction = write.kind if write.kind in REDUCTIONS else None
             reduced = write.axes
             if write.kind == "add" and block.scan is None:
-                reduced = tuple(axis for axis in range(len(lengths)) if not where.varies(axis))
+                reduced = tuple(axis for axis, n in enumerate(lengths) if n != 1 and not where.varies(axis))
                 reduction = "sum" if reduced else None
             if write.kind == "store":
                 self.check_store(where, lengths)

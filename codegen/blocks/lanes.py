@@ -128,6 +128,31 @@ def gather(f: Function, width: int, kind: str, base: str, places: str, mask: str
     return f.let("x", f"call {whole} {name}({_every(f, width, kind, base, places, mask)}, {whole} zeroinitializer)")
 
 
+def gather_at(f: Function, width: int, kind: str, base: str, index: str, wide: bool) -> str:
+    """The elements after an address that the integers in a row at `index` say: number by number, as processors do.
+
+    Their own instructions for this take longer than so many loads.
+    """
+    places = [integer(f, index, str(lane), wide) for lane in range(width)]
+    numbers = [f.load("x", kind, f.at(base, place, kind)) for place in places]
+    if width == 1:
+        return numbers[0]
+    value, whole = "poison", vector(width, kind)
+    for lane, x in enumerate(numbers):
+        value = f.let("x", f"insertelement {whole} {value}, {kind} {x}, i32 {lane}")
+    return value
+
+
+def scatter_at(f: Function, width: int, kind: str, base: str, index: str, wide: bool, value: str) -> None:
+    """A vector to the elements after an address that the integers in a row at `index` say, all different."""
+    for lane in range(width):
+        place = integer(f, index, str(lane), wide)
+        x = value
+        if width > 1:
+            x = f.let("x", f"extractelement {vector(width, kind)} {value}, i32 {lane}")
+        f.store(kind, x, f.at(base, place, kind))
+
+
 def store(f: Function, width: int, kind: str, pointer: str, value: str, mask: str = "") -> None:
     """A vector to memory, or the lanes of a mask."""
     if mask and width > 1:

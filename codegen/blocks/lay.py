@@ -14,6 +14,7 @@ from codegen.blocks.concrete import Concrete, Target, Where, apart, positions
 from codegen.blocks.hoist import hoist, with_reads
 from codegen.blocks.nest import CHUNK, INTERLEAVED, Group, Laid, Nest, Numbers, Reduction, Shape, Sink, Value, Word
 from codegen.blocks.segments import Level, levels
+from codegen.blocks.spread import Spread, spreads
 from codegen.program import Program
 
 Ints = NDArray[Any]
@@ -22,7 +23,7 @@ Reals = NDArray[Any]
 # Elements of data, beyond four times those there are, up to which a copy is made that is contiguous.
 COPIED = 1 << 16
 # Of up to so many instances, a block with more places than this that are no plain vectors becomes scalar code.
-FEW, GATHERS = 256, 16
+FEW, GATHERS = 64, 16
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ def lay_out(
 ) -> Layout:
     """lengths: of the buffers. zeroed: those that start as zeros. width: lanes of a vector."""
     laying = _Laying(lengths, zeroed, indices, data, width)
+    laying.spread(blocks)
     for block in blocks:
         for part in parted(block):
             lane = choose_lane(part, width, data)
@@ -123,6 +125,15 @@ class _Laying:
         self.untouched = set(zeroed)
         self.pending: dict[str, _Pending] = {}
         self.temporaries = 0
+        self.spreads: dict[str, Spread] = {}
+
+    def spread(self, blocks: Sequence[Concrete]) -> None:
+        """Find the buffers whose elements mostly get one contribution; they are zero, or all written, from here on."""
+        self.spreads = spreads(blocks, self.lengths, frozenset(self.untouched), self.indices)
+        for name, found in self.spreads.items():
+            self.untouched.discard(name)
+            if not found.whole:
+                self.zero(name)
 
     # --- buffers that are added to ------------------------------------------------------------------------------------
     def zero(self, buffer: str, start: int = 0, stop: int | None = None) -> None:
@@ -139,23 +150,23 @@ class _Laying:
     def flush(self, buffers: Sequence[str]) -> None:
         """Sum up what is kept aside for some buffers."""
         for name in buffers:
-            aside = self.pending.pop(name)
-            add = name not in self.untouched
+            aside, spread = self.pending.pop(name), self.spreads.get(name)
+            add = name not in self.untouched and spread is None
             self.untouched.discard(name)
             into = np.concatenate([np.zeros(0, np.int64), *(part.ravel() for part in aside.into)])
             at = np.concatenate([np.zeros(0, np.int64), *(part.ravel() for part in aside.at)])
             # One element more, which stays zero: where a sum has fewer terms than its neighbours.
             self.layout.work[aside.temporary] = aside.length + 1
             self.zero_end(aside.temporary, aside.length)
-            source, made = aside.temporary, levels(into, at, self.lengths[name], aside.length, self.width)
-            for number, level in enumerate(made):
-                last = number == len(made) - 1
-                target = name if last else f"{aside.temporary}.{number}"
-                if not last:
+            sources = [aside.temporary]
+            every = spread is None and not add
+            for level in levels(into, at, self.lengths[name], aside.length, self.width, every):
+                target = name if level.final else f"{aside.temporary}.{len(sources)}"
+                self.layout.stages.append(Sums(sources[level.source], target, level, add and level.final))
+                if not level.final:
+                    sources.append(target)
                     self.layout.work[target] = level.rows + 1
                     self.zero_end(target, level.rows)
-                self.layout.stages.append(Sums(source, target, level, add and last))
-                source = target
 
     def zero_end(self, temporary: str, length: int) -> None:
         self.layout.stages.append(Fill(temporary, length, length + 1))
@@ -217,6 +228,10 @@ class _NestMaker:
         for alike in self.alike():
             direct.setdefault(alike[0].where.buffer, []).append(alike)
         for buffer, every in direct.items():
+            if buffer in self.laying.spreads:
+                for alike in every:
+                    self.spread(self.laying.spreads[buffer], alike)
+                continue
             adding = [alike for alike in every if alike[0].kind == "add"]
             best = max((alike for alike in adding if self.may_add(alike)), key=len, default=None)
             for alike in every:
@@ -290,7 +305,9 @@ class _NestMaker:
     def sink(self, write: Target) -> None:
         """A reduction over the lane axis: written once all chunks are done, by one thread."""
         buffer, mode = write.where.buffer, write.kind
-        if mode == "add" and buffer in self.laying.untouched and self.is_whole(write):
+        if buffer in self.laying.spreads:
+            mode = "store"  # it is alone there
+        elif mode == "add" and buffer in self.laying.untouched and self.is_whole(write):
             self.laying.untouched.discard(buffer)
             mode = "store"
         elif mode == "add":
@@ -398,8 +415,20 @@ class _NestMaker:
         group = Group(self.shape(base), mode, placed, step if fixed else 0, self.is_inner(alike[0]))
         self.groups.append((group, base))
 
-    def keep_aside(self, write: Target) -> None:
-        """Store contributions one after the other, to be summed up later."""
+    def spread(self, spread: Spread, alike: Sequence[Target]) -> None:
+        """Store contributions where they belong, and aside where some of them meet others."""
+        if not any(spread.aside(self.block, write) for write in alike):
+            self.store([replace(write, kind="store") for write in alike])
+            return
+        for write in alike:
+            at_once = spread.at_once(self.block, write)
+            if at_once:
+                self.group([replace(write, kind="store")], "store")
+            if spread.aside(self.block, write):
+                self.keep_aside(write, spread.counts if at_once else None)
+
+    def keep_aside(self, write: Target, counts: Ints | None = None) -> None:
+        """Store contributions one after the other, to be summed up later; with counts those to elements with several."""
         lengths = tuple(1 if axis in write.reduced else n for axis, n in enumerate(self.lengths))
         found, start = self.laying.aside(write.where.buffer, prod(lengths))
         order = [axis for axis in range(len(lengths)) if axis != self.lane and axis not in write.reduced]
@@ -410,8 +439,10 @@ class _NestMaker:
         if prod(lengths):
             into = np.broadcast_to(positions(write.where, lengths, self.laying.indices), lengths)
             temporary = Where(found.temporary, start, tuple(strides))
-            found.into.append(into)
-            found.at.append(np.broadcast_to(positions(temporary, lengths, {}), lengths))
+            at = np.broadcast_to(positions(temporary, lengths, {}), lengths)
+            meeting = ... if counts is None else counts[into] > 1
+            found.into.append(into[meeting])
+            found.at.append(at[meeting])
         where = Where(found.temporary, start, tuple(strides))
         self.group([replace(write, kind="store", where=where)], "store")
 

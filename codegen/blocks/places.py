@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from codegen.blocks.lanes import (
     either,
     gather,
+    gather_at,
     integer,
     integers,
     live,
@@ -179,7 +180,16 @@ class Places:
         base = f.at(self.slots[f"{name}.p"], at, scalar)
         if shape.strides[axis] == "1" and not index_at:
             return load(f, width, scalar, base, mask)
+        if index_at and not mask and self._in_a_row(shape):
+            index = f.at(self.slots[f"{name}.ip"], index_at, "i64" if shape.wide else "i32")
+            return gather_at(f, width, scalar, base, index, shape.wide)
         return gather(f, width, scalar, base, self._places(name, shape, index_at, mask), mask)
+
+    def _in_a_row(self, shape: Shape) -> bool:
+        """Whether each lane's element is said by an index alone, and these lie in a row."""
+        axis = self.nest.lane
+        assert axis is not None and shape.index is not None
+        return shape.index[axis] == "1" and shape.scale == "1" and shape.strides[axis] == "0"
 
     def _places(self, name: str, shape: Shape, index_at: str, mask: str = "") -> str:
         """For each lane, how far its element is from where `element` says that the first is."""

@@ -27,53 +27,84 @@ LONGEST = 16
 class Level:
     """rows: how many sums. starts: for each slice the first vector of `terms`, and one more; terms: int32 places.
 
-    order: the row of each lane, by number of terms within windows, where that leaves fewer lanes without a term.
+    order: where the sum of each lane goes, if they do not lie in a row. source: what is summed, the contributions (0)
+    or the sums of the n-th level that is not final. final: the sums go where they belong; those of other levels are
+    pieces, which lie in a row.
     """
 
     rows: int
     starts: Ints
     terms: Ints
     order: Ints | None = None
+    source: int = 0
+    final: bool = True
 
 
-def levels(into: Ints, at: Ints, rows: int, zero: int, width: int) -> list[Level]:
+def levels(into: Ints, at: Ints, rows: int, zero: int, width: int, every: bool = True) -> list[Level]:
     """into: the element, below `rows`, that each contribution goes to; at: where it is; zero: where a zero is.
 
-    Contributions to one element are added in the order they are given. Raises ValueError for more than fit an int32.
+    Contributions to one element are added in the order they are given. every: elements that nothing goes to become
+    zero, else they stay as they are. Raises ValueError for more than fit an int32.
     """
     if zero > MOST:
         raise ValueError(f"at most {MOST:,} contributions can be added through indices to one buffer, got {zero:,}")
     order = np.argsort(into, kind="stable")
     at = at[order]
     counts = np.bincount(into, minlength=rows)
+    firsts = np.cumsum(counts) - counts
+    wanted = np.arange(rows) if every else np.flatnonzero(counts)
+    is_long = counts[wanted] > LONGEST
     made = []
-    while rows and counts.max(initial=0) > LONGEST:
-        pieces = -(-counts // LONGEST)
-        # Pieces of a segment: all of LONGEST terms but the last.
-        owner = np.repeat(np.arange(rows), pieces)
-        number = np.arange(len(owner)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
-        sizes = np.minimum(counts[owner] - LONGEST * number, LONGEST)
-        made.append(_level(sizes, at, zero, width))
-        at, zero, counts = np.arange(len(owner)), len(owner), pieces
-    made.append(_level(counts, at, zero, width))
+    if not is_long.all():
+        short = wanted[~is_long]
+        where = None if len(short) == rows else short
+        made.append(_level(counts[short], at[_runs(firsts[short], counts[short])], zero, width, where))
+    if is_long.any():
+        long = wanted[is_long]
+        made += _cut(long, counts[long], at[_runs(firsts[long], counts[long])], zero, width)
     return made
 
 
-def _level(counts: Ints, at: Ints, zero: int, width: int) -> Level:
-    """Sums of runs of `counts` terms out of `at`."""
+def _cut(wanted: Ints, counts: Ints, at: Ints, zero: int, width: int) -> list[Level]:
+    """The levels of segments that are all longer than `LONGEST`; wanted: the elements that they go to."""
+    made: list[Level] = []
+    while counts.max() > LONGEST:
+        pieces = -(-counts // LONGEST)
+        # Pieces of a segment: all of LONGEST terms but the last.
+        owner = np.repeat(np.arange(len(counts)), pieces)
+        number = np.arange(len(owner)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+        sizes = np.minimum(counts[owner] - LONGEST * number, LONGEST)
+        made.append(_level(sizes, at, zero, width, None, len(made), final=False))
+        at, zero, counts = np.arange(len(owner)), len(owner), pieces
+    made.append(_level(counts, at, zero, width, wanted, len(made)))
+    return made
+
+
+def _runs(firsts: Ints, counts: Ints) -> Ints:
+    """The numbers of runs, one after the other."""
+    inside = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
+    runs: Ints = np.repeat(firsts, counts) + inside
+    return runs
+
+
+def _level(
+    counts: Ints, at: Ints, zero: int, width: int, where: Ints | None, source: int = 0, *, final: bool = True
+) -> Level:
+    """Sums of runs of `counts` terms out of `at`, which go to `where`, or lie in a row."""
     rows = len(counts)
-    padding = _padded(counts, width) - len(at)
+    if where is not None and rows == where[-1] + 1:
+        where = None
     order = None
-    if padding > SORTED * len(at):
+    padding = _padded(counts, width) - len(at)
+    if where is not None or padding > SORTED * len(at):
         order = np.lexsort((-counts, np.arange(rows) // (WINDOW * width)))
-        if padding - (_padded(counts[order], width) - len(at)) < SORTED * len(at):
+        if where is None and padding - (_padded(counts[order], width) - len(at)) < SORTED * len(at):
             order = None
     if order is not None:
         # Segments in their new order, and with them their terms.
-        firsts = (np.cumsum(counts) - counts)[order]
+        at = at[_runs((np.cumsum(counts) - counts)[order], counts[order])]
         counts = counts[order]
-        inside = np.arange(len(at)) - np.repeat(np.cumsum(counts) - counts, counts)
-        at = at[np.repeat(firsts, counts) + inside]
+        where = order if where is None else where[order]
     slices = -(-rows // width)
     padded = np.zeros(slices * width, np.int64)
     padded[:rows] = counts
@@ -84,7 +115,7 @@ def _level(counts: Ints, at: Ints, zero: int, width: int) -> Level:
     row = np.repeat(np.arange(rows), counts)
     term = np.arange(len(at)) - np.repeat(np.cumsum(counts) - counts, counts)
     terms[(starts[row // width] + term) * width + row % width] = at
-    return Level(rows, starts, terms, None if order is None else order.astype(np.int32))
+    return Level(rows, starts, terms, None if where is None else where.astype(np.int32), source, final)
 
 
 def _padded(counts: Ints, width: int) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from codegen import environment
 from codegen.blocks.accumulators import finisher
 from codegen.blocks.form import REDUCTIONS
-from codegen.blocks.lanes import either, gather, integers, live, load, plus, scatter, store, times
+from codegen.blocks.lanes import either, gather, gather_at, integers, live, load, plus, scatter, store, times
 from codegen.body import Body, Cut
 from codegen.emit import ending, functions_called, triple_line
 from codegen.layout import Layout
@@ -129,7 +129,7 @@ def _sums(target: Target) -> Function:
         f.store(vector, "zeroinitializer", "%sum", 64)
         with f.loop("t", from_, to) as t:
             at = f.at(terms, times(f, t, str(width)), "i32")
-            x = gather(f, width, scalar, source, integers(f, width, at, "1", False))
+            x = gather_at(f, width, scalar, source, at, False)
             f.store(vector, f.let("sum", f"fadd {vector} {f.load('sum', vector, '%sum', 64)}, {x}"), "%sum", 64)
         row = times(f, number, str(width))
         _end(f, target, into, row, f.let("left", f"sub i64 {rows}, {row}"), add, order)

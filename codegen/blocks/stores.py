@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from codegen.blocks.accumulators import Accumulators
-from codegen.blocks.lanes import between, either, gather, live, load, plus, scatter, steps, store
+from codegen.blocks.lanes import between, either, gather, live, load, plus, scatter, scatter_at, steps, store
 from codegen.blocks.nest import Group, Value
 from codegen.blocks.places import Places
 
@@ -103,6 +103,10 @@ class Stores(Places):
         f, width, scalar = self.f, self.nest.width, self.target.scalar
 
         def put(mask: str) -> None:
+            if not mask and self._in_a_row(group.shape):
+                index = f.at(self.slots[f"{name}.ip"], index_at, "i64" if group.shape.wide else "i32")
+                scatter_at(f, width, scalar, pointer, index, group.shape.wide, value)
+                return
             scatter(f, width, scalar, pointer, self._places(name, group.shape, index_at, mask), value, mask)
 
         return lambda: put(""), lambda: put(live(f, width, self.left))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-import time
 from collections.abc import Callable, Mapping, Sequence
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from hybrid.sparsity import Pattern
 Vector = NDArray[np.float64]
 NOTHING = np.empty(0)
 # Variables from which on arrays stay rolled, and up to which what cannot be rolled is written out one by one.
-SMALLEST_ROLLED, LARGEST_FLAT = 64, 50_000
+SMALLEST_ROLLED, LARGEST_FLAT = 8, 50_000
 
 
 class Model:
@@ -170,12 +170,13 @@ class Callbacks:
         self.arrays = {model.flat_name: self.point, FACTOR: self.factor, MULTIPLIERS: self.weights}
         self.arrays |= {name: np.array(value, dtype=np.float64, order="C") for name, value in parameters.items()}
         self.steps: dict[str, Callable[[], Any]] = {}
-        self._values: tuple[bytes, float, Vector] | None = None
-        self._slopes: tuple[bytes, Vector, Vector] | None = None
+        # The points of the latest values and slopes, as bytes; none compares equal to the bytes of a point.
+        self._values_at = self._slopes_at = self._point_at = b"none"
+        self._value, self._constraints = 0.0, NOTHING
+        self._gradient, self._jacobian = NOTHING, NOTHING
 
-    def run(self, counted: str, x: Vector) -> Any:
-        """A kernel at a point; its results are overwritten by the next call."""
-        begin = time.perf_counter()
+    def step(self, counted: str) -> Callable[[], Any]:
+        """The kernel of one kind as a function without arguments, bound to this object's arrays; compiled here."""
         step = self.steps.get(counted)
         if step is None:
             kernel = {
@@ -183,32 +184,38 @@ class Callbacks:
                 "derivatives": lambda: self.model.slopes_kernel,
                 "Hessians": lambda: self.model.hessian_kernel,
             }[counted]()
-            arrays = {argument.name: self.arrays[argument.name] for argument in kernel.arguments}
-            step = kernel.bind(arrays)
+            step = kernel.bind({argument.name: self.arrays[argument.name] for argument in kernel.arguments})
             self.steps[counted] = step
-        self.point[:] = x
-        result = step()
+        return step
+
+    def run(self, counted: str, x: Vector, at: bytes) -> Any:
+        """A kernel at a point, of which `at` are the bytes; its results are overwritten by the next call."""
+        begin = perf_counter()
+        if at != self._point_at:
+            self.point[:] = x
+            self._point_at = at
+        result = (self.steps.get(counted) or self.step(counted))()
         self.evaluations[counted] += 1
-        self.seconds += time.perf_counter() - begin
+        self.seconds += perf_counter() - begin
         return result
 
     def values(self, x: Vector) -> tuple[float, Vector]:
-        key = x.tobytes()
-        if self._values is None or self._values[0] != key:
-            found = self.run("values", x)
-            value, rest = (found, NOTHING) if self.model.constraints is None else found
-            self._values = key, self.sign * float(value), rest
-        return self._values[1], self._values[2]
+        at = x.tobytes()
+        if at != self._values_at:
+            found = self.run("values", x, at)
+            value, self._constraints = (found, NOTHING) if self.model.constraints is None else found
+            self._value, self._values_at = self.sign * float(value), at
+        return self._value, self._constraints
 
     def slopes(self, x: Vector) -> tuple[Vector, Vector]:
-        key = x.tobytes()
-        if self._slopes is None or self._slopes[0] != key:
-            found = self.run("derivatives", x)
-            slope, rest = (found, NOTHING) if self.model.jacobian is None else found
+        at = x.tobytes()
+        if at != self._slopes_at:
+            found = self.run("derivatives", x, at)
+            self._gradient, self._jacobian = (found, NOTHING) if self.model.jacobian is None else found
             if self.sign < 0:
-                np.negative(slope, out=slope)
-            self._slopes = key, slope, rest
-        return self._slopes[1], self._slopes[2]
+                np.negative(self._gradient, out=self._gradient)
+            self._slopes_at = at
+        return self._gradient, self._jacobian
 
     def objective(self, x: Vector) -> float:
         return self.values(x)[0]
@@ -224,11 +231,11 @@ class Callbacks:
 
     def hessian(self, x: Vector, lagrange: Vector, obj_factor: float) -> Vector:
         if self.model.constraints is None:
-            scaled: Vector = np.multiply(self.run("Hessians", x), self.sign * obj_factor)
+            scaled: Vector = np.multiply(self.run("Hessians", x, x.tobytes()), self.sign * obj_factor)
             return scaled
         self.factor[()] = self.sign * obj_factor
         self.weights[:] = lagrange
-        found: Vector = self.run("Hessians", x)
+        found: Vector = self.run("Hessians", x, x.tobytes())
         return found
 
     def jacobianstructure(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -174,6 +174,22 @@ class RolledKernel:
         results = self._outputs(listed)
         whole: Any = listed[0] if len(listed) == 1 else tuple(listed)
 
+        parts = []
+        for run in self.runs:
+            held = {f"b{buffer}": flat[name] for name, buffer in run.inputs}
+            held |= {f"b{self.formulas[place].output}": results[place] for place in run.places}
+            if len({self.formulas[place].output for place in run.places}) < len(run.places):
+                return self._repeated(flat, results, whole)
+            inputs = [held[buffer.name] for buffer in run.bound.inputs]
+            parts.append(native.Part(run.bound, inputs, [held[buffer.name] for buffer in run.bound.outputs]))
+        try:
+            return native.fixed(self.name, parts, [*arrays, *listed], whole)
+        except ValueError as error:
+            raise ArgumentError(str(error)) from None
+
+    def _repeated(self, flat: Mapping[str, NDArray[Any]], results: Any, whole: Any) -> Callable[[], Any]:
+        """As `bind`, of a function that was given twice."""
+
         def step() -> Any:
             self._run(flat, results, None)
             return whole

@@ -123,7 +123,7 @@ class Maker:
 
         if kind < 0.85:
             return add(self.place(sum_into, axes, self.strides(axes, apart=False)))
-        limit = self.draw.choice((1, 4, 60))
+        limit = self.draw.choice((1, 4, 60, 3000))
         return add(gathered(sum_into(limit), self.index(axes, limit, apart=False)))
 
     def body(self, inputs: int, outputs: int) -> Program:
