@@ -188,7 +188,8 @@ class Places:
     def _in_a_row(self, shape: Shape) -> bool:
         """Whether each lane's element is said by an index alone, and these lie in a row."""
         axis = self.nest.lane
-        assert axis is not None and shape.index is not None
+        if axis is None or shape.index is None:
+            return False
         return shape.index[axis] == "1" and shape.scale == "1" and shape.strides[axis] == "0"
 
     def _places(self, name: str, shape: Shape, index_at: str, mask: str = "") -> str:
