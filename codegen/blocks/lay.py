@@ -428,7 +428,7 @@ class _NestMaker:
                 self.keep_aside(write, spread.counts if at_once else None)
 
     def keep_aside(self, write: Target, counts: Ints | None = None) -> None:
-        """Store contributions one after the other, to be summed up later; with counts those to elements with several."""
+        """Store contributions one after the other, to be summed up later; with counts where several meet."""
         lengths = tuple(1 if axis in write.reduced else n for axis, n in enumerate(self.lengths))
         found, start = self.laying.aside(write.where.buffer, prod(lengths))
         order = [axis for axis in range(len(lengths)) if axis != self.lane and axis not in write.reduced]
