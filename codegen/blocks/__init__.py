@@ -9,10 +9,11 @@ The stages, in order:
                     loop nests, and segmented sums for what adds through an index
     emit.py, places.py, stores.py, lanes.py, accumulators.py, stages.py
                     these as LLVM IR
-    native.py, code.py, fixed.py
-                    native code, called with arrays; on fixed arrays
+    native.py, code.py, batch.py, fixed.py
+                    native code, called with arrays; at many points; on fixed arrays
 """
 
+from codegen.blocks.batch import run_batch
 from codegen.blocks.code import Bound, RolledCode, compile_blocks
 from codegen.blocks.fixed import Part, fixed
 from codegen.blocks.form import (
@@ -58,6 +59,7 @@ __all__ = [
     "gathered",
     "interpret",
     "reduce",
+    "run_batch",
     "size",
     "store",
 ]

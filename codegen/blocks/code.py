@@ -177,7 +177,7 @@ class Bound:
         self._memory = size
         # Words: the records of the stages, then their tables. A word is a number, a buffer, or the place of a table.
         self._records: list[tuple[int, list[Word | Reals], int, int]] = []
-        self._weights: list[int] = []
+        self.weights: list[int] = []
         for stage in self.layout.stages:
             self._stage(stage)
         self._table_at: list[int] = []
@@ -191,7 +191,7 @@ class Bound:
             for number, word in enumerate(table):
                 if isinstance(word, tuple) and word[0] in places:
                     places[word[0]].append((start + number, word[1] * self._dtype.itemsize))
-        self._places = [tuple(places[name]) for name in self._given]
+        self.places = [tuple(places[name]) for name in self._given]
         self._run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(self.native.address("hy.stages"))
         self._sized = [self.lengths[name] for name in self._given]
         self._bytes = [length * self._dtype.itemsize for length in self._sized]
@@ -223,18 +223,22 @@ class Bound:
 
     def _add(self, name: str, table: Sequence[Word | Reals], chunks: int, weight: int) -> None:
         self._records.append((self.native.address(name), list(table), 0, chunks))
-        self._weights.append(weight)
+        self.weights.append(weight)
 
     @cached_property
     def work(self) -> int:
         """Of the longest stage, in instructions times instances."""
-        return max(self._weights, default=0)
+        return max(self.weights, default=0)
 
     @property
     def stages(self) -> int:
         return len(self._records)
 
-    def _frame(self) -> Frame:
+    def give_frame(self, frame: Frame) -> None:
+        """Let a frame be used again."""
+        self._frames.append(frame)
+
+    def take_frame(self) -> Frame:
         """A frame that no other call uses."""
         try:
             return self._frames.pop()
@@ -286,19 +290,19 @@ class Bound:
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be at least 1, got {threads}")
         every = self._every(given, made)
-        frame = self._frame()
+        frame = self.take_frame()
         self._fill(frame, every, len(given))
         if threads == 1 or (threads is None and self.work < 2 * WORTH):
             self._run(frame.words, len(self._records))
         else:
             self._share(frame, threads or default_threads())
-        self._frames.append(frame)
+        self.give_frame(frame)
         return made
 
     def frame_for(self, inputs: Sequence[Reals], outputs: Sequence[Reals]) -> Frame:
         """A frame of its own for some arrays, which must stay alive. Raises ValueError as `run` does."""
         every = self._every(inputs, outputs)
-        frame = self._frame()
+        frame = self.take_frame()
         self._fill(frame, every, len(inputs))
         frame.arrays = every
         return frame
@@ -324,7 +328,7 @@ class Bound:
         addresses = [ctypes.c_int64.from_address(id(array) + _DATA).value for array in every]
         self._check_apart(addresses, count)
         words = frame.words
-        for address, places in zip(addresses, self._places, strict=True):
+        for address, places in zip(addresses, self.places, strict=True):
             for place, offset in places:
                 words[place] = address + offset
 
@@ -376,7 +380,7 @@ class Bound:
             number += 1
 
     def _parts(self, number: int, threads: int) -> int:
-        return max(1, min(threads, self._records[number][3], self._weights[number] // WORTH))
+        return max(1, min(threads, self._records[number][3], self.weights[number] // WORTH))
 
     def _in_parts(self, frame: Frame, number: int, parts: int) -> None:
         code, table, _, chunks = frame.words[4 * number : 4 * number + 4]

@@ -23,11 +23,13 @@ STAGE = 4
 
 # Words of a table that `@hy.finish` reads: four, and so many for each reduction.
 FINISH_HEAD, FINISH = 4, 4
+# Words of a table that `@hy.points` reads before the lengths of axes.
+POINTS_HEAD = 4
 
 
 def emit_shared(target: Target) -> str:
-    """The module with `@hy.stages`, `@hy.fill` and `@hy.sums`."""
-    functions = [_stages(target), _fill(target), _sums(target)]
+    """The module with `@hy.stages`, `@hy.points`, `@hy.fill` and `@hy.sums`."""
+    functions = [_stages(target), _points(), _fill(target), _sums(target)]
     return "\n".join([triple_line(target), *map(str, functions), ending(target)])
 
 
@@ -93,6 +95,37 @@ def _stages(target: Target) -> Function:
         first, last = f.load("first", "i64", f.at(at, 2, "i64")), f.load("last", "i64", f.at(at, 3, "i64"))
         f.do(f"call void {code}(ptr {table}, i64 {first}, i64 {last})")
     environment.end(f, target, flags=True)
+    f.do("ret void")
+    return f
+
+
+def _points() -> Function:
+    """The stages at points `first` to `last` of a batch, one after the other.
+
+    The table: the stages, how many, the axes of the batch, how many words depend on the point, the lengths of the axes,
+    and for each such word its address, its value at the first point, and its step along each axis.
+    """
+    f = Function("define dso_local void @hy.points(ptr %table, i64 %first, i64 %last) #1")
+    stages, count = f.load("stages", "ptr", "%table"), f.load("count", "i64", f.at("%table", 1, "i64"))
+    axes, words = (f.load("number", "i64", f.at("%table", word, "i64")) for word in (2, 3))
+    lengths = f.at("%table", POINTS_HEAD, "i64")
+    rows, row = f.at(lengths, axes, "i64"), plus(f, axes, "2")
+    f.do("%rest = alloca i64, align 8")
+    f.do("%value = alloca i64, align 8")
+    with f.loop("point", "%first", "%last") as point:
+        with f.loop("word", 0, words) as word:
+            at = f.at(rows, times(f, word, row), "i64")
+            f.store("i64", f.load("value", "i64", f.at(at, 1, "i64")), "%value")
+            f.store("i64", point, "%rest")
+            with f.loop("axis", 0, axes) as number:  # from the last axis to the first
+                axis = f.let("axis", f"sub i64 {plus(f, axes, '-1')}, {number}")
+                length, rest = f.load("length", "i64", f.at(lengths, axis, "i64")), f.load("rest", "i64", "%rest")
+                step = f.load("step", "i64", f.at(f.at(at, 2, "i64"), axis, "i64"))
+                along = times(f, f.let("along", f"urem i64 {rest}, {length}"), step)
+                f.store("i64", plus(f, f.load("value", "i64", "%value"), along), "%value")
+                f.store("i64", f.let("rest", f"udiv i64 {rest}, {length}"), "%rest")
+            f.store("i64", f.load("value", "i64", "%value"), f.load("place", "ptr", at))
+        f.do(f"call void @hy.stages(ptr {stages}, i64 {count})")
     f.do("ret void")
     return f
 

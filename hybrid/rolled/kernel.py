@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import ArrayLike, NDArray
 
 from codegen import blocks as native
@@ -42,8 +44,8 @@ class Run:
 class RolledKernel:
     """Compiled rolled functions, called together: arrays in, one array per function out.
 
-    Each argument has exactly the shape it was declared with, or a batch of such in front, which is evaluated point by
-    point. Results are float64, a NumPy float for a scalar.
+    Each argument has the shape it was declared with, or a batch of such; batches broadcast. Results are float64, of
+    shape batch + the function's, a NumPy float for a scalar of one point.
     """
 
     formulas: tuple[RolledFormula, ...]
@@ -64,8 +66,8 @@ class RolledKernel:
         """Evaluate.
 
         args, named : one array per argument, in order or by name.
-        out : arrays, C-contiguous float64 of the results' shapes, to write into.
-        threads : how many threads share the work; the numbers do not depend on it.
+        out : float64 arrays of the results' shapes to write into, each point of them C-contiguous.
+        threads : how many share the points of a batch, or the instances of one; the numbers do not depend on it.
 
         Returns one array, or a tuple with one per function. Raises ArgumentError, ShapeError and InputTypeError as
         `hybrid.Kernel` does.
@@ -79,12 +81,16 @@ class RolledKernel:
         values = bind_arguments(self.name, self.arguments, args, named)
         arrays = [as_array(self.name, a, value) for a, value in zip(self.arguments, values, strict=True)]
         batches = [array.shape[: array.ndim - len(a.shape)] for a, array in zip(self.arguments, arrays, strict=True)]
-        given = self._outputs(out)
-        if any(batches):
-            if given is not None:
-                raise ArgumentError(f"{self.name}: out= goes with one point, not with a batch")
-            return self._batch(arrays, np.broadcast_shapes(*batches), threads)
-        results = self._point(arrays, given, threads)
+        try:
+            batch = np.broadcast_shapes(*batches)
+        except ValueError as error:
+            raise ShapeError(
+                f"{self.name}: batches of shapes {', '.join(map(str, batches))} do not broadcast"
+            ) from error
+        given = self._outputs(out, batch)
+        if batch:
+            return self._batch(arrays, batch, given, threads)
+        results = self._point(arrays, None if given is None else [a.reshape(-1) for a in given], threads)
         found = tuple(r.reshape(f.shape)[()] for r, f in zip(results, self.formulas, strict=True))
         return found[0] if len(found) == 1 else found
 
@@ -96,18 +102,20 @@ class RolledKernel:
             )
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
-    def _outputs(self, out: Any) -> list[NDArray[Any]] | None:
+    def _outputs(self, out: Any, batch: Shape = ()) -> list[NDArray[Any]] | None:
+        """The arrays given to write into, checked."""
         if out is None:
             return None
         listed = [out] if isinstance(out, np.ndarray) else list(out)
         if len(listed) != len(self.formulas):
             raise ArgumentError(f"{self.name}: out= needs {len(self.formulas)} arrays, got {len(listed)}")
         for array, formula in zip(listed, self.formulas, strict=True):
-            if array.shape != formula.shape:
-                raise ShapeError(f"{self.name}: out= for {formula.name} has shape {array.shape}, not {formula.shape}")
-            if array.dtype != np.float64 or not array.flags.c_contiguous or not array.flags.writeable:
+            wanted = batch + formula.shape
+            if array.shape != wanted:
+                raise ShapeError(f"{self.name}: out= for {formula.name} has shape {array.shape}, not {wanted}")
+            if array.dtype != np.float64 or not in_a_row(array, len(batch)) or not array.flags.writeable:
                 raise ArgumentError(f"{self.name}: out= for {formula.name} must be C-contiguous, writable float64")
-        return [array.reshape(-1) for array in listed]
+        return listed
 
     def _point(
         self, arrays: Sequence[NDArray[Any]], out: list[NDArray[Any]] | None, threads: int | None
@@ -130,16 +138,32 @@ class RolledKernel:
                 if held is not results[place]:
                     results[place][:] = held
 
-    def _batch(self, arrays: Sequence[NDArray[Any]], batch: Shape, threads: int | None) -> Any:
-        spread = [
-            np.broadcast_to(array, (*batch, *argument.shape))
-            for argument, array in zip(self.arguments, arrays, strict=True)
-        ]
-        results = [np.empty((*batch, *formula.shape)) for formula in self.formulas]
-        for index in np.ndindex(*batch):
-            point = self._point([array[index] for array in spread], None, threads)
-            for whole, part in zip(results, point, strict=True):
-                whole[index] = part.reshape(whole.shape[len(batch) :])
+    def _batch(
+        self,
+        arrays: Sequence[NDArray[Any]],
+        batch: Shape,
+        out: list[NDArray[Any]] | None,
+        threads: int | None,
+    ) -> Any:
+        flat = {}
+        for argument, array in zip(self.arguments, arrays, strict=True):
+            own = array.ndim - len(argument.shape)
+            plain = np.require(array, np.float64, ["A"])
+            plain = plain if in_a_row(plain, own) else np.ascontiguousarray(plain)
+            flat[argument.name] = flattened(np.broadcast_to(plain, (*batch, *argument.shape)), len(batch))
+        results = out or [np.empty((*batch, *formula.shape)) for formula in self.formulas]
+        for run in self.runs:
+            held = {f"b{buffer}": flat[name] for name, buffer in run.inputs}
+            inputs = [held[buffer.name] for buffer in run.bound.inputs]
+            first = {f"b{self.formulas[place].output}": results[place] for place in reversed(run.places)}
+            outputs = [flattened(first[buffer.name], len(batch)) for buffer in run.bound.outputs]
+            try:
+                native.run_batch(run.bound, inputs, outputs, batch, threads)
+            except ValueError as error:
+                raise ArgumentError(str(error)) from None
+            for place in run.places:  # a function that was given twice
+                if (one := first[f"b{self.formulas[place].output}"]) is not results[place]:
+                    results[place][...] = one
         return results[0] if len(results) == 1 else tuple(results)
 
     def with_data(self, verify: bool = True, **new: Any) -> RolledKernel:
@@ -153,27 +177,35 @@ class RolledKernel:
     ) -> Callable[[], Any]:
         """A function of no arguments that evaluates the kernel on fixed arrays, as `hybrid.Kernel.bind`.
 
-        Arrays are C-contiguous float64 of the declared shapes. Each call reads `inputs` as they are and overwrites
-        `outputs`, which it returns. Raises ArgumentError and ShapeError for arrays that do not fit.
+        Arrays are C-contiguous float64, of batch + the declared shapes. Each call reads `inputs` as they are
+        and overwrites `outputs`, which it returns. Raises ArgumentError and ShapeError for arrays that do not fit.
         """
         values = inputs if isinstance(inputs, Mapping) else dict(zip(self._names, inputs, strict=False))
         arrays = [np.asarray(values[name]) for name in self._names if name in values]
         if len(arrays) != len(self.arguments):
             raise ArgumentError(f"{self.name}: bind needs an array for each of {', '.join(self._names)}")
-        flat = {}
         for argument, array in zip(self.arguments, arrays, strict=True):
-            if array.shape != argument.shape:
+            if array.shape[max(0, array.ndim - len(argument.shape)) :] != argument.shape:
                 raise ShapeError(f"{self.name}: {argument.name} has shape {argument.shape}, got {array.shape}")
             if array.dtype != np.float64 or not array.flags.c_contiguous:
                 raise ArgumentError(
                     f"{self.name}: bind needs C-contiguous float64 arrays, not {argument.name} as it is"
                 )
-            flat[argument.name] = array.reshape(-1)
-        made = [np.empty(formula.shape) for formula in self.formulas]
+        batches = [array.shape[: array.ndim - len(a.shape)] for a, array in zip(self.arguments, arrays, strict=True)]
+        try:
+            batch = np.broadcast_shapes(*batches)
+        except ValueError as error:
+            raise ShapeError(
+                f"{self.name}: batches of shapes {', '.join(map(str, batches))} do not broadcast"
+            ) from error
+        made = [np.empty(batch + formula.shape) for formula in self.formulas]
         listed = made if outputs is None else [outputs] if isinstance(outputs, np.ndarray) else list(outputs)
-        results = self._outputs(listed)
+        self._outputs(listed, batch)
+        if batch:
+            return functools.partial(self._batch, arrays, batch, listed, None)
+        flat = {a.name: array.reshape(-1) for a, array in zip(self.arguments, arrays, strict=True)}
+        results = [array.reshape(-1) for array in listed]
         whole: Any = listed[0] if len(listed) == 1 else tuple(listed)
-
         parts = []
         for run in self.runs:
             held = {f"b{buffer}": flat[name] for name, buffer in run.inputs}
@@ -227,6 +259,17 @@ class RolledKernel:
             f"<RolledKernel {self.name}({arguments}) -> {results}: {count} template{'s' * (count != 1)}, "
             f"{self.operations:,} operations, {checked}>"
         )
+
+
+def in_a_row(array: NDArray[Any], batch: int) -> bool:
+    """Whether the elements of each point lie in a row, in C order; the first `batch` axes are those of the batch."""
+    return not array.size or bool(array[(0,) * batch].flags.c_contiguous)
+
+
+def flattened(array: NDArray[Any], batch: int) -> NDArray[Any]:
+    """The same memory with one axis in the place of those behind a batch."""
+    shape = (*array.shape[:batch], prod(array.shape[batch:]))
+    return as_strided(array, shape, (*array.strides[:batch], array.itemsize))
 
 
 def check_options(element: str, reduce: object, shared: Sequence[str]) -> None:

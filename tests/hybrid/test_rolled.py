@@ -335,6 +335,32 @@ def test_kernels_of_rolled_and_small_functions_and_fixed_arrays() -> None:
         kernel.bind({"x": x[:3]})
 
 
+def test_batches_broadcast_and_write_where_they_are_told() -> None:
+    rng = np.random.default_rng(7)
+
+    @hy.function(rolled=True, x=(30,), s=(), a=(4, 5))
+    def f(x: Any, s: Any, a: Any) -> Any:
+        return np.sum((x[1:] - x[:-1] ** 2) ** 2) * s + np.sum(a * a)
+
+    kernel = hy.compile(f, f.gradient(wrt="x"), f.hessian(wrt="x", sparse=True), f)
+    x, s, a = rng.normal(size=(7, 3, 30)), rng.normal(size=3), rng.normal(size=(7, 1, 5, 4)).swapaxes(-1, -2)
+    results = kernel(x, s, a)
+    for point in np.ndindex(7, 3):
+        for whole, alone in zip(results, kernel(x[point], s[point[1]], a[point[0], 0]), strict=True):
+            np.testing.assert_array_equal(whole[point], alone)
+    out = tuple(np.empty((3, 7, *f.shape)).swapaxes(0, 1) for f in kernel.formulas)
+    assert kernel(x, s, a, out=out, threads=3)[0] is out[0]
+    step = kernel.bind([x, s, np.ascontiguousarray(a)])
+    for one, two, three in zip(results, out, step(), strict=True):
+        np.testing.assert_array_equal(one, two)
+        np.testing.assert_array_equal(one, three)
+    assert [array.shape for array in kernel(x[:, :0], 1.0, a)] == [(7, 0, *f.shape) for f in kernel.formulas]
+    with pytest.raises(hy.ShapeError, match="do not broadcast"):
+        kernel(x[0], s[:2], a[0, 0])
+    with pytest.raises(hy.ArgumentError, match="shares memory"):
+        kernel(x[0], 1.0, a[0, 0], out=(np.empty(3), x[0], np.empty((3, *kernel.formulas[2].shape)), np.empty(3)))
+
+
 def test_data_are_replaced_without_compiling(monkeypatch: pytest.MonkeyPatch) -> None:
     def flows(v: Any, start: Any, end: Any, weight: Any) -> Any:
         flow = weight * np.sin(v[start] - v[end])
