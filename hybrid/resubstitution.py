@@ -47,6 +47,7 @@ MOST_PAIRS = 64  # pairs looked at for one node and operation
 AT_ONCE = 2_048  # pairs whose values are compared at once
 CONFIRMED_AT = (0, 1, POINTS - 1)
 ROUNDS = 4
+UNKNOWN = -1  # gains may differ where the scale is known now
 BUCKETS = 1 << 16
 IGNORED = 26  # bits: values that differ by NEAR twice have the same leading ones, or neighbouring ones
 
@@ -205,17 +206,12 @@ class Search:
         found: list[Way] = []
         with np.errstate(all="ignore"):
             first, second = self.values[:, self.probes[0]], self.values[:, self.probes[1]]
-            rows, columns = np.triu_indices(len(self.nodes))
             slope = second / first
-            found += self.matches(targets, ops.mul, rows, columns, slope[rows] * slope[columns])
-            total = (second[rows] + second[columns]) / (first[rows] + first[columns])
-            found += self.matches(targets, ops.add, rows, columns, total)
-            difference = (second[rows] - second[columns]) / (first[rows] - first[columns])
-            found += self.matches(targets, ops.sub, rows, columns, difference)
-            rows, columns = (side.ravel() for side in np.indices((len(self.nodes),) * 2))
-            apart = rows != columns
-            rows, columns = rows[apart], columns[apart]
-            found += self.matches(targets, ops.div, rows, columns, slope[rows] / slope[columns])
+            found += self.matches(targets, ops.mul, np.multiply.outer(slope, slope))
+            found += self.matches(targets, ops.add, np.add.outer(second, second) / np.add.outer(first, first))
+            difference = np.subtract.outer(second, second) / np.subtract.outer(first, first)
+            found += self.matches(targets, ops.sub, difference)
+            found += self.matches(targets, ops.div, np.divide.outer(slope, slope))
         return found
 
     def holds(self, way: Way) -> bool:
@@ -240,15 +236,20 @@ class Search:
             return mpmath.mpf(scale.numerator) / scale.denominator
         return evaluate_precise(self.graph, self.graph.reach([scale]), {})[scale]
 
-    def matches(
-        self, targets: Sequence[int], op: Operation, rows: NDArray[Any], columns: NDArray[Any], slopes: Values
-    ) -> Iterator[Way]:
-        """The ways of one operation: pairs whose slope between the probes is a target's, and whose values agree."""
+    def matches(self, targets: Sequence[int], op: Operation, table: Values) -> Iterator[Way]:
+        """The ways of one operation: pairs whose slope between the probes is a target's, and whose values agree.
+
+        table : the slopes of all pairs.
+        """
         wanted = np.array(targets)
         slope = self.values[wanted, self.probes[1]] / self.values[wanted, self.probes[0]]
         ends = np.sort([slope * (1 - NEAR), slope * (1 + NEAR)], axis=0)
+        slopes = table.ravel()
         near = close_to(ends, slopes)
-        order = near[np.argsort(slopes[near])]
+        rows, columns = np.divmod(near, len(self.nodes))
+        once = rows != columns if op is ops.div else rows <= columns
+        rows, columns, slopes = rows[once], columns[once], slopes[near[once]]
+        order = np.argsort(slopes)
         listed = slopes[order]
         low, high = np.searchsorted(listed, ends[0]), np.searchsorted(listed, ends[1], "right")
         which, position = spans(low, high)
@@ -270,14 +271,15 @@ class Search:
         """Whether values are multiples of those of targets, as far as rounding lets it be seen."""
         value = self.values[targets]
         ratios = made / value
-        every = np.abs(ratios / ratios[:, self.probes[:1]] - 1)
+        scale = ratios[:, self.probes[:1]]
+        every = np.abs(ratios / scale - 1)
         spread, far = every[:, :POINTS], every[:, POINTS : POINTS + EXTREME]
         finite = np.isfinite(value)
         agree: NDArray[np.bool_] = np.all(np.isfinite(made) | ~finite, axis=1)
         agree &= np.count_nonzero(spread < ROUNDED, axis=1) >= FEWEST
         agree &= np.count_nonzero(spread > ROUNDED, axis=1) * 5 <= np.count_nonzero(finite[:, :POINTS], axis=1)
         agree &= ~np.any(far > SEEN_FAR, axis=1)
-        return agree
+        return agree & near_simple(1 / scale[:, 0])
 
     def checked(self, way: Way) -> Way | None:
         """A way with its scale, if it has a simple one, brings no pole, is as accurate as the node and holds."""
@@ -349,6 +351,14 @@ def simple(graph: Graph, ratio: float) -> Any:
     return node if scale == 1 else graph.add_node(ops.mul, (graph.constant(scale), node))
 
 
+def near_simple(ratios: Values) -> NDArray[np.bool_]:
+    """Whether ratios at one point may be one of SIMPLE, as far as rounding lets it be seen."""
+    sizes = np.abs(ratios)
+    above = LISTED[np.searchsorted(LISTED, sizes * (1 - 2 * ROUNDED))]
+    found: NDArray[np.bool_] = above <= sizes * (1 + 2 * ROUNDED)
+    return found
+
+
 def simple_numbers() -> list[tuple[float, Fraction, str, bool]]:
     """Numbers that may be a scale: a fraction, times or over the root of 2, π or 2π."""
     fractions = sorted({Fraction(n, d) for n in range(1, 17) for d in (1, 2, 3, 4, 6, 8, 12, 16)})
@@ -363,6 +373,7 @@ def simple_numbers() -> list[tuple[float, Fraction, str, bool]]:
 
 SIMPLE = simple_numbers()
 SIZES = [size for size, _, _, _ in SIMPLE]
+LISTED = np.array([*SIZES, np.inf])
 EXACT = 1e-11
 
 
@@ -391,6 +402,7 @@ class Net:
     costs: dict[int, int] = field(default_factory=dict)
     bits: dict[int, int] = field(default_factory=dict)
     below: dict[int, int] = field(default_factory=dict)
+    alone: dict[int, tuple[int, set[int]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.rewriter = Rewriter(self.graph)
@@ -452,18 +464,31 @@ class Net:
 
     def gains(self, ways: Sequence[Way]) -> Iterator[int]:
         """The gain of each way: at once where it uses what is computed and stays, whatever becomes of its node."""
-        alone: dict[int, tuple[int, set[int]]] = {}
         for way in ways:
             node = way.node
-            if node not in alone:
-                gone = {node}
-                alone[node] = self.freed(node, gone), gone
-            total, gone = alone[node]
+            total, gone = self.alone_for(node)
             inside = way.first in gone or way.second in gone
             if inside or not self.users.get(way.first) or not self.users.get(way.second) or node in self.taken:
                 yield self.gain(way)
             else:
                 yield total - price(way)
+
+    def alone_for(self, node: int) -> tuple[int, set[int]]:
+        """Operations that only a node needs, and the nodes computed by them, before any way is taken."""
+        found = self.alone.get(node)
+        if found is None:
+            gone = {node}
+            found = self.alone[node] = self.freed(node, gone), gone
+        return found
+
+    def worth_it(self, node: int) -> bool:
+        """Whether more than one operation is computed for a node alone."""
+        if not self.users.get(node):
+            return False
+        inputs = self.inputs(node)
+        if self.cost(node) <= OPERATION and all(self.users[arg] > inputs.count(arg) for arg in inputs):
+            return False
+        return self.alone_for(node)[0] > OPERATION
 
     def needs(self, node: int, other: int) -> bool:
         """Whether a node is computed from another."""
@@ -496,27 +521,27 @@ class Net:
 
     def improve(self, search: Search) -> bool:
         """Take the ways that save most, one after the other."""
-        found = search.ways(lambda node: bool(self.users.get(node)) and self.freed(node) > OPERATION)
+        found = search.ways(self.worth_it)
         ways = [way for way in found if search.memory.checked.get(way.key, way) is not None]
-        heap = [(-gain, place) for place, gain in enumerate(self.gains(ways)) if gain > 0]
+        heap = [(-gain, place, 0) for place, gain in enumerate(self.gains(ways)) if gain > 0]
         heapq.heapify(heap)
         passed: set[int] = set()
         while heap:
-            before, place = heapq.heappop(heap)
-            gain = self.gain(ways[place])
+            before, place, when = heapq.heappop(heap)
+            way, now = ways[place], len(self.taken)
+            gain = -before if when == now else self.gain(way)
             if gain <= 0:
                 continue
             if gain < -before:
-                heapq.heappush(heap, (-gain, place))
+                heapq.heappush(heap, (-gain, place, now))
                 continue
-            way = ways[place]
             if self.needs(way.first, way.node) or self.needs(way.second, way.node):
                 continue
             if place not in passed:
                 passed.add(place)
                 if (known := search.checked(way)) is not None:
                     ways[place] = known
-                    heapq.heappush(heap, (before, place))
+                    heapq.heappush(heap, (before, place, UNKNOWN))
                 continue
             old = self.inputs(way.node)
             self.take(way.first)
