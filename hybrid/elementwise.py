@@ -26,8 +26,9 @@ from hybrid.sympy_writer import sympy_expression
 __all__ = [  # noqa: RUF022  # grouped as in the table
     "sqrt", "cbrt", "hypot", "over_hypot", "exp", "exp2", "expm1", "log", "log2", "log10", "log1p",
     "sin", "cos", "tan", "asin", "acos", "atan", "atan2", "sinh", "cosh", "tanh", "sech", "asinh", "acosh", "atanh",
-    "erf", "erfc", "erfcx", "erfinv", "ndtr", "log_ndtr", "gamma", "loggamma", "digamma", "polygamma", "beta", "betaln",
-    "expit", "logit", "softplus", "logaddexp", "xlogy", "sinc", "lambertw",
+    "erf", "erfc", "erfcx", "erfinv", "ndtr", "log_ndtr", "erfc_ratio", "gamma", "loggamma", "digamma", "polygamma",
+    "beta", "betaln",
+    "expit", "expit_slope", "logit", "softplus", "logaddexp", "xlogy", "sinc", "lambertw",
     "jv", "j0", "j1", "iv", "i0", "i1", "spherical_jn",
     "absolute", "sign", "minimum", "maximum", "floor", "ceil", "trunc", "rint", "mod", "fmod", "copysign", "heaviside",
     "where",
@@ -129,9 +130,14 @@ erfcx = function("erfcx", "exp(x²) erfc(x) without underflow for large x; ∞ b
 erfinv = function("erfinv", "The inverse of erf; ±∞ at ±1, NaN outside of [−1, 1].")
 ndtr = function("ndtr", "The distribution function of the standard normal distribution.")
 log_ndtr = function("log_ndtr", "log(ndtr(x)), also where ndtr underflows or rounds to 1.")
+erfc_ratio = function(
+    "erfc_ratio",
+    "2/(√π erfcx x) for order 0, 2x less for order 1; the first argument, the order, is one integer from 0 to 6.",
+)
 beta = function("beta", "Γ(x) Γ(y)/Γ(x + y).")
 betaln = function("betaln", "log |B(x, y)|, without cancellation for large arguments.")
 expit = function("expit", "1/(1 + exp(−x)).")
+expit_slope = function("expit_slope", "The derivative of expit, exp(x)/(1 + exp(x))².")
 logit = function("logit", "log(x/(1 − x)); ∓∞ at 0 and 1, NaN outside.")
 logaddexp = function("logaddexp", "log(exp(x) + exp(y)) without overflow.")
 softplus = function("softplus", "log(1 + exp(x)) without overflow.")

@@ -15,6 +15,7 @@ FORMULAS: dict[ops.Operation, Callable[..., Any]] = {
     ops.sech: formulas.sech,
     ops.over_hypot: formulas.over_hypot,
     ops.expit: formulas.expit,
+    ops.expit_slope: formulas.expit_slope,
     ops.softplus: formulas.softplus,
     ops.logit: formulas.logit,
     ops.logaddexp: formulas.logaddexp,
@@ -29,6 +30,7 @@ FORMULAS: dict[ops.Operation, Callable[..., Any]] = {
     ops.sinc: formulas.sinc,
 }
 ORDERED: dict[ops.Operation, Callable[..., Any]] = {
+    ops.erfc_ratio: formulas.erfc_ratio,
     ops.jv: formulas.jv,
     ops.iv: formulas.iv,
     ops.spherical_jn: formulas.spherical_jn,

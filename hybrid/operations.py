@@ -137,7 +137,7 @@ def member_of(composite: Any, place: int) -> Operation:
 
 
 OPERATIONS: dict[str, Operation] = {}
-ORDERED = frozenset({"polygamma", "jv", "iv", "spherical_jn"})
+ORDERED = frozenset({"polygamma", "erfc_ratio", "jv", "iv", "spherical_jn"})
 
 
 def op(name: str, numpy: Callable[..., Any], partials: Any, latex: str, domain: Any = LINE, **fields: Any) -> Operation:
@@ -222,6 +222,18 @@ def across(out: Any, x: Any, y: Any) -> Any:
 def xlogy_partial(out: Any, x: Any, y: Any) -> Any:
     """log y; 0 at x = 0 and y ≤ 0 (PyTorch's convention)."""
     return where(logical_and(eq(x, 0), le(y, 0)), 0, log(y))
+
+
+def erfc_ratio_partial(out: Any, n: Any, x: Any) -> Any:
+    """r_0 r_1, and r_n (n r_n − (n + 1) r_(n+1)): from I_n′ = −2(n + 1) I_(n+1) and r_n = 2n I_n/I_(n−1) for the scaled
+    repeated integrals I_n of erfc [DLMF 7.18.7, 7.18.9]; for negative x from r_1 = r_0 − 2x, n r_n = 2/r_(n−1) − 2x."""
+    order = n.constant
+    if order == 0:
+        return out * erfc_ratio(1, x)
+    left = erfc_ratio(0, x) * erfc_ratio(1, x) - 2
+    for k in range(2, order + 1):
+        left = Fraction(-2, k) * (1 + left / erfc_ratio(k - 1, x) ** 2)
+    return where(gt(x, 0), out * (order * out - (order + 1) * erfc_ratio(order + 1, x)), left)
 
 
 def bessel_partial(out: Any, n: Any, x: Any) -> Any:
@@ -322,19 +334,21 @@ polygamma: Operation = op("polygamma", special.polygamma, [None, lambda out, n, 
                instruction="polygamma")
 
 # --- logistic, normal, Lambert, beta and Bessel functions: lowered by the formulas of special_formulas.py -------------
-erfcx: Operation = op("erfcx", special_values.erfcx, [lambda out, x: 2 * x * out - 2 / sqrt(x.graph.lift(PI))],
+erfcx: Operation = op("erfcx", special_values.erfcx, [lambda out, x: -(out * erfc_ratio(1, x))],
            r"\operatorname{{erfcx}} {0}", sympy=None)
 erfinv: Operation = op("erfinv", special_values.erfinv, [lambda out, x: sqrt(x.graph.lift(PI)) / 2 * exp(out * out)],
             r"\operatorname{{erfinv}} {0}", UNIT, sympy=sp.erfinv)
 ndtr: Operation = op("ndtr", special_values.ndtr, [lambda out, x: exp(-HALF * (x * x)) / sqrt(2 * x.graph.lift(PI))],
           r"\Phi\left({0}\right)", sympy=None)
 log_ndtr: Operation = op("log_ndtr", special_values.log_ndtr,
-              [lambda out, x: sqrt(2 / x.graph.lift(PI)) / erfcx(-x / sqrt(x.graph.lift(2)))],
-              r"\log\Phi\left({0}\right)", sympy=None)
+              [lambda out, x: erfc_ratio(0, x * -sqrt(x.graph.lift(HALF))) * sqrt(x.graph.lift(HALF))], r"\log\Phi\left({0}\right)", sympy=None)
+erfc_ratio: Operation = op("erfc_ratio", special_values.erfc_ratio, [None, erfc_ratio_partial], r"\operatorname{{r}}_{{{0}}}\left({1}\right)", ((0.0, 5.0), LINE))
 logaddexp: Operation = op("logaddexp", np.logaddexp, [lambda out, x, y: expit(x - y), lambda out, x, y: expit(y - x)],
                r"\operatorname{{logaddexp}}\left({0}, {1}\right)", (LINE, LINE), sympy=None)
-expit: Operation = op("expit", special_values.expit, [lambda out, x: (HALF * sech(HALF * x)) ** 2], r"\operatorname{{expit}} {0}",
+expit: Operation = op("expit", special_values.expit, [lambda out, x: expit_slope(x)], r"\operatorname{{expit}} {0}",
            sympy=None)
+expit_slope: Operation = op("expit_slope", special_values.expit_slope, [lambda out, x: -(out * tanh(HALF * x))],
+                 r"\frac{{1}}{{2 + 2 \cosh\left({0}\right)}}")
 logit: Operation = op("logit", special_values.logit, [lambda out, x: 1 / x / (1 - x)], r"\operatorname{{logit}} {0}",
            (0.0, 1.0), sympy=None)
 softplus: Operation = op("softplus", special_values.softplus, [lambda out, x: expit(x)],

@@ -19,6 +19,14 @@ def special_meanings(mp: Any) -> dict[str, Callable[..., Any]]:
         size = abs(x)
         return mp.sqrt(mp.pi / (2 * size)) * mp.besselj(n + mp.mpf(1) / 2, size) * (mp.sign(x) if n % 2 else 1)
 
+    def erfc_ratio(n: int, x: Any) -> Any:
+        with mp.extraprec(40 + 4 * (n + 1) * max(0, int(mp.mag(x)) if x else 0)):  # each step may cancel
+            tail = mp.erfc(x)
+            found = 2 * mp.exp(-x * x) / (mp.sqrt(mp.pi) * tail) if tail else mp.inf
+            for k in range(1, n + 1):
+                found = ((found if k == 1 else 2 / found) - 2 * x) / k
+        return +found
+
     def xlogy(x: Any, y: Any) -> Any:
         if x == 0:
             return zero if not mp.isnan(y) else y
@@ -39,6 +47,7 @@ def special_meanings(mp: Any) -> dict[str, Callable[..., Any]]:
         "sech": mp.sech,
         "over_hypot": lambda x, y: x / mp.hypot(x, y) if x else zero,
         "expit": lambda x: 1 / (1 + mp.exp(-x)),
+        "expit_slope": lambda x: mp.sech(x / 2) ** 2 / 4,
         "softplus": lambda x: mp.log1p(mp.exp(x)) if x < 0 else x + mp.log1p(mp.exp(-x)),
         "logit": logit,
         "logaddexp": lambda x, y: max(x, y) + (mp.log1p(mp.exp(-abs(x - y))) if x != y else mp.log(2)),
@@ -51,6 +60,7 @@ def special_meanings(mp: Any) -> dict[str, Callable[..., Any]]:
         "lambertw": mp.lambertw,
         "beta": mp.beta,
         "betaln": lambda x, y: mp.loggamma(x) + mp.loggamma(y) - mp.loggamma(x + y),
+        "erfc_ratio": lambda n, x: erfc_ratio(int(n), x),
         "jv": lambda n, x: mp.besselj(int(n), x),
         "iv": lambda n, x: mp.besseli(int(n), x),
         "spherical_jn": lambda n, x: spherical_jn(int(n), x),

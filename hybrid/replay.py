@@ -66,7 +66,7 @@ ONE_ARGUMENT: dict[Any, str] = {getattr(sp, name): name for name in SAME_IN_SYMP
     **{cls: row.name for row, cls in CLASSES.items() if row.arity == 1},
 }
 TWO_ARGUMENTS: dict[Any, str] = {
-    **{cls: row.name for row, cls in CLASSES.items() if row.arity == 2},
+    **{cls: row.name for row, cls in CLASSES.items() if row.arity == 2 and not row.ordered},
     sp.atan2: "atan2",
     sp.beta: "beta",
     sp.Mod: "mod",
@@ -88,7 +88,12 @@ ANY_ARGUMENTS: dict[Any, str] = {
     sp.Or: "or",
     sp.Xor: "xor",
 }
-ORDERED: dict[Any, str] = {sp.besselj: "jv", sp.besseli: "iv", sp.jn: "spherical_jn"}
+ORDERED: dict[Any, str] = {
+    **{cls: row.name for row, cls in CLASSES.items() if row.ordered},
+    sp.besselj: "jv",
+    sp.besseli: "iv",
+    sp.jn: "spherical_jn",
+}
 # Classes that are carried out or spelled out in SymPy first; `None` means `doit`.
 SPELLED_OUT: dict[Any, Callable[..., Any] | None] = {
     sp.sec: lambda x: 1 / sp.cos(x),

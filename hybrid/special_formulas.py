@@ -76,6 +76,13 @@ def expit(v: Vocabulary, x: Any) -> Any:
     return v.select(x < 0.0, e, 1.0) / (1.0 + e)
 
 
+def expit_slope(v: Vocabulary, x: Any) -> Any:
+    """The derivative e^x/(1 + e^x)² of expit, from the exponential that expit has."""
+    e = v.exp(-v.abs(x))
+    above = 1.0 + e
+    return e / (above * above)
+
+
 def softplus(v: Vocabulary, x: Any) -> Any:
     """log(1 + e^x) without overflow."""
     return v.maximum(x, 0.0) + v.log1p(v.exp(-v.abs(x)))
@@ -128,6 +135,30 @@ def log_ndtr(v: Vocabulary, x: Any) -> Any:
     far = -0.5 * size * size - v.log(size) - HALF_LOG_TWO_PI + v.log1p(inverse * horner(inverse, NDTR_TAIL))
     near = v.select(x > 0.0, v.log1p(-tail), v.log(tail))
     return v.select(x < -20.0, far, near)
+
+
+RATIO_ORDERS = 6
+RATIO_LEVELS, RATIO_FAR = 16, 3.5  # of the continued fraction, and where it is used
+
+
+def erfc_ratio(v: Vocabulary, order: int, x: Any) -> Any:
+    """r_0 = 2/(√π erfcx x) and r_n = 2/(2x + (n + 1) r_(n+1)), so that r_1 = r_0 − 2x: −(log erfc)′ and −(log erfcx)′.
+
+    From RATIO_FAR on, where the recurrence upwards would cancel, the continued fraction is evaluated [DLMF 7.9.1],
+    its last level by where it would settle.
+    """
+    ratio = (2.0 / SQRT_PI) / erfcx(v, x)
+    if order == 0:
+        return ratio
+    near = ratio - 2.0 * x
+    for k in range(2, order + 1):
+        near = (2.0 / near - 2.0 * x) * (1.0 / k)
+    size = v.maximum(x, RATIO_FAR)
+    twice = size + size
+    far = 2.0 / (size + v.sqrt(size * size + 2.0 * (order + RATIO_LEVELS + 1)))
+    for k in range(order + RATIO_LEVELS - 1, order - 1, -1):
+        far = 2.0 / (twice + (k + 1.0) * far)
+    return v.select(x > RATIO_FAR, far, near)
 
 
 def erfinv(v: Vocabulary, x: Any) -> Any:

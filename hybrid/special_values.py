@@ -18,6 +18,7 @@ from hybrid.special import erf, erfc, gamma, loggamma
 ORDER_LIMITS = {
     "jv": (-formulas.BESSEL_ORDERS, formulas.BESSEL_ORDERS),
     "iv": (-formulas.MODIFIED_ORDERS, formulas.MODIFIED_ORDERS),
+    "erfc_ratio": (0, formulas.RATIO_ORDERS),
     "spherical_jn": (0, formulas.SPHERICAL_ORDERS),
 }
 
@@ -88,6 +89,7 @@ def ordered(formula: Callable[..., Any], name: str, summary: str) -> Callable[..
 sech = elementwise(formulas.sech, "sech", "1/cosh x.")
 over_hypot = elementwise(formulas.over_hypot, "over_hypot", "x/√(x² + y²), 0 at the origin.")
 expit = elementwise(formulas.expit, "expit", "1/(1 + e^−x).")
+expit_slope = elementwise(formulas.expit_slope, "expit_slope", "Its derivative.")
 softplus = elementwise(formulas.softplus, "softplus", "log(1 + e^x).")
 logit = elementwise(formulas.logit, "logit", "log(x/(1 − x)).")
 xlogy = elementwise(formulas.xlogy, "xlogy", "x log y, 0 where x = 0.")
@@ -99,6 +101,7 @@ lambertw = elementwise(formulas.lambertw, "lambertw", "The principal branch of L
 beta = elementwise(formulas.beta, "beta", "Euler's beta function.")
 betaln = elementwise(formulas.betaln, "betaln", "log |B(x, y)|.")
 sinc = elementwise(formulas.sinc, "sinc", "sin(x)/x.")
+erfc_ratio = ordered(formulas.erfc_ratio, "erfc_ratio", "2/(√π erfcx x), and the tails of its continued fraction.")
 jv = ordered(formulas.jv, "jv", "The Bessel function J_n of integer order.")
 iv = ordered(formulas.iv, "iv", "The modified Bessel function I_n of integer order.")
 spherical_jn = ordered(formulas.spherical_jn, "spherical_jn", "The spherical Bessel function j_n.")

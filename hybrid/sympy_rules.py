@@ -549,6 +549,7 @@ RULES: dict[Any, Rule] = {
     sp.besselj: rule_order(ops.jv),
     sp.besseli: rule_order(ops.iv),
     sp.jn: rule_order(ops.spherical_jn),
+    CLASSES[ops.erfc_ratio]: rule_order(ops.erfc_ratio),
     sp.LambertW: rule_lambert,
     sp.binomial: rule_binomial,
     sp.factorial2: rule_rewrite(sp.gamma),

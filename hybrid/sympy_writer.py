@@ -19,7 +19,7 @@ from hybrid import operations as ops
 from hybrid.composite import expand
 from hybrid.graph import Graph, Number, Variable
 from hybrid.operations import CONSTANT, OPERATIONS, VARIABLE, NamedConstant, Operation
-from hybrid.sympy_functions import CLASSES
+from hybrid.sympy_functions import CLASSES, erfc_ratio_formula
 
 # Beyond any of these SymPy's constructors, which walk expressions as trees again and again, are avoided.
 DEEP = 12  # levels; SymPy 1.14 takes hours over some functions of functions 20 deep
@@ -114,7 +114,9 @@ SPECIAL: dict[Operation, Callable[..., Any]] = {
     ops.ndtr: over_root_two,
     ops.log_ndtr: lambda x: sp.log(over_root_two(x)),
     ops.expit: lambda x: 1 / (1 + sp.exp(-x)),
+    ops.erfc_ratio: erfc_ratio_formula,
     ops.logaddexp: lambda x, y: sp.log(sp.exp(x) + sp.exp(y)),
+    ops.expit_slope: lambda x: 1 / (2 + 2 * sp.cosh(x)),
     ops.logit: lambda x: sp.log(x / (1 - x)),
     ops.softplus: lambda x: sp.log(1 + sp.exp(x)),
     ops.xlogy: lambda x, y: select(relation(sp.Eq)(x, 0), sp.S.Zero, x * sp.log(y)),
@@ -230,7 +232,11 @@ DEEP_FORMULAS: dict[Operation, Callable[..., Any]] = {
     ops.log_ndtr: lambda x: unevaluated(sp.log, deep_normal(x)),
     ops.erfcx: deep_erfcx,
     ops.expit: lambda x: over(sp.S.One, plus(sp.S.One, unevaluated(sp.exp, negative(x)))),
+    ops.erfc_ratio: erfc_ratio_formula,
     ops.logaddexp: lambda x, y: unevaluated(sp.log, plus(unevaluated(sp.exp, x), unevaluated(sp.exp, y))),
+    ops.expit_slope: lambda x: over(
+        sp.S.One, plus(sp.Integer(2), unevaluated(sp.Mul, sp.Integer(2), unevaluated(sp.cosh, x)))
+    ),
     ops.softplus: lambda x: unevaluated(sp.log, plus(sp.S.One, unevaluated(sp.exp, x))),
     ops.logit: lambda x: unevaluated(sp.log, over(x, plus(sp.S.One, negative(x)))),
     ops.xlogy: deep_xlogy,

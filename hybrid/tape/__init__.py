@@ -159,9 +159,11 @@ from hybrid.tape.shape import (
 from hybrid.tape.special_functions import (
     beta,
     betaln,
+    erfc_ratio,
     erfcx,
     erfinv,
     expit,
+    expit_slope,
     iv,
     jv,
     lambertw,
@@ -178,11 +180,11 @@ cat, clamp, lgamma = concatenate, clip, loggamma  # PyTorch's names
 
 __all__ = [
     "ELEMENTWISE", "Function", "GradcheckError", "KernelOperation", "Tensor", "abs", "acos", "acosh", "add", "all",
-    "amax", "amin", "any", "arange", "argmax", "argmin", "array_split", "as_tensor", "asin", "asinh", "atan",
-    "atan2", "atanh", "backward", "beta", "betaln", "broadcast_to", "cat", "cbrt", "ceil", "cholesky", "chunk",
-    "clamp", "clip", "clone", "concatenate", "copysign", "cos", "cosh", "cumprod", "cumsum", "deg2rad", "det",
-    "diag", "diagonal", "digamma", "div", "dot", "eigh", "eigvalsh", "einsum", "empty_like", "enable_grad", "eq",
-    "erf", "erfc", "erfcx", "erfinv", "exp", "exp2", "expit", "expm1", "eye", "flatten", "flip", "floor",
+    "amax", "amin", "any", "arange", "argmax", "argmin", "array_split", "as_tensor", "asin", "asinh", "atan", "atan2",
+    "atanh", "backward", "beta", "betaln", "broadcast_to", "cat", "cbrt", "ceil", "cholesky", "chunk", "clamp", "clip",
+    "clone", "concatenate", "copysign", "cos", "cosh", "cumprod", "cumsum", "deg2rad", "det", "diag", "diagonal",
+    "digamma", "div", "dot", "eigh", "eigvalsh", "einsum", "empty_like", "enable_grad", "eq", "erf", "erfc",
+    "erfc_ratio", "erfcx", "erfinv", "exp", "exp2", "expit", "expit_slope", "expm1", "eye", "flatten", "flip", "floor",
     "floor_divide", "fmod", "from_kernel", "from_numpy", "full", "full_like", "gamma", "ge", "grad", "gradcheck",
     "gradgradcheck", "gt", "heaviside", "hessian", "hvp", "hypot", "index_add", "inner", "inv", "is_grad_enabled",
     "isfinite", "isinf", "isnan", "iv", "jacobian", "jv", "jvp", "lambertw", "le", "lgamma", "linspace", "log",

@@ -39,6 +39,7 @@ over_hypot = binary(
     lambda g, x, y, out: -g * (out * (y * _scale(x, y))),
 )  # fmt: skip
 expit = unary("expit", in_own_type(values.expit), lambda g, x, out: g * (out / (1 + np.exp(x))))
+expit_slope = unary("expit_slope", in_own_type(values.expit_slope), lambda g, x, out: -g * (out * np.tanh(0.5 * x)))
 xlogy = binary(
     "xlogy", in_own_type(values.xlogy),
     lambda g, x, y: g * np.where((x == 0) & (y <= 0), 0.0, np.log(y)), lambda g, x, y: g * (x / y),
@@ -78,6 +79,14 @@ def _ordered(name: str, meaning: Callable[..., Any], slope: Callable[[Operation,
 
 jv = _ordered("jv", values.jv, lambda f, n, x: (_of(f, n - 1, x) - _of(f, n + 1, x)) * 0.5)
 iv = _ordered("iv", values.iv, lambda f, n, x: (_of(f, n - 1, x) + _of(f, n + 1, x)) * 0.5)
+
+
+def _erfc_ratio_slope(f: Operation, n: int, x: Any) -> Any:
+    here, above = _of(f, n, x), _of(f, n + 1, x)
+    return here * (n * here - (n + 1) * above) if n else here * above
+
+
+erfc_ratio = _ordered("erfc_ratio", values.erfc_ratio, _erfc_ratio_slope)
 
 
 def _spherical_slope(f: Operation, n: int, x: Any) -> Any:

@@ -14,6 +14,7 @@ from mpmath import mp, mpf
 import hybrid as hy
 from hybrid import special_values
 from hybrid.operations import OPERATIONS
+from hybrid.precise_special import special_meanings
 
 RANDOM = np.random.default_rng(11)
 INF, NAN = np.inf, np.nan
@@ -51,6 +52,13 @@ def log_beta(x: Any, y: Any) -> Any:
 # name (with an order after a dot): meaning, points, allowed error in ulp for each unit of the condition number
 CASES: dict[str, tuple[Callable[..., Any], list[np.ndarray], float]] = {
     "expit": (lambda x: 1 / (1 + mp.exp(-x)), [np.r_[plain(-700, 40), both(scaled(-300, 1))]], 2),
+    "expit_slope": (lambda x: mp.sech(x / 2) ** 2 / 4, [np.r_[plain(-700, 700), both(scaled(-300, 1))]], 3),
+    "sech": (mp.sech, [np.r_[plain(-700, 700), both(scaled(-300, 1))]], 3),
+    "over_hypot": (
+        lambda x, y: x / mp.hypot(x, y),
+        [both(scaled(-100, 100)), np.r_[both(scaled(-100, 100, 30)), both(plain(0, 3, 30))]],
+        2,
+    ),
     "softplus": (lambda x: mp.log1p(mp.exp(x)), [np.r_[plain(-700, 800), both(scaled(-300, 1))]], 2),
     "logit": (
         lambda x: mp.log(x / (1 - x)),
@@ -76,6 +84,12 @@ for order in (0, 1, -3, 12, 24):
         lambda x, n=order: mp.besselj(n, x),
         [np.r_[plain(-60, 60), both(scaled(-6, 4, 30)), plain(0.4, 0.6, 20), plain(24, 26, 20)]],
         10,
+    )
+for order in (0, 1, 2, 4):
+    CASES[f"erfc_ratio.{order}"] = (
+        lambda x, n=order: special_meanings(mp)["erfc_ratio"](n, x),
+        [np.r_[plain(-26, 40), both(scaled(-300, 1)), scaled(1, 5)]],
+        {0: 4, 1: 90}.get(order, 1e4),
     )
 for order in (0, 1, -3, 12):
     CASES[f"iv.{order}"] = (

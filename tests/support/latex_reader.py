@@ -20,7 +20,12 @@ PREFIX = {
     r"\Phi": special_values.ndtr,
     r"\theta": lambda x: np.heaviside(x, 0.5),
 }  # fmt: skip
-ORDERED = {"J": special_values.jv, "I": special_values.iv, "j": special_values.spherical_jn}
+ORDERED = {
+    "r": special_values.erfc_ratio,
+    "J": special_values.jv,
+    "I": special_values.iv,
+    "j": special_values.spherical_jn,
+}
 NAMED = {
     "hypot": np.hypot, "logaddexp": np.logaddexp, "atan2": np.arctan2, "fmod": np.fmod, "copysign": np.copysign,
     "expm1": np.expm1, "log1p": np.log1p, "asinh": np.arcsinh, "acosh": np.arccosh, "atanh": np.arctanh,

@@ -26,7 +26,12 @@ FUNCTIONS = {
     **{name: getattr(special_values, name) for name in ("erfcx", "erfinv", "expit", "logit", "softplus", "sinc")},
     "sech": special_values.sech,
 }  # fmt: skip
-ORDERED = {"J": special_values.jv, "I": special_values.iv, "j": special_values.spherical_jn}
+ORDERED = {
+    "r": special_values.erfc_ratio,
+    "J": special_values.jv,
+    "I": special_values.iv,
+    "j": special_values.spherical_jn,
+}
 AROUND = {"(": lambda x: x, "⌊": np.floor, "⌈": np.ceil, "|": np.abs}
 CLOSES = {"(": ")", "⌊": "⌋", "⌈": "⌉", "|": "|"}
 RELATIONS = {"<": np.less, "≤": np.less_equal, ">": np.greater, "≥": np.greater_equal, "=": np.equal,

@@ -25,7 +25,7 @@ UNARY = {
     "cos": ((-3, 3), mpmath.cos), "tan": ((-1.3, 1.3), mpmath.tan), "asin": ((-0.95, 0.95), mpmath.asin),
     "acos": ((-0.95, 0.95), mpmath.acos), "atan": ((-3, 3), mpmath.atan), "sinh": ((-3, 3), mpmath.sinh),
     "cosh": ((-3, 3), mpmath.cosh), "tanh": ((-2, 2), mpmath.tanh), "asinh": ((-3, 3), mpmath.asinh),
-    "sech": ((-3, 3), mpmath.sech),
+    "sech": ((-3, 3), mpmath.sech), "expit_slope": ((-3, 3), lambda x: mpmath.sech(x / 2) ** 2 / 4),
     "acosh": ((1.1, 5), mpmath.acosh), "atanh": ((-0.95, 0.95), mpmath.atanh), "erf": ((-2, 2), mpmath.erf),
     "erfc": ((-2, 2), mpmath.erfc), "gamma": ((0.2, 5), mpmath.gamma), "loggamma": ((0.2, 8), mpmath.loggamma),
     "digamma": ((0.2, 8), mpmath.digamma), "deg2rad": ((-3, 3), mpmath.radians), "rad2deg": ((-3, 3), mpmath.degrees),
