@@ -30,10 +30,10 @@ NEAR = 1e-7  # relative agreement of float64 values that makes a candidate: roun
 LEADERS = 8  # how many nodes of one slope a node is compared with
 LARGEST = 20_000  # nodes; beyond, the search is left out
 
-RATIOS = frozenset(Fraction(n, d) for n in range(1, 9) for d in (1, 2, 3, 4, 6, 8))
-SIZES = sorted(map(float, RATIOS))
-
 Ratio = int | Fraction
+RATIOS: list[Ratio] = [reduced(r) for r in sorted({Fraction(n, d) for n in range(1, 9) for d in (1, 2, 3, 4, 6, 8)})]
+SIZES = list(map(float, RATIOS))
+
 Match = tuple[int, Ratio]  # the node that stays, and what to multiply it by
 Table = NDArray[np.float64]  # values of nodes, one row each
 
@@ -64,7 +64,7 @@ def merged_by_value(
     every = known.values.of(analytic)[:, :count]
     row = {node: number for number, node in enumerate(analytic)}
     candidates = vanishing(known.graph, row, every[:, :POINTS], kept)
-    for node, (leader, ratio) in proportional(analytic, every[:, :POINTS], kept).items():
+    for node, (leader, ratio) in proportional(known.graph, analytic, every[:, :POINTS], kept).items():
         if np.all(np.isfinite(every[row[leader]]) | ~np.isfinite(every[row[node]])):
             candidates[node] = leader, ratio
     if candidates and proven:
@@ -100,7 +100,7 @@ def vanishing(graph: Graph, row: Mapping[int, int], table: Table, kept: frozense
     return {sums[place]: (zero, 1) for place in np.flatnonzero(found).tolist()}
 
 
-def proportional(nodes: Sequence[int], table: Table, kept: frozenset[int]) -> dict[int, Match]:
+def proportional(graph: Graph, nodes: Sequence[int], table: Table, kept: frozenset[int]) -> dict[int, Match]:
     """Nodes that are a simple multiple of a node that comes before them, by float64 values; `nodes` rise."""
     found: dict[int, Match] = {}
     usable = np.isfinite(table) & (table != 0)
@@ -112,16 +112,29 @@ def proportional(nodes: Sequence[int], table: Table, kept: frozenset[int]) -> di
     order = np.argsort(slope, kind="stable")
     for group in close_groups(rows[order], slope[order]):
         leaders: list[int] = []
+        monomials: set[tuple[int, ...]] = set()
         for row in sorted(group):
+            monomial = monomial_of(graph, nodes[row])
+            if monomial in monomials:
+                continue  # a multiple of an earlier one as it is written
             match = None if nodes[row] in kept else next(
                 ((nodes[leader], ratio) for leader in leaders
                  if may_be_simple(at_first[row], at_first[leader])
                  and (ratio := simple_ratio(table[row], table[leader])) is not None), None)  # fmt: skip
             if match is None:
                 leaders = [*leaders[-LEADERS + 1 :], row]
+                monomials.add(monomial)
             else:
                 found[nodes[row]] = match
     return found
+
+
+def monomial_of(graph: Graph, node: int) -> tuple[int, ...]:
+    """The factors of a node in normal form, without its coefficient."""
+    op, args = graph.ops[node], graph.args[node]
+    if op is not ops.mul:
+        return (node,)
+    return args[1:] if graph.is_constant(args[0]) else args
 
 
 def close_groups(rows: NDArray[np.intp], slopes: NDArray[np.float64]) -> Iterator[list[int]]:
@@ -151,10 +164,10 @@ def simple_ratio(value: Table, leader: Table) -> Ratio | None:
     middle = float(ratios[0])
     if middle == 0 or np.any(np.abs(ratios - middle) > NEAR * abs(middle)):
         return None
-    guess = Fraction(middle).limit_denominator(8)
-    if abs(guess) not in RATIOS or abs(float(guess) - middle) > NEAR * abs(middle):
+    place = bisect(SIZES, abs(middle) * (1 - NEAR))
+    if place == len(SIZES) or SIZES[place] > abs(middle) * (1 + NEAR):
         return None
-    return reduced(guess)  # type: ignore[no-any-return]  # a Fraction or an int, as it came in
+    return RATIOS[place] if middle > 0 else -RATIOS[place]
 
 
 def confirm(known: Known, candidates: Mapping[int, Match], values: Table) -> dict[int, Match]:

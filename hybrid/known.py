@@ -7,7 +7,7 @@ derivatives, meet mostly nodes that earlier ones met.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import mpmath
@@ -15,14 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid import operations as ops
+from hybrid.counting import Counting
 from hybrid.evaluate import node_value
 from hybrid.graph import Graph
-from hybrid.operations import MASK, OPERATIONS, VARIABLE
+from hybrid.operations import CONSTANT, MASK, OPERATIONS, VARIABLE
 from hybrid.points import EVERY, sample
 from hybrid.precise import evaluate_precise
 from hybrid.rewrite import Form, Rewriter
 
 LARGEST = 50_000  # nodes of one expression up to which forms are kept
+
+WEIGHED = 100_000  # elementary functions are worth one operation
+QUICK = frozenset({CONSTANT, VARIABLE, ops.add, ops.sub, ops.mul, ops.div, ops.neg, ops.pow, ops.sqrt, ops.where})
 
 DIGITS = 50
 BROKEN = frozenset(
@@ -45,7 +49,9 @@ class Known:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.values = Values(graph)
+        self.counting = Counting(graph)
         self.constants: dict[int, bool] = {}  # whether no variable is below a node
+        self.splits: dict[int, tuple[Any, int]] = {}  # a node as coefficient times monomial
         self.smooth: dict[int, bool] = {}
         self.orders: dict[tuple[int, ...], list[int]] = {}
         self.prices: dict[tuple[int, ...], float] = {}
@@ -62,7 +68,7 @@ class Known:
         return found
 
     def rewriter(self, kept: frozenset[int] = frozenset(), uses: dict[int, int] | None = None) -> Rewriter:
-        return Rewriter(self.graph, kept, {} if uses is None else uses, self.constants)
+        return Rewriter(self.graph, kept, {} if uses is None else uses, self.constants, self.splits)
 
     def of(self, what: str, kept: frozenset[int]) -> Any:
         """A dictionary for what one pass knows where these nodes are kept."""
@@ -71,11 +77,14 @@ class Known:
             found = self.forms[what, kept] = {}
         return found
 
-    def price(self, roots: Sequence[int], count: Callable[[Graph, Sequence[int]], float]) -> float:
+    def price(self, roots: Sequence[int]) -> float:
+        """Operations, and a little for each elementary function: of as many operations, products are quicker."""
         key = tuple(roots)
         found = self.prices.get(key)
         if found is None:
-            found = self.prices[key] = count(self.graph, roots)
+            graph_ops, order = self.graph.ops, self.reach(roots)
+            functions = sum([graph_ops[node] not in QUICK for node in order])
+            found = self.prices[key] = self.counting.count(roots, order) + functions / WEIGHED
         return found
 
     def smooth_nodes(self, order: Sequence[int]) -> list[int]:

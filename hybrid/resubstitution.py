@@ -45,7 +45,7 @@ FEWEST = 6  # points at which a node must be finite
 LOSS = 0.4  # by how much the mean of log(1 + error in ulp) may grow
 MOST_PAIRS = 64  # pairs looked at for one node and operation
 AT_ONCE = 2_048  # pairs whose values are compared at once
-CONFIRMED_AT = (0, 1, POINTS - 1)
+CONFIRMED_AT = (0, POINTS - 1, 1)  # of positive values, of any sign, and one more if one of these says nothing
 ROUNDS = 4
 UNKNOWN = -1  # gains may differ where the scale is known now
 BUCKETS = 1 << 16
@@ -229,7 +229,9 @@ class Search:
                 if not abs(made - target) <= abs(target) * mpmath.mpf(10) ** (10 - DIGITS):
                     return False
                 agreed += 1
-            return agreed >= CONFIRMED
+                if agreed == CONFIRMED:
+                    return True
+            return False
 
     def exact_scale(self, scale: Any) -> Any:
         if rational(scale):

@@ -46,6 +46,7 @@ class Rewriter:
     keep: frozenset[int] = frozenset()
     uses: dict[int, int] = field(default_factory=dict)
     constants: dict[int, bool] = field(default_factory=dict)
+    splits: dict[int, tuple[Coefficient, int]] = field(default_factory=dict)
     asked: dict[int, bool] | None = None  # while something is remembered: which nodes were found to be shared
 
     # --- remembering ----------------------------------------------------------------------------------------------
@@ -124,10 +125,11 @@ class Rewriter:
 
     def open_power(self, node: int) -> tuple[int, Exponent] | None:
         """Base and exponent of a node that is a power with a rational exponent, else None."""
-        op, args = self.graph.ops[node], self.graph.args[node]
+        op = self.graph.ops[node]
         if op is ops.sqrt:
-            return args[0], Fraction(1, 2)
+            return self.graph.args[node][0], ops.HALF
         if op is ops.pow:
+            args = self.graph.args[node]
             exponent = self.number(args[1])
             if isinstance(exponent, float) and (2 * exponent).is_integer():
                 exponent = reduced(Fraction(exponent))
@@ -150,27 +152,38 @@ class Rewriter:
     ) -> tuple[Coefficient, Factors]:
         """Coefficient and factors of a product, nested products and powers opened where allowed."""
         factors: Factors = {}
+        ops_of, args_of = self.graph.ops, self.graph.args
         stack = list(parts)[::-1]
         while stack:
             node, exponent, may_open = stack.pop()
-            if self.graph.ops[node] not in COMPOUND:
-                self.raise_exponent(factors, node, exponent)
-                continue
-            number = self.number(node)
-            if number is not None and isinstance(exponent, int) and self.fits(number, exponent):
-                if exponent == 1:
-                    coefficient = coefficient * number
-                else:
-                    coefficient = coefficient * (Fraction(number) if rational(number) else number) ** exponent
-                continue
-            power = self.open_power(node)
-            if power is not None and self.powers_combine(power[1], exponent):
-                stack.append((power[0], reduced(power[1] * exponent), not self.shared(power[0])))
-                continue
-            opened = self.open_product(node) if isinstance(exponent, int) else None
-            if opened is not None and len(opened) <= WIDEST_OPENED and (may_open or self.is_constant(node)):
-                stack += [(arg, e * exponent, False) for arg, e in reversed(opened)]
-                continue
+            op = ops_of[node]
+            if op in QUOTIENTS:
+                if (
+                    type(exponent) is int
+                    and len(args_of[node]) <= WIDEST_OPENED
+                    and (may_open or self.is_constant(node))
+                ):
+                    nested = []
+                    for arg, e in self.open_product(node) or ():
+                        if ops_of[arg] in COMPOUND:
+                            nested.append((arg, e * exponent, False))
+                        else:
+                            self.raise_exponent(factors, arg, e * exponent)
+                    stack += reversed(nested)
+                    continue
+            elif op is CONSTANT:
+                number = self.number(node)
+                if number is not None and type(exponent) is int and self.fits(number, exponent):
+                    if exponent == 1:
+                        coefficient = coefficient * number
+                    else:
+                        coefficient = coefficient * (Fraction(number) if rational(number) else number) ** exponent
+                    continue
+            elif op in POWERS:
+                power = self.open_power(node)
+                if power is not None and self.powers_combine(power[1], exponent):
+                    stack.append((power[0], reduced(power[1] * exponent), not self.shared(power[0])))
+                    continue
             self.raise_exponent(factors, node, exponent)
         return reduced(coefficient), factors
 
@@ -271,6 +284,12 @@ class Rewriter:
 
     def split(self, node: int) -> tuple[Coefficient, int]:
         """A node as coefficient times monomial."""
+        found = self.splits.get(node)
+        if found is None:
+            found = self.splits[node] = self.taken_apart(node)
+        return found
+
+    def taken_apart(self, node: int) -> tuple[Coefficient, int]:
         op = self.graph.ops[node]
         if op is CONSTANT and (number := self.number(node)) is not None:
             return number, self.graph.constant(1)
@@ -295,7 +314,8 @@ class Rewriter:
             node, coefficient, may_open = stack.pop()
             scale, monomial = self.split(node)
             may_open = may_open and (monomial == node or not self.shared(monomial))
-            opened = self.open_sum(monomial) if may_open or self.is_constant(monomial) else None
+            open_to = self.graph.ops[monomial] in SUMS and (may_open or self.is_constant(monomial))
+            opened = self.open_sum(monomial) if open_to else None
             if opened is not None and len(opened) <= WIDEST_OPENED:
                 weight = reduced(coefficient * scale)
                 stack += [(arg, weight * c, False) for arg, c in reversed(opened)]
@@ -336,7 +356,7 @@ class Rewriter:
     def pythagoras(self, terms: Terms) -> None:
         """c·m·sin²u + c·m·cos²u -> c·m, and c·m·cosh²u − c·m·sinh²u -> c·m.  loses: NaN at an infinite u"""
         for monomial in list(terms):
-            if monomial not in terms or self.graph.ops[monomial] not in SQUARES:
+            if monomial not in terms or not self.may_hold_square(monomial):
                 continue
             coefficient, factors = self.gather([(monomial, 1, True)], 1)
             for base, exponent in list(factors.items()):
@@ -354,6 +374,16 @@ class Rewriter:
                     del terms[pair]
                     scale, remaining = self.split(self.build_product(coefficient, rest))
                     self.collect(terms, remaining, weight * scale)
+
+    def may_hold_square(self, monomial: int) -> bool:
+        """Whether one of the factors of a term may be cos²u or cosh²u."""
+        ops_of, args_of = self.graph.ops, self.graph.args
+        if ops_of[monomial] is ops.pow:
+            return ops_of[args_of[monomial][0]] in SQUARED
+        if ops_of[monomial] is not ops.mul:
+            return False
+        powers = [args_of[arg][0] for arg in args_of[monomial] if ops_of[arg] is ops.pow]
+        return any(ops_of[base] in SQUARED for base in powers)
 
     def build_sum(self, terms: Terms) -> int:
         if not terms:
@@ -384,5 +414,6 @@ class Rewriter:
 QUOTIENTS = frozenset({ops.mul, ops.div, ops.neg})  # what `open_product` opens
 SUMS = frozenset({ops.add, ops.sub})  # what `open_sum` opens
 COMPOUND = QUOTIENTS | {CONSTANT, ops.pow, ops.sqrt}  # what in a product is more than a factor
-SQUARES = frozenset({ops.mul, ops.pow})  # what a term with a squared factor can be
+POWERS = frozenset({ops.pow, ops.sqrt})  # what `open_power` opens
 TWINS: dict[Operation, tuple[Operation, int]] = {ops.cos: (ops.sin, 1), ops.cosh: (ops.sinh, -1)}
+SQUARED = frozenset(TWINS) | QUOTIENTS | POWERS  # bases of powers in which a squared cosine can be

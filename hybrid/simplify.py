@@ -45,10 +45,6 @@ LARGE = 300_000  # nodes above which one round is made instead of rounds until n
 Counted = tuple[float, list[int]]  # its price, and a form
 
 
-WEIGHED = 100_000  # elementary functions are worth one operation
-QUICK = frozenset({CONSTANT, VARIABLE, ops.add, ops.sub, ops.mul, ops.div, ops.neg, ops.pow, ops.sqrt, ops.where})
-
-
 @dataclass(frozen=True)
 class Rules:
     """A named set of rewrites; `promise` says what stays the same."""
@@ -89,7 +85,7 @@ def simplify(
     given = unsaturated(graph, given, kept)
     known = known or Known(graph)
     best, forms = given, []
-    cost = known.price(best, price)
+    cost = known.price(best)
     size = len(graph.reach(roots))
     rounds = watch.rounds or (1 if size > LARGE else ROUNDS if thorough else FEW_ROUNDS)
     current = best
@@ -119,14 +115,14 @@ def simplify(
 def polished(known: Known, roots: list[int], kept: frozenset[int], watch: Watch) -> list[Counted]:
     """Forms in which nodes are computed from others that are there anyway, while they get cheaper."""
     found: list[Counted] = []
-    graph, current, cost = known.graph, roots, known.price(roots, price)
+    graph, current, cost = known.graph, roots, known.price(roots)
     memory = Memory(known)
     for _ in range(POLISHED):
         watch.round(0, cost)
         changed = resubstitute(graph, current, kept, memory)
         if changed == current:
             break
-        found.append((known.price(changed, price), changed))
+        found.append((known.price(changed), changed))
         rounded, _ = one_round(known, changed, kept, watch, merging=False, both=False)
         found += rounded
         least, current = min(found)
@@ -155,13 +151,13 @@ def as_accurate(known: Known, given: list[int], forms: Sequence[list[int]]) -> l
         mixed = list(form)
         for place in places:
             mixed[place] = next((other for other in others if place not in bad[other]), given)[place]
-        found.append((known.price(mixed, price), mixed))
+        found.append((known.price(mixed), mixed))
     count, mixed = min(found)
-    if count > DEAR * known.price(best, price):
+    if count > DEAR * known.price(best):
         bad_places = yardstick.worse(best, SLACK)
         trial = [(given if place in bad_places else best)[place] for place in range(len(given))]
-        count, mixed = min((count, mixed), (known.price(trial, price), trial))
-    return mixed if count < known.price(given, price) and not overflows(graph, given, mixed, known) else given
+        count, mixed = min((count, mixed), (known.price(trial), trial))
+    return mixed if count < known.price(given) and not overflows(graph, given, mixed, known) else given
 
 
 def one_round(
@@ -193,7 +189,7 @@ def new_round(
     forms = distinct([*forms, *(lift_factors(graph, form, kept, known) for form in forms)])
     shared = [share_pairs(graph, form, kept, watch, known) for form in forms]
     finished = [accurate_forms(graph, share_powers(graph, form, kept), kept) for form in shared]
-    costs = [known.price(form, price) for form in finished]
+    costs = [known.price(form) for form in finished]
     cheapest = costs.index(min(costs))
     order = sorted(range(len(costs)), key=lambda place: (costs[place], place))
     return [(costs[place], finished[place]) for place in order], shared[cheapest]
@@ -213,13 +209,7 @@ def estimate(
     kept = frozenset(known.reach(list(keep)))
     normal = normalise(graph, roots, kept, known=known)
     merged = merge_equal(graph, normal, kept, proven=False, known=known)
-    return operations(graph, share_pairs(graph, normalise(graph, merged, kept, known=known), kept, known=known))
-
-
-def price(graph: Graph, roots: Sequence[int]) -> float:
-    """Operations, and a little for each elementary function: of as many operations, products are quicker."""
-    functions = sum(1 for node in graph.reach(roots) if graph.ops[node] not in QUICK)
-    return operations(graph, roots) + functions / WEIGHED
+    return int(known.price(share_pairs(graph, normalise(graph, merged, kept, known=known), kept, known=known)))
 
 
 def operations(graph: Graph, roots: Sequence[int]) -> int:
