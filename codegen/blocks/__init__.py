@@ -9,6 +9,7 @@ The stages, in order:
                     loop nests, and segmented sums for what adds through an index
     emit.py, places.py, stores.py, lanes.py, accumulators.py, stages.py
                     these as LLVM IR
+    records.py      all that as words
     native.py, code.py, batch.py, fixed.py
                     native code, called with arrays; at many points; on fixed arrays
 """

@@ -11,20 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codegen.blocks.concrete import concrete
-from codegen.blocks.form import REDUCTIONS, Blocks, Buffer
-from codegen.blocks.hoist import CHEAP
-from codegen.blocks.lay import Fill, Layout, Stage, Sums, lay_out
-from codegen.blocks.native import Linked, assembly, linked, symbol
-from codegen.blocks.nest import Laid, Word
-from codegen.blocks.stages import FILLED, SLICES
+from codegen.blocks.form import Blocks
+from codegen.blocks.native import Linked, assembly, linked
+from codegen.blocks.records import Binding, binding, numbers, records
 from codegen.target import Target, find, host
 from codegen.threads import default_threads, pool
 
 Reals = NDArray[Any]
 
 TIERS = ("full", "quick")
-_INT32 = np.iinfo(np.int32)
 # Work per thread, in `weight`s times instances, below which sharing costs more than it gains: about a tenth of a
 # millisecond, of which a hand-over takes half.
 WORTH = 1 << 22
@@ -69,70 +64,12 @@ class RolledCode:
         Every place is checked here: IndexError if one is outside its buffer, ValueError for arrays of wrong lengths,
         missing arrays or sizes, or a store through an index that has an element twice.
         """
-        given = dict(arrays or {})
-        known = _sizes(self.blocks, given, dict(sizes or {}))
-        kept = {
-            buffer.name: _fixed(self.blocks, buffer, given, buffer.length.value(known))
-            for buffer in self.blocks.of_kind("data", "index")
-        }
-        lengths = {buffer.name: buffer.length.value(known) for buffer in self.blocks.buffers}
-        if negative := [name for name, length in lengths.items() if length < 0]:
-            raise ValueError(f"{self.blocks.name}: {negative[0]} has length {lengths[negative[0]]} for sizes {known}")
-        indices = {buffer.name: kept[buffer.name] for buffer in self.blocks.of_kind("index")}
-        made = concrete(self.blocks, known, indices)
-        data = {buffer.name: kept[buffer.name] for buffer in self.blocks.of_kind("data")}
-        layout = lay_out(made, lengths, self.blocks.added_to, indices, data, self.target.width)
-        return Bound(self, known, lengths, layout, kept | layout.arrays, self._native(layout))
-
-    def _native(self, layout: Layout) -> Linked:
-        nests = {
-            symbol(stage.nest, stage.body, self.blocks.element): (stage.nest, stage.body)
-            for stage in layout.stages
-            if isinstance(stage, Laid)
-        }
+        bound = binding(self.blocks, dict(arrays or {}), dict(sizes or {}), self.target.width)
+        nests = bound.nests
         key = tuple(nests)
         if key not in self._linked:
             self._linked[key] = linked(nests, self.target, self.tier == "quick")
-        return self._linked[key]
-
-
-def _sizes(blocks: Blocks, arrays: Mapping[str, Reals], sizes: dict[str, int]) -> dict[str, int]:
-    for buffer in blocks.buffers:
-        if buffer.name in arrays and len(buffer.length.terms) == 1:
-            ((names, factor),) = buffer.length.terms
-            if len(names) == 1 and factor == 1:
-                sizes.setdefault(names[0], int(np.size(arrays[buffer.name])))
-    if missing := sorted(set(blocks.sizes) - set(sizes)):
-        raise ValueError(f"{blocks.name}: sizes are missing: {', '.join(missing)}")
-    return {name: int(sizes[name]) for name in blocks.sizes}
-
-
-def _fixed(blocks: Blocks, buffer: Buffer, arrays: Mapping[str, Reals], length: int) -> Reals:
-    if buffer.name not in arrays:
-        raise ValueError(f"{blocks.name}: the {buffer.kind} array {buffer.name} is missing")
-    array = np.asarray(arrays[buffer.name])
-    if array.size != length:
-        raise ValueError(f"{blocks.name}: {buffer.name} has {array.size} elements, expected {buffer.length} = {length}")
-    if buffer.kind == "data":
-        return _numbers(blocks.name, buffer.name, array, np.dtype(blocks.element)).reshape(-1)
-    if array.dtype.kind not in "iu":
-        raise ValueError(f"{blocks.name}: the index {buffer.name} must hold integers, got {array.dtype}")
-    wide = array.size and (array.max() > _INT32.max or array.min() < _INT32.min)
-    return np.ascontiguousarray(array, np.int64 if wide else np.int32).reshape(-1)
-
-
-def _numbers(blocks: str, name: str, array: Any, dtype: np.dtype[Any]) -> Reals:
-    """An array as native code reads it."""
-    given = np.asarray(array)
-    if not np.can_cast(given.dtype, dtype, "same_kind"):
-        raise ValueError(f"{blocks}: {name} must hold real numbers, got {given.dtype}")
-    return np.require(given, dtype, ["C", "A"])
-
-
-def weight(stage: Laid) -> int:
-    """Instructions of an instance, a function taken as twenty, and numbers read and written."""
-    functions = sum(line[0] not in CHEAP for line in stage.body.body)
-    return len(stage.body.body) + 19 * functions + len(stage.nest.reads) + len(stage.nest.groups)
+        return Bound(self, bound, self._linked[key])
 
 
 @dataclass(eq=False)
@@ -147,83 +84,30 @@ class Frame:
 class Bound:
     """Blocks bound to lengths, data and indices: `run` computes. Made by `RolledCode.bind`; threads may share it."""
 
-    def __init__(
-        self,
-        code: RolledCode,
-        sizes: dict[str, int],
-        lengths: dict[str, int],
-        layout: Layout,
-        arrays: dict[str, Reals],
-        native: Linked,
-    ) -> None:
-        self.code, self.sizes, self.layout, self.native = code, sizes, layout, native
+    def __init__(self, code: RolledCode, made: Binding, native: Linked) -> None:
+        self.code, self.native = code, native
+        self.sizes, self.layout, self.lengths, self._arrays = made.sizes, made.layout, made.lengths, made.arrays
         blocks = code.blocks
         self.inputs, self.outputs = blocks.of_kind("input"), blocks.of_kind("output")
-        self.lengths = lengths
-        self._arrays = arrays
         self._dtype = np.dtype(blocks.element)
         self._given = [*(buffer.name for buffer in self.inputs), *(buffer.name for buffer in self.outputs)]
         self._frames: list[Frame] = []
-        self._prepare()
-
-    # --- what a call needs, worked out once ---------------------------------------------------------------------------
-    def _prepare(self) -> None:
-        lengths = {buffer.name: self.lengths[buffer.name] for buffer in self.code.blocks.of_kind("work")}
-        self._offsets: dict[str, int] = {}
-        size = 0
-        for name, length in (lengths | self.layout.work).items():
-            self._offsets[name] = size
-            size += -(-length * self._dtype.itemsize // 64) * 64
-        self._memory = size
-        # Words: the records of the stages, then their tables. A word is a number, a buffer, or the place of a table.
-        self._records: list[tuple[int, list[Word | Reals], int, int]] = []
-        self.weights: list[int] = []
-        for stage in self.layout.stages:
-            self._stage(stage)
-        self._table_at: list[int] = []
-        at = 4 * len(self._records)
-        for _, table, _, _ in self._records:
-            self._table_at.append(at)
-            at += len(table)
-        self._words = at
-        places: dict[str, list[tuple[int, int]]] = {name: [] for name in self._given}
-        for start, (_, table, _, _) in zip(self._table_at, self._records, strict=True):
-            for number, word in enumerate(table):
-                if isinstance(word, tuple) and word[0] in places:
-                    places[word[0]].append((start + number, word[1] * self._dtype.itemsize))
-        self.places = [tuple(places[name]) for name in self._given]
-        self._run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(self.native.address("hy.stages"))
+        self._records = records(made, code.target.width)
+        self._codes = [native.address(stage.code) for stage in self._records.stages]
+        self.weights = [stage.weight for stage in self._records.stages]
+        self.places = self._places()
+        self._run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(native.address("hy.stages"))
         self._sized = [self.lengths[name] for name in self._given]
         self._bytes = [length * self._dtype.itemsize for length in self._sized]
 
-    def _stage(self, stage: Stage) -> None:
-        words: list[Word | Reals]
-        if isinstance(stage, Fill):
-            chunks = -(-(stage.stop - stage.start) // FILLED)
-            self._add("hy.fill", [(stage.buffer, 0), stage.start, stage.stop], chunks, stage.stop - stage.start)
-        elif isinstance(stage, Sums):
-            level = stage.level
-            order = 0 if level.order is None else level.order
-            words = [(stage.source, 0), (stage.into, 0), level.starts, level.terms, level.rows, int(stage.add), order]
-            self._add("hy.sums", words, -(-(len(level.starts) - 1) // SLICES), len(level.terms) + level.rows)
-        else:
-            name = symbol(stage.nest, stage.body, self.code.blocks.element)
-            table = [stage.values[slot] for slot in stage.nest.slots]
-            each = weight(stage) * self.code.target.width // stage.nest.width
-            instances = 1
-            for axis in range(stage.nest.rank):
-                length = stage.values[f"n{axis}"]
-                instances *= length if isinstance(length, int) else 1
-            self._add(name, table, stage.chunks, each * instances)
-            if stage.nest.lane_reduced:
-                words = [stage.values["partials"], stage.values["chunks"], stage.nest.partial, len(stage.sinks)]
-                for sink in stage.sinks:
-                    words += [REDUCTIONS.index(sink.kind), int(sink.add), (sink.buffer, 0), sink.positions]
-                self._add(f"hy.finish.{stage.nest.width}", words, stage.kept, 0)
-
-    def _add(self, name: str, table: Sequence[Word | Reals], chunks: int, weight: int) -> None:
-        self._records.append((self.native.address(name), list(table), 0, chunks))
-        self.weights.append(weight)
+    def _places(self) -> list[tuple[tuple[int, int], ...]]:
+        """For each array of a call the words that hold an address in it, and how far into it that is."""
+        places: dict[str, list[tuple[int, int]]] = {name: [] for name in self._given}
+        for start, stage in zip(self._records.tables, self._records.stages, strict=True):
+            for number, word in enumerate(stage.table):
+                if isinstance(word, tuple) and word[0] in places:
+                    places[word[0]].append((start + number, word[1] * self._dtype.itemsize))
+        return [tuple(places[name]) for name in self._given]
 
     @cached_property
     def work(self) -> int:
@@ -232,7 +116,7 @@ class Bound:
 
     @property
     def stages(self) -> int:
-        return len(self._records)
+        return len(self._records.stages)
 
     def give_frame(self, frame: Frame) -> None:
         """Let a frame be used again."""
@@ -244,15 +128,14 @@ class Bound:
             return self._frames.pop()
         except IndexError:
             pass
-        words = (ctypes.c_int64 * max(1, self._words))()
-        memory = np.empty(self._memory + 64, np.uint8)
+        every = self._records
+        words = (ctypes.c_int64 * max(1, every.words))()
+        memory = np.empty(every.memory + 64, np.uint8)
         base = memory.ctypes.data + 63 & -64
         here = ctypes.addressof(words)
-        for number, (start, (address, table, first, last)) in enumerate(
-            zip(self._table_at, self._records, strict=True)
-        ):
-            words[4 * number : 4 * number + 4] = [address, here + 8 * start, first, last]
-            for place, word in enumerate(table, start):
+        for number, (start, stage, code) in enumerate(zip(every.tables, every.stages, self._codes, strict=True)):
+            words[4 * number : 4 * number + 4] = [code, here + 8 * start, 0, stage.chunks]
+            for place, word in enumerate(stage.table, start):
                 if isinstance(word, tuple):
                     words[place] = self._address(*word, base)
                 else:
@@ -264,7 +147,7 @@ class Bound:
         if name in self._arrays:
             array = self._arrays[name]
             return int(array.ctypes.data) + element * array.itemsize
-        return base + self._offsets.get(name, 0) + element * self._dtype.itemsize
+        return base + self._records.offsets.get(name, 0) + element * self._dtype.itemsize
 
     # --- calls --------------------------------------------------------------------------------------------------------
     def run(
@@ -293,7 +176,7 @@ class Bound:
         frame = self.take_frame()
         self._fill(frame, every, len(given))
         if threads == 1 or (threads is None and self.work < 2 * WORTH):
-            self._run(frame.words, len(self._records))
+            self._run(frame.words, self.stages)
         else:
             self._share(frame, threads or default_threads())
         self.give_frame(frame)
@@ -348,7 +231,7 @@ class Bound:
     def _fitted(self, number: int, array: Any, is_input: bool) -> Reals:
         name, length = self._given[number], self._sized[number]
         if is_input:
-            fitted = _numbers(self.code.blocks.name, name, array, self._dtype)
+            fitted = numbers(self.code.blocks.name, name, array, self._dtype)
             if fitted.size == length:
                 return fitted
             raise ValueError(f"{self.code.blocks.name}: {name} has {fitted.size} elements, expected {length}")
@@ -368,9 +251,9 @@ class Bound:
         """Stage by stage, the chunks of large ones shared by threads."""
         start = ctypes.addressof(frame.words)
         number = 0
-        while number < len(self._records):
+        while number < self.stages:
             alone = number
-            while alone < len(self._records) and self._parts(alone, threads) == 1:
+            while alone < self.stages and self._parts(alone, threads) == 1:
                 alone += 1
             if alone > number:
                 self._run(start + 32 * number, alone - number)
@@ -380,7 +263,7 @@ class Bound:
             number += 1
 
     def _parts(self, number: int, threads: int) -> int:
-        return max(1, min(threads, self._records[number][3], self.weights[number] // WORTH))
+        return max(1, min(threads, self._records.stages[number].chunks, self.weights[number] // WORTH))
 
     def _in_parts(self, frame: Frame, number: int, parts: int) -> None:
         code, table, _, chunks = frame.words[4 * number : 4 * number + 4]
