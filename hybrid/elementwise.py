@@ -45,7 +45,8 @@ def apply(op: Operation, *args: Any) -> Any:
     for arg in args:
         method = getattr(type(arg), "__hybrid_elementwise__", None)
         if method is not None:
-            result = method(arg, op.name if op.name in OPERATIONS or not hasattr(arg, "nodes") else op, *args)
+            by_row = op.name not in OPERATIONS and (hasattr(arg, "nodes") or hasattr(arg, "takes_rows"))
+            result = method(arg, op if by_row else op.name, *args)
             if result is NotImplemented:
                 raise UnsupportedError(f"{op.name} is not defined for {type(arg).__name__}; {op.name} takes {args!r}")
             return result

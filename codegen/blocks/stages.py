@@ -7,7 +7,7 @@ from collections.abc import Callable
 from codegen import environment
 from codegen.blocks.accumulators import finisher
 from codegen.blocks.form import REDUCTIONS
-from codegen.blocks.lanes import either, gather, gather_at, integers, live, load, plus, scatter, store, times
+from codegen.blocks.lanes import ZERO, either, gather, gather_at, integers, live, load, plus, scatter, store, times
 from codegen.body import Body, Cut
 from codegen.emit import ending, functions_called, triple_line
 from codegen.layout import Layout
@@ -27,9 +27,12 @@ FINISH_HEAD, FINISH = 4, 4
 POINTS_HEAD = 4
 
 
-def emit_shared(target: Target) -> str:
-    """The module with `@hy.stages`, `@hy.points`, `@hy.fill` and `@hy.sums`."""
-    functions = [_stages(target), _points(), _fill(target), _sums(target)]
+def emit_shared(target: Target, *, library: bool = False) -> str:
+    """The module with `@hy.stages`, `@hy.points`, `@hy.fill` and `@hy.sums`.
+
+    library: without `@hy.points`, and with nothing that would call a C library.
+    """
+    functions = [_stages(target), *([] if library else [_points()]), _fill(target, library), _sums(target)]
     return "\n".join([triple_line(target), *map(str, functions), ending(target)])
 
 
@@ -130,7 +133,7 @@ def _points() -> Function:
     return f
 
 
-def _fill(target: Target) -> Function:
+def _fill(target: Target, library: bool) -> Function:
     """Zeros; the table holds the buffer, the first element and the one behind the last."""
     f = Function("define dso_local void @hy.fill(ptr %table, i64 %first, i64 %last) #1")
     base = f.load("base", "ptr", "%table")
@@ -138,6 +141,17 @@ def _fill(target: Target) -> Function:
     begin = plus(f, start, times(f, "%first", str(FILLED)))
     end = plus(f, start, times(f, "%last", str(FILLED)))
     end = f.let("end", f"call i64 @llvm.smin.i64(i64 {end}, i64 {stop})")
+    if library:
+        whole = f.let("whole", f"sub i64 {end}, {target.width - 1}")
+        f.do("%done = alloca i64, align 8")
+        f.store("i64", begin, "%done")
+        with f.loop("at", begin, whole, target.width) as at:
+            f.store(target.vector, "zeroinitializer", f.at(base, at, target.scalar), target.bytes)
+            f.store("i64", plus(f, at, str(target.width)), "%done")
+        with f.loop("at", f.load("done", "i64", "%done"), end) as at:
+            f.store(target.scalar, ZERO[target.scalar], f.at(base, at, target.scalar))
+        f.do("ret void")
+        return f
     size = f.let("size", f"mul i64 {f.let('count', f'sub i64 {end}, {begin}')}, {target.bytes}")
     f.do(f"call void @llvm.memset.p0.i64(ptr {f.at(base, begin, target.scalar)}, i8 0, i64 {size}, i1 false)")
     f.do("ret void")

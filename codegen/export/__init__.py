@@ -14,17 +14,19 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from codegen.emit import symbol
-from codegen.export.bundle import OPTIMISE, Build, Details, Files, Format, check_writable, write_set, write_whole
+from codegen.export.bundle import Build, Details, Files, Format, check_writable, write_whole
 from codegen.export.formats import FORMATS, wasm_module
 from codegen.export.interface import Interface, Pattern, Reduction
 from codegen.export.linker import LinkerNotFound
-from codegen.export.manifest import manifest, manifest_file
+from codegen.export.rolled_bundle import ROLLED_FORMATS, export_rolled
+from codegen.export.rolled_interface import Rolled, Run
+from codegen.export.write import check_request, made, write_bundle
 from codegen.program import Program
-from codegen.target import Target, find
+from codegen.target import Target
 
 __all__ = [
     "FORMATS",
+    "ROLLED_FORMATS",
     "Build",
     "Details",
     "Files",
@@ -33,14 +35,15 @@ __all__ = [
     "LinkerNotFound",
     "Pattern",
     "Reduction",
+    "Rolled",
+    "Run",
     "check_writable",
     "export",
+    "export_rolled",
+    "made",
     "wasm_module",
     "write_whole",
 ]
-
-# What is written where a format that needs a linker finds none.
-WITHOUT_LINKER = ("o", "a", "h")
 
 
 def export(
@@ -64,45 +67,8 @@ def export(
     `WITHOUT_LINKER` are written and LinkerNotFound raised.
     """
     name = program.name if name is None else name
-    if symbol(name) != name:
-        raise ValueError(
-            f"export name {name!r} cannot be a C function: take a C identifier that is no keyword and no function of "
-            "the C library"
-        )
-    wanted = list(dict.fromkeys(formats))
-    unknown = [fmt for fmt in wanted if fmt not in FORMATS]
-    if unknown:
-        raise ValueError(f"unknown export format {unknown[0]!r}; known: {', '.join(FORMATS)}")
-    machine = find(target)
-    if others := [fmt for fmt in wanted if not FORMATS[fmt].serves(machine)]:
-        possible = ", ".join(fmt for fmt, row in FORMATS.items() if row.serves(machine))
-        raise ValueError(f"there is no format {others[0]!r} for {machine.triple}; there are {possible}")
-    if optimise not in OPTIMISE:
-        raise ValueError(f"optimise must be one of {', '.join(OPTIMISE)}, got {optimise!r}")
+    wanted, machine = check_request(name, formats, target, optimise)
     externals = tuple(external.exported() for external in program.externals)
     named = replace(program, name=name, externals=externals)
     build = Build(named, machine, optimise, details or Details(), tuple(wanted), program)
-    files, missing = made(build, wanted)
-    every = {path: content for group in files.values() for path, content in group.items()}
-    folder = Path(folder)
-    write_set(folder, every | {manifest_file(build): manifest(build, files)})
-    if missing is not None:
-        written = ", ".join(str(folder / path) for path in every)
-        raise LinkerNotFound(f"{missing} Written without it: {written}")
-    return [folder / path for fmt in wanted for path in files[fmt]]
-
-
-def made(build: Build, wanted: Iterable[str]) -> tuple[dict[str, Files], LinkerNotFound | None]:
-    """The files of each format; without a linker those that need none, and why."""
-    files: dict[str, Files] = {}
-    missing: LinkerNotFound | None = None
-    for fmt in wanted:
-        try:
-            files[fmt] = FORMATS[fmt].make(build)
-        except LinkerNotFound as error:
-            missing = error
-    if missing is not None:
-        for fmt in WITHOUT_LINKER:
-            if fmt not in files:
-                files[fmt] = FORMATS[fmt].make(build)
-    return files, missing
+    return write_bundle(build, folder, wanted)

@@ -31,7 +31,7 @@ def c_source(interface: Interface, version: str = "") -> str:
         header(interface).rstrip(),
         "#include <math.h>",
         *support(program),
-        *_tables(interface),
+        *index_tables(interface),
         *point(interface, program, prototypes[""]),
         f"{prototypes['_batch']}\n{{\n{_batch(interface)}}}",
         f"{prototypes['_strided']}\n{{\n{_strided(interface)}}}",
@@ -41,7 +41,7 @@ def c_source(interface: Interface, version: str = "") -> str:
         if set(interface.reduction.kinds) & {"sum", "mean"}:
             pieces.append(HELPER)
         pieces.append(f"{prototypes['_reduce']}\n{{\n{c_reduce(interface)}}}")
-    pieces += _queries(interface, version)
+    pieces += queries(interface, version)
     return "\n\n".join(pieces) + "\n"
 
 
@@ -278,14 +278,16 @@ def _axes(p: Parameter, index: int, stride: int) -> Iterator[str]:
 
 
 # --- tables and queries -----------------------------------------------------------------------------------------------
-def _tables(interface: Interface) -> list[str]:
+def index_tables(interface: Interface) -> list[str]:
+    """The index tables of sparse results."""
     return [
         f"const int32_t {symbol}[{max(1, len(values))}] = {{{', '.join(map(str, values)) or '0'}}};"
         for symbol, values in interface.tables.items()
     ]
 
 
-def _queries(interface: Interface, version: str) -> list[str]:
+def queries(interface: Interface, version: str) -> list[str]:
+    """The query functions."""
     name, program = interface.name, interface.program
     numbers = {"_abi_version": ABI_VERSION, "_arguments": len(program.arguments), "_results": len(program.results)}
     text = version.replace("\\", "/").replace('"', "'")

@@ -96,14 +96,10 @@ def _paragraphs(interface: Interface) -> list[str]:
     name, number = interface.name, C_TYPES[interface.element]
     found = [
         f"{name} computes one point. {name}_batch computes n points: every array has n as its first index, so point i "
-        f"of an array with s elements a point starts s*i {number}s after its start.",
-        f"{name}_strided is given, after each array, how many {number}s apart points and elements are: element e of "
-        "point i is x[i*x_point + e*x_element], so x_point = 1, x_element = n is an array of n numbers per element, "
-        "and x_point = 0 the same point every time.",
-        f"{name}_loop is the same over arbitrary strides, all in bytes, as an inner loop of a NumPy gufunc: args holds "
-        "the addresses, dimensions[0] the number of points, steps the distance between points of each array, followed "
-        "by the distances along the axes of each array in turn; data is not used. n <= 0 does nothing.",
+        f"of an array with s elements a point starts s*i {number}s after its start. n <= 0 does nothing.",
     ]
+    if "_strided" in interface.prototypes():
+        found += _strides(name, number)
     if interface.reduction is not None:
         results = interface.parameters[len(interface.program.arguments) :]
         kinds = ", ".join(f"{p.name} the {kind}" for p, kind in zip(results, interface.reduction.kinds, strict=True))
@@ -112,22 +108,40 @@ def _paragraphs(interface: Interface) -> list[str]:
             f"which hold one, and writes one point of results: {kinds} over the points. Of no points a sum is 0, a "
             "mean NaN, a maximum and a log-sum-exp -inf."
         )
-    if interface.patterns:
+    if any(map(interface.listed, interface.patterns.values())):
         found.append(
             "Of a sparse result the values are those at (rows[i], columns[i]) of the tables below, by row and then by "
             "column. Compressed rows are row_starts with columns; compressed columns are column_starts with "
             "by_column_rows, where by_column[i] is the number of the value that comes i-th."
         )
+    if writers := [f"{name}{suffix}" for suffix in interface.prototypes() if suffix.endswith("_pattern")]:
+        found.append(
+            f"{', '.join(writers)} writes the rows and the columns of all values of a sparse result, by row and then "
+            "by column."
+        )
+    large = not all(map(interface.listed, interface.patterns.values()))
+    unlisted = ", or too large to be listed" if large else ""
     found += [
         f"{name}_parameter(k), {name}_shape(k), {name}_sparsity(k) tell of parameter k its name; its rank and extents; "
-        "and its rows, columns, number of values, row and column indices. The last is null if it is dense, all are "
-        f"null if there is no such parameter. {name}_abi_version() is that of the code, {name.upper()}_ABI_VERSION "
-        "that of this file.",
+        f"and its rows, columns, number of values, row and column indices. The last is null if it is dense{unlisted}, "
+        f"all are null if there is no such parameter. {name}_abi_version() is that of the code, "
+        f"{name.upper()}_ABI_VERSION that of this file.",
         f"Results must overlap neither arguments nor each other. Pointers need the alignment of {number}, no more. The "
         "functions are reentrant, keep no state, and leave the floating-point environment as they found it. A point "
         "outside the domain gives NaN at that point.",
     ]
     return found
+
+
+def _strides(name: str, number: str) -> list[str]:
+    return [
+        f"{name}_strided is given, after each array, how many {number}s apart points and elements are: element e of "
+        "point i is x[i*x_point + e*x_element], so x_point = 1, x_element = n is an array of n numbers per element, "
+        "and x_point = 0 the same point every time.",
+        f"{name}_loop is the same over arbitrary strides, all in bytes, as an inner loop of a NumPy gufunc: args holds "
+        "the addresses, dimensions[0] the number of points, steps the distance between points of each array, followed "
+        "by the distances along the axes of each array in turn; data is not used.",
+    ]
 
 
 def _described(interface: Interface, parameter: Parameter, width: int) -> str:

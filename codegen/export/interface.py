@@ -114,6 +114,10 @@ class Interface:
     def name(self) -> str:
         return self.program.name
 
+    def listed(self, pattern: Pattern) -> bool:
+        """Whether the places of a pattern stand in index tables."""
+        return True
+
     @cached_property
     def parameters(self) -> list[Parameter]:
         return parameters(self.program, self.element)
@@ -135,13 +139,13 @@ class Interface:
             for parameter in self.parameters
         ]
         found = {
-            "": _prototype(f"void {self.name}", declarations),
-            "_batch": _prototype(f"void {self.name}_batch", ["int64_t n", *declarations]),
-            "_strided": _prototype(f"void {self.name}_strided", ["int64_t n", *strided]),
+            "": signature(f"void {self.name}", declarations),
+            "_batch": signature(f"void {self.name}_batch", ["int64_t n", *declarations]),
+            "_strided": signature(f"void {self.name}_strided", ["int64_t n", *strided]),
             "_loop": f"void {self.name}_loop(char **args, const int64_t *dimensions, const int64_t *steps, void *data)",
         }
         if self.reduction is not None:
-            found["_reduce"] = _prototype(f"void {self.name}_reduce", ["int64_t n", *declarations])
+            found["_reduce"] = signature(f"void {self.name}_reduce", ["int64_t n", *declarations])
         for suffix, prototype in QUERIES.items():
             found[suffix] = prototype.format(name=self.name)
         return found
@@ -165,6 +169,7 @@ class Interface:
         return {
             f"{self.name}_{parameter}_{table}": values
             for parameter, pattern in self.patterns.items()
+            if self.listed(pattern)
             for table, values in pattern.tables().items()
         }
 
@@ -178,7 +183,10 @@ class Interface:
         found = []
         for parameter in self.parameters:
             pattern = self.patterns.get(parameter.name) if parameter.is_result else None
-            found.append([] if pattern is None else [*pattern.shape, pattern.nnz, *pattern.rows, *pattern.columns])
+            listed = pattern is not None and self.listed(pattern)
+            found.append(
+                [] if pattern is None or not listed else [*pattern.shape, pattern.nnz, *pattern.rows, *pattern.columns]
+            )
         return found
 
 
@@ -194,6 +202,6 @@ QUERIES = {
 }
 
 
-def _prototype(head: str, declarations: Sequence[str]) -> str:
+def signature(head: str, declarations: Sequence[str]) -> str:
     inside = ",\n    ".join(declarations)
     return f"{head}(\n    {inside})" if inside else f"{head}(void)"

@@ -68,8 +68,9 @@ def _described(interface: Interface, parameter: Parameter) -> dict[str, Any]:
         found["reduction"] = reduction.kinds[position - len(interface.program.arguments)]
     pattern = interface.patterns.get(parameter.name)
     if pattern is not None:
-        tables = {name: list(values) for name, values in pattern.tables().items()}
-        found["sparsity"] = {"shape": list(pattern.shape), "nnz": pattern.nnz, "triangle": pattern.triangle, **tables}
+        tables = pattern.tables() if interface.listed(pattern) else {}
+        listed = {name: list(values) for name, values in tables.items()}
+        found["sparsity"] = {"shape": list(pattern.shape), "nnz": pattern.nnz, "triangle": pattern.triangle, **listed}
     return found
 
 

@@ -15,6 +15,7 @@ The stages, in order:
     coloured.py         sparse derivatives by products with several vectors, where that takes few
     plan.py             blocks fused, simplified and lowered to those of the code generator
     kernel.py, check.py native code for several functions, and its check against the numeric tape
+    files.py            kernels as files
     formula.py, function.py
                         `RolledFunction`, the Function users hold
     flat.py             templates found in what was written out

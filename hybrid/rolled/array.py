@@ -50,6 +50,7 @@ class RolledArray(Unknown):
     """An array whose elements are one expression, read at different places; behaves as a NumPy array of its shape."""
 
     __slots__ = ("__weakref__", "base", "kind", "loop", "model", "node", "shape", "views")
+    takes_rows = True  # of functions of a user's own, where tensors take the name
 
     def __init__(self, model: Model, node: int, shape: Shape, loop: Shape = (), kind: str = REAL) -> None:
         self.model = model

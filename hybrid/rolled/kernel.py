@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import ArrayLike, NDArray
 
 from codegen import blocks as native
+from codegen.target import Target
 from hybrid.arguments import as_array, bind_arguments, check_threads
 from hybrid.compose import composable
 from hybrid.deferred import Deferred
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 
 again = Deferred("hybrid.rolled.again")
+files = Deferred("hybrid.rolled.files")
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ class RolledKernel:
         return found[0] if len(found) == 1 else found
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("export", "program", "ufunc", "point", "address", "batch_address", "low_level_callable", "latex"):
+        if name in ("program", "ufunc", "point", "address", "batch_address", "low_level_callable", "latex"):
             raise UnsupportedError(
                 f"{self.name} is a rolled kernel and has no {name}: trace its functions with "
                 "hybrid.function(rolled=False, ...), or compile large expressions with tier='quick'"
@@ -227,6 +230,25 @@ class RolledKernel:
             return whole
 
         return step
+
+    def export(
+        self,
+        folder: str | Path,
+        name: str | None = None,
+        formats: str | Sequence[str] = ("so", "h"),
+        target: str | Target | None = None,
+        optimise: str = "speed",
+    ) -> list[Path]:
+        """Write the kernel to files that need no Python, as `hybrid.Kernel.export`: loops and tables, not statements.
+
+        formats : of "o", "h", "ll", "bc", "s", "a", "c", "so", "cmake", "pc"; others are refused by name.
+        target, optimise : as for `hybrid.Kernel.export`.
+
+        Lengths, data and indices are those of this kernel. Raises ValueError for other formats, and
+        codegen.export.LinkerNotFound as `hybrid.Kernel.export` does.
+        """
+        written: list[Path] = files.export(self, folder, name, formats, target, optimise)
+        return written
 
     @property
     def _names(self) -> list[str]:
