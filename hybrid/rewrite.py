@@ -9,6 +9,7 @@ What a rewrite may assume is said by the rule set; see `hybrid.simplify`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -26,6 +27,7 @@ Form = tuple[int, tuple[tuple[int, bool], ...]]  # what was made of something, a
 
 WIDEST_OPENED = 64  # a nested sum or product with more arguments stays closed: opening at every level is quadratic
 LARGEST_EXACT = 1 << 128  # beyond, an exact power is left to floating point
+FLOAT_BITS = 1 << 20  # a denominator with this factor is that of a float
 
 
 def rational(value: Any) -> bool:
@@ -38,9 +40,42 @@ def reduced(value: Any) -> Any:
     return int(value) if type(value) is Fraction and value.denominator == 1 else value
 
 
+def added(first: Any, second: Any) -> Any:
+    """The sum of two coefficients, rounded nowhere: with a float, of many bits, it is a Fraction until `settled`."""
+    if type(first) is float or type(second) is float:
+        if not (math.isfinite(first) and math.isfinite(second)):
+            return first + second
+        first, second = Fraction(first), Fraction(second)
+    return reduced(first + second)
+
+
+def settled(graph: Graph, roots: Sequence[int], kept: frozenset[int]) -> list[int]:
+    """The roots with coefficients that came from floats rounded to one, once."""
+    order = graph.reach(roots)
+    rounded = {
+        node: graph.constant(float(value))
+        for node in order
+        if type(value := graph.leaves.get(node)) is Fraction
+        and value.denominator % FLOAT_BITS == 0
+        and abs(value) < LARGEST_EXACT
+    }
+    if not rounded:
+        return list(roots)
+    for node in order:
+        if node in kept:
+            rounded[node] = node
+        elif node not in rounded:
+            args = graph.args[node]
+            rounded[node] = graph.add_node(graph.ops[node], tuple(rounded[arg] for arg in args)) if args else node
+    return [rounded[root] for root in roots]
+
+
 @dataclass
 class Rewriter:
-    """Builds normal forms on `graph`. `keep` are nodes that must stay as they are; `uses` counts references by node."""
+    """Builds normal forms on `graph`. `keep` are nodes that must stay as they are; `uses` counts references by node.
+
+    With `flat`, products are opened however many uses they have: what they share is then found anew.
+    """
 
     graph: Graph
     keep: frozenset[int] = frozenset()
@@ -48,6 +83,7 @@ class Rewriter:
     constants: dict[int, bool] = field(default_factory=dict)
     splits: dict[int, tuple[Coefficient, int]] = field(default_factory=dict)
     asked: dict[int, bool] | None = None  # while something is remembered: which nodes were found to be shared
+    flat: bool = False
 
     # --- remembering ----------------------------------------------------------------------------------------------
     def recall(self, forms: dict[object, Form], key: object) -> int | None:
@@ -93,6 +129,8 @@ class Rewriter:
         return self.constants[node]
 
     def shared(self, node: int) -> bool:
+        if self.flat and self.graph.ops[node] not in SUMS:
+            return node in self.keep
         answer = self.uses.get(node, 0) > 1 or node in self.keep
         if self.asked is not None:
             self.asked[node] = answer
@@ -328,7 +366,7 @@ class Rewriter:
 
     @staticmethod
     def collect(terms: Terms, monomial: int, coefficient: Coefficient) -> None:
-        total = reduced(terms.get(monomial, 0) + coefficient)
+        total = added(terms[monomial], coefficient) if monomial in terms else reduced(coefficient)
         if total == 0:
             terms.pop(monomial, None)
         else:

@@ -27,9 +27,10 @@ from hybrid.known import PRECISE, Known
 from hybrid.lifting import lift_factors
 from hybrid.lower import count_operations
 from hybrid.operations import CONSTANT, MASK, VARIABLE, Operation
+from hybrid.polynomials import multiplied_out
 from hybrid.powers import share_powers
 from hybrid.resubstitution import Memory, resubstitute
-from hybrid.rewrite import Rewriter, rational
+from hybrid.rewrite import Rewriter, rational, settled
 from hybrid.saturation import unsaturated
 from hybrid.watch import UNWATCHED, OutOfTime, Watch
 
@@ -38,6 +39,7 @@ MERGING = 2  # rounds that look for nodes of equal value
 POLISHED = 4  # times that nodes are looked for in each other, with a round in between
 OTHER_FORMS = 6  # forms looked at for outputs that are less accurate in the cheapest one
 DEAR, SLACK = 1.02, 2.0  # accuracy that costs more operations than this factor is given up if less than so much is lost
+DOUBT = 1.03  # a form that was opened first is followed up if it is cheaper by so much
 SMALL = 10_000  # nodes up to which sums are factored in two orders and the cheaper form is kept
 LARGE = 300_000  # nodes above which one round is made instead of rounds until nothing is gained
 
@@ -92,7 +94,7 @@ def simplify(
     try:
         for number in range(rounds):
             watch.round(number, cost)
-            finished, current = one_round(known, current, kept, watch, merging=number < MERGING)
+            finished, current = one_round(known, current, kept, watch, merging=number < MERGING, opening=number == 0)
             old_cost, new_cost = cost, finished[0][0]
             forms += finished
             if new_cost < cost:
@@ -161,21 +163,28 @@ def as_accurate(known: Known, given: list[int], forms: Sequence[list[int]]) -> l
 
 
 def one_round(
-    known: Known, roots: Sequence[int], kept: frozenset[int], watch: Watch, merging: bool, both: bool = True
+    known: Known,
+    roots: Sequence[int],
+    kept: frozenset[int],
+    watch: Watch,
+    merging: bool,
+    both: bool = True,
+    opening: bool = False,
 ) -> tuple[list[Counted], list[int]]:
     """The forms that one round finds, the cheapest first, and the form that the next round starts from.
 
-    Sums are factored in two orders, or in one unless `both`.
+    Sums are factored in two orders, or in one unless `both`. When `opening`, forms with polynomials multiplied out, and
+    with products opened that are used more than once, are tried as well.
     """
-    rounds, key = known.of("rounds", kept), (tuple(roots), merging, both)
+    rounds, key = known.of("rounds", kept), (tuple(roots), merging, both, opening)
     if key not in rounds:
-        rounds[key] = new_round(known, roots, kept, watch, merging, both)
+        rounds[key] = new_round(known, roots, kept, watch, merging, both, opening)
     finished, start = rounds[key]
     return list(finished), start
 
 
 def new_round(
-    known: Known, roots: Sequence[int], kept: frozenset[int], watch: Watch, merging: bool, both: bool
+    known: Known, roots: Sequence[int], kept: frozenset[int], watch: Watch, merging: bool, both: bool, opening: bool
 ) -> tuple[list[Counted], list[int]]:
     graph = known.graph
     normal = normalise(graph, roots, kept, watch, known)
@@ -183,14 +192,22 @@ def new_round(
     if merged != normal:
         merged = normalise(graph, merged, kept, watch, known)
     forms = [factor_sums(graph, merged, kept, watch, known=known)]
-    if both and len(known.reach(merged)) <= SMALL:
+    small = len(known.reach(merged)) <= SMALL
+    if both and small:
         forms.append(factor_sums(graph, merged, kept, watch, variables_last=True, known=known))
     forms = distinct(forms)
     forms = distinct([*forms, *(lift_factors(graph, form, kept, known) for form in forms)])
+    usual = len(forms)
+    if opening and small:
+        multiplied = normalise(graph, multiplied_out(graph, merged, kept), kept, watch, known)
+        flat = normalise(graph, merged, kept, watch, known, flat=True)
+        others = [form for form in (multiplied, flat) if form != merged]
+        forms = distinct([*forms, *(factor_sums(graph, form, kept, watch, known=known) for form in others)])
     shared = [share_pairs(graph, form, kept, watch, known) for form in forms]
     finished = [accurate_forms(graph, share_powers(graph, form, kept), kept) for form in shared]
     costs = [known.price(form) for form in finished]
-    cheapest = costs.index(min(costs))
+    weighed = [cost * (DOUBT if number >= usual else 1) for number, cost in enumerate(costs)]
+    cheapest = weighed.index(min(weighed))
     order = sorted(range(len(costs)), key=lambda place: (costs[place], place))
     return [(costs[place], finished[place]) for place in order], shared[cheapest]
 
@@ -270,13 +287,19 @@ def fold_mask(graph: Graph, op: Operation, args: tuple[int, ...]) -> int:
 
 # --- REAL: normal form ------------------------------------------------------------------------------------------------
 def normalise(
-    graph: Graph, roots: Sequence[int], kept: frozenset[int], watch: Watch = UNWATCHED, known: Known | None = None
+    graph: Graph,
+    roots: Sequence[int],
+    kept: frozenset[int],
+    watch: Watch = UNWATCHED,
+    known: Known | None = None,
+    flat: bool = False,
 ) -> list[int]:
-    """Every node in normal form, bottom up."""
+    """Every node in normal form, bottom up; with `flat`, products that are used more than once are opened too."""
     known = known or Known(graph)
     order = known.reach(roots)
     rewriter = known.rewriter(kept, graph.uses(order, roots))
-    forms = known.of("normal forms", kept) if len(order) <= SMALL else {}
+    rewriter.flat = flat
+    forms = known.of("flat forms" if flat else "normal forms", kept) if len(order) <= SMALL else {}
     uses, shared = rewriter.uses, rewriter.shared
     graph_ops, graph_args = graph.ops, graph.args
     new: dict[int, int] = {}
@@ -295,7 +318,7 @@ def normalise(
         new[node] = made
         if made != node:
             uses[made] = uses.get(made, 0) + uses.get(node, 0)
-    return [new[root] for root in roots]
+    return settled(graph, [new[root] for root in roots], kept)
 
 
 Targets = tuple[int, ...]

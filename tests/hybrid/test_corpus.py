@@ -28,6 +28,7 @@ RELATIVE = {"as made": 1e-11, "simplified": 1e-12}  # what kernels run is simpli
 ULP = 2.0**-53
 DISTURBED = mpmath.mpf(10) ** -48
 DRAWS = 8
+USUAL = 0.25  # of values are smaller than what errors of simplified forms are measured by at least
 
 
 def test_the_corpus_is_what_its_maker_makes() -> None:
@@ -119,7 +120,7 @@ def test_simplified_forms_are_as_accurate() -> None:
         f = Function.from_definition(define(LINES[number].expression, dict.fromkeys(LINES[number].variables, ()), "f"))
         roots = [*f.nodes, *f.gradient().nodes]
         points = sample({a.nodes[0]: LINES[number].points[0][a.name] for a in f.arguments}, 6, number)
-        made, new = errors(f.graph, [roots, simplify(f.graph, roots, REAL)], points)
+        made, new = errors(f.graph, [roots, simplify(f.graph, roots, REAL)], points, USUAL)
         ratios.append(max(new.largest, 1.0) / max(made.largest, 1.0))
         made_medians.append(made.median)
         new_medians.append(new.median)
