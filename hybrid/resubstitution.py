@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from hybrid import operations as ops
 from hybrid.accuracy import ULP, WIDE, wide_values
+from hybrid.bridges import bridges, close_to, spans
 from hybrid.graph import Graph
 from hybrid.identities import CONFIRMED
 from hybrid.known import DIGITS, Known
@@ -34,6 +35,7 @@ from hybrid.precise import MEANINGS, evaluate_precise
 from hybrid.rewrite import Rewriter, rational, reduced
 
 LARGEST = 1_200  # nodes: all pairs of them are looked at
+LARGEST_BRIDGED = 300  # nodes: also through pairs of them
 PROBES = 2
 NEAR = 1e-9  # relative agreement at the probes; values at all points are compared with ROUNDED
 ROUNDED = 1e-7
@@ -48,8 +50,6 @@ AT_ONCE = 2_048  # pairs whose values are compared at once
 CONFIRMED_AT = (0, POINTS - 1, 1)  # of positive values, of any sign, and one more if one of these says nothing
 ROUNDS = 4
 UNKNOWN = -1  # gains may differ where the scale is known now
-BUCKETS = 1 << 16
-IGNORED = 26  # bits: values that differ by NEAR twice have the same leading ones, or neighbouring ones
 
 Values = NDArray[np.float64]
 
@@ -81,7 +81,10 @@ def resubstitute(graph: Graph, roots: Sequence[int], kept: frozenset[int], memor
             return current
         net = Net(graph, binary, kept)
         search = Search(memory, order, kept)
-        if not net.improve(search):
+        found = net.improve(search, search.ways(net.worth_it))
+        if not found and len(order) <= LARGEST_BRIDGED:
+            found = net.improve(search, search.bridged(net.worth_two))
+        if not found:
             memory.settled.add(tuple(binary))
             return current
         current = net.result()
@@ -214,6 +217,34 @@ class Search:
             found += self.matches(targets, ops.div, np.divide.outer(slope, slope))
         return found
 
+    def bridged(self, wanted: Callable[[int], bool]) -> list[Way]:
+        """As `ways`, through nodes that are made for it."""
+        targets = [row for row in self.targets if wanted(self.nodes[row])]
+        if not targets:
+            return []
+        found = bridges(self.values[:, self.probes], targets)
+        made = [self.graph.add_node(b.inner, (self.nodes[b.first], self.nodes[b.second])) for b in found]
+        new = sorted({node for node in made if node not in self.row})
+        self.memory.learn(sorted([*new, self.one]))
+        self.row |= {node: row for row, node in enumerate(new, len(self.nodes))}
+        self.nodes += new
+        self.values = np.concatenate([self.values, self.memory.known.values.of(new)])
+        ways = []
+        for start in range(0, len(found), AT_ONCE):
+            some = found[start : start + AT_ONCE]
+            inner = self.values[[self.row[node] for node in made[start : start + AT_ONCE]]]
+            third = self.values[[b.third for b in some]]
+            with np.errstate(all="ignore"):
+                sides = [(t, m) if b.swapped else (m, t) for b, m, t in zip(some, inner, third, strict=True)]
+                values = np.array([b.outer.numpy(*pair) for b, pair in zip(some, sides, strict=True)])
+                agree = self.agree(np.array([b.target for b in some]), values)
+            for place in np.flatnonzero(agree):
+                b, first, second = some[place], made[start + place], self.nodes[some[place].third]
+                if b.swapped:
+                    first, second = second, first
+                ways.append(Way(self.nodes[b.target], b.outer, first, second, 1))
+        return ways
+
     def holds(self, way: Way) -> bool:
         """Whether a way holds to 40 of 50 digits, at two points at least."""
         with mpmath.workdps(DIGITS):
@@ -307,26 +338,6 @@ class Search:
                 return None
         found = replace(way, scale=scale)
         return found if self.holds(found) else None
-
-
-def close_to(ends: Values, slopes: Values) -> NDArray[np.intp]:
-    """The places of slopes that may lie between two ends, columns of `ends`: by their leading bits, so as not to sort
-    all of them."""
-    marked = np.zeros(BUCKETS, np.bool_)
-    marked[bucket(ends)] = True
-    return np.flatnonzero(marked[bucket(slopes)])
-
-
-def bucket(values: Values) -> NDArray[np.int64]:
-    """A number that few values share but those with the same leading bits, which tell less apart than NEAR does."""
-    return (values.view(np.int64) >> IGNORED) & (BUCKETS - 1)
-
-
-def spans(low: NDArray[np.intp], high: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The numbers from low[k] to high[k], for all k one after the other, and of each its k."""
-    counts = high - low
-    which = np.repeat(np.arange(len(counts)), counts)
-    return which, np.arange(len(which)) + np.repeat(low - np.cumsum(counts) + counts, counts)
 
 
 def middle(values: Values) -> float:
@@ -521,9 +532,12 @@ class Net:
             self.take(arg)
         return total
 
-    def improve(self, search: Search) -> bool:
+    def worth_two(self, node: int) -> bool:
+        """Whether more than two operations are computed for a node alone."""
+        return bool(self.users.get(node)) and self.alone_for(node)[0] > 2 * OPERATION
+
+    def improve(self, search: Search, found: Sequence[Way]) -> bool:
         """Take the ways that save most, one after the other."""
-        found = search.ways(self.worth_it)
         ways = [way for way in found if search.memory.checked.get(way.key, way) is not None]
         heap = [(-gain, place, 0) for place, gain in enumerate(self.gains(ways)) if gain > 0]
         heapq.heapify(heap)

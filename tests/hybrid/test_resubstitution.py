@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 
+import hybrid as hy
 from hybrid import operations as ops
+from hybrid.bridges import bridges, spans
 from hybrid.evaluate import evaluate
 from hybrid.graph import Graph, Term
 from hybrid.known import Known
-from hybrid.resubstitution import Memory, Net, Search, in_pairs, middle, resubstitute, simple, spans
+from hybrid.loading import examples, import_file
+from hybrid.resubstitution import Memory, Net, Search, in_pairs, middle, resubstitute, simple
 from hybrid.simplify import operations, simplify
 
 NOTHING: frozenset[int] = frozenset()
@@ -100,6 +103,32 @@ def test_points_stay_finite(name, build) -> None:
         assert np.allclose(old, now, rtol=1e-13, atol=0), name
 
 
+def test_nodes_are_made_to_go_through() -> None:
+    """No two nodes that are there give e^(u+v+w), but e^u and the product of the other two do."""
+    graph, roots = roots_of(
+        lambda x, y: [ops.exp(ops.sin(x)), ops.exp(ops.sin(y)), ops.exp(ops.cos(x)),
+                      ops.exp(ops.sin(x) + ops.sin(y) + ops.cos(x))]
+    )  # fmt: skip
+    assert counts(graph, roots) == (9, 7)
+    assert counts(graph, resubstitute(graph, roots, NOTHING)) == (8, 6)
+
+
+def test_bridges_are_those_that_hold() -> None:
+    """Every bridge between random numbers is one of values at both points, up to a scale of products."""
+    random = np.random.default_rng(3)
+    values = random.uniform(0.5, 2.0, (7, 2))
+    values = np.concatenate([values, [values[0] * values[1] + values[2], values[3] / values[4] * values[5]]])
+    found = bridges(values, [7, 8])
+    assert {b.target for b in found} == {7, 8}
+    for b in found:
+        inner = b.inner.numpy(values[b.first], values[b.second])
+        made = b.outer.numpy(*((values[b.third], inner) if b.swapped else (inner, values[b.third])))
+        ratio = made / values[b.target]
+        if b.outer in (ops.mul, ops.div):
+            assert ratio[0] == pytest.approx(ratio[1], rel=1e-8)
+    assert any(b.inner is ops.mul and {b.first, b.second} == {0, 1} and b.third == 2 for b in found)
+
+
 def test_scales_are_exact() -> None:
     graph = Graph()
     assert simple(graph, -0.75) == -3 / 4
@@ -135,3 +164,12 @@ def test_spans_and_medians() -> None:
     assert (which.tolist(), numbers.tolist()) == ([0, 0, 2], [3, 4, 7])
     values = np.random.default_rng(0).normal(size=9)
     assert [middle(values[:n]) for n in (1, 2, 8, 9)] == [np.median(values[:n]) for n in (1, 2, 8, 9)]
+
+
+def test_operations_of_the_examples() -> None:
+    """Exact counts; lower them here and in docs/simplification.md when something better is found."""
+    call = import_file(examples() / "black_scholes.py").call
+    assert hy.compile(call, call.gradient(), call.hessian(), verify=False).operations == 96
+    panda = import_file(examples() / "panda.py")
+    kernel = hy.compile(panda.pose, panda.pose.jacobian(), panda.miss.hessian(wrt=["q"]), verify=False)
+    assert kernel.operations == 647
