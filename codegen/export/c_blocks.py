@@ -85,6 +85,10 @@ class BlockWriter:
         self.depth -= 1
         self.write("}")
 
+    def uneven(self, block: Concrete) -> bool:
+        """Whether a block over one axis would need tables as long as that."""
+        return _Nest(self, block).pieces is None
+
     def block(self, block: Concrete) -> None:
         if 0 in block.lengths and not any(write.reduction for write in block.writes):
             return

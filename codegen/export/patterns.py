@@ -52,8 +52,11 @@ def _reach(lines: Ints, starts: Ints, counts: Ints, columns: Ints, period: int) 
     number = len(lines) - period
     if number <= 0:
         return np.zeros(0, np.int64)
-    # A line comes again a period later if that has as many entries.
-    again = (counts[:number] == counts[period:]) & (lines[period:] - lines[:number] == lines[period] - lines[0])
+    # A line comes again a period later if that has as many entries; all lines of a run are as far from those.
+    again = counts[:number] == counts[period:]
+    apart = lines[period:] - lines[:number]
+    other = np.ones(number, dtype=bool)
+    other[:-1] = apart[1:] != apart[:-1]
     # How far its entries move, and whether they move as far another period later.
     owner = np.repeat(np.arange(number), counts[:number])
     inside = np.arange(len(owner)) - starts[owner]
@@ -64,8 +67,9 @@ def _reach(lines: Ints, starts: Ints, counts: Ints, columns: Ints, period: int) 
         later = np.minimum(starts[owner[both] + period] + inside[both], len(moves) - 1)
         uneven = owner[both][moves[later] != moves[both]]
         even[: number - period] = np.bincount(uneven, minlength=number - period)[: number - period] == 0
-    reach: Ints = np.minimum(_first(~again), np.minimum(_first(~even) + period, number))
-    return reach
+    reach: Ints = np.minimum(_first(~again), np.minimum(_first(~even) + period, _first(other) + 1))
+    whole: Ints = np.minimum(reach, number)
+    return whole
 
 
 def _first(marked: Ints) -> Ints:

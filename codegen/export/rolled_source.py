@@ -13,6 +13,7 @@ from codegen.export.c_expressions import number
 from codegen.export.c_source import index_tables, queries, support
 from codegen.export.header import header
 from codegen.export.parameters import C_TYPES
+from codegen.export.periods import folded
 from codegen.export.rolled_interface import RolledInterface, Run
 
 # Bytes of what is kept between loops that a call takes from the stack; more comes from malloc.
@@ -131,7 +132,7 @@ class _Point:
                 writer.write(f"for ({axis} = 0; {axis} < {length}; {axis}++)")
                 writer.write(f"    {names[buffer.name]}[{axis}] = 0;")
         for block in concrete(blocks, {}, indices):
-            writer.block(block)
+            writer.block(folded(block, indices) if writer.uneven(block) else block)
         text = "".join(writer.lines)
         for buffer in blocks.of_kind("data"):
             if f"{names[buffer.name]}[" in text:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -26,6 +27,10 @@ MATRIX = RNG.normal(size=(9, 12))
 
 def chain(x: Any) -> Any:
     return np.sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2)
+
+
+def steps(x: Any) -> Any:
+    return x[1:] - x[:-1] - 0.1 * np.sin(x[1:]) * x[1:, ::-1]
 
 
 def flows(v: Any, w: Any) -> Any:
@@ -58,6 +63,7 @@ def kernel_of(name: str) -> Any:
     """Kernels with what their loops differ in: shifts, indices, reductions, recurrences, stages, two axes."""
     made: dict[str, Any] = {
         "chain": lambda f: [f, f.gradient(), f.hessian(sparse=True, triangle="lower"), f],
+        "steps": lambda f: [f.jacobian(wrt="x", sparse=True)],
         "flows": lambda f: [f, f.jacobian(wrt="v", sparse=True), f.vjp()],
         "mixture": lambda f: [f, f.gradient()],
         "path": lambda f: [f, f.gradient(), f.hvp()],
@@ -66,6 +72,7 @@ def kernel_of(name: str) -> Any:
     }
     shapes: dict[str, dict[str, Any]] = {
         "chain": {"x": (50,)},
+        "steps": {"x": (200, 3)},
         "flows": {"v": (40,), "w": (40,)},
         "mixture": {"mean": (4, 3), "weight": (4,)},
         "path": {"push": (30,), "start": ()},
@@ -75,7 +82,7 @@ def kernel_of(name: str) -> Any:
     return hy.compile(*made[name](hy.function(rolled=True, **shapes[name])(globals()[name])), name=name)
 
 
-NAMES = ("chain", "flows", "mixture", "path", "heat", "layers")
+NAMES = ("chain", "steps", "flows", "mixture", "path", "heat", "layers")
 
 
 def addresses(arrays: Any) -> list[ctypes.c_void_p]:
@@ -222,6 +229,13 @@ def test_a_large_problem_is_little_code(tmp_path: Path) -> None:
     points = points_of(kernel)
     for mine, theirs in zip(called(tmp_path / "c.so", kernel, points), kernel(*points), strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-9, atol=1e-9 * np.abs(theirs).max())
+
+
+@needs_gcc
+def test_indices_that_repeat_take_no_long_tables(tmp_path: Path) -> None:
+    kernel_of("steps").export(tmp_path, formats=["c"])
+    tables = re.findall(r"steps_index\w*\[(\d+)\] =", (tmp_path / "steps.c").read_text())
+    assert all(int(length) <= 64 for length in tables)
 
 
 @needs_gcc
