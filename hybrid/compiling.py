@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 import codegen
+from hybrid.accurate_functions import accurate
 from hybrid.arguments import element_of
 from hybrid.deferred import Deferred
 from hybrid.definition import Formula
@@ -79,7 +80,8 @@ def compile(
     verify : check the kernel against the numeric tape on sampled points before returning it.
     rules : how derivatives are simplified: "real" (equal for finite reals wherever defined) or "bitwise" (every float64
         result keeps its bits). The values of user functions are computed as written in either case; call
-        `Function.simplify` first to rewrite those too.
+        `Function.simplify` first to rewrite those too. "accurate": values in the forms of the smallest measured
+        errors, at arguments from tiny to huge, and the derivatives of these; it may take more operations.
     dtype : float64, or float32 for a kernel that computes in float32 too, in twice as many lanes: its ufunc has a loop
         for each, and NumPy's rules choose. float32 arguments, with small integers and Python's numbers, give float32;
         one float64 argument makes it float64.
@@ -122,6 +124,8 @@ def compiled_together(
 ) -> Kernel | ReducedKernel:
     """The stages of `compile`, in order."""
     check_functions(functions, rules)
+    if rules == "accurate":
+        functions, rules = tuple(accurate(function) for function in functions), "real"
     element = element_of(dtype)
     if any(function.rolled for function in functions):
         rolled_kernel.check_options(element, reduce, shared)

@@ -26,7 +26,7 @@ from hybrid.kernel import Kernel
 from hybrid.large import reverse
 from hybrid.lower import Result, lower
 from hybrid.methods import GRADIENTS, HESSIANS, JACOBIANS, derive
-from hybrid.simplify import REAL, Rules, simplify
+from hybrid.simplify import REAL, RULE_SETS, Rules, simplify
 from hybrid.sparsity import Pattern, Triangle, Triplets, entries_in_order
 from hybrid.watch import watch
 
@@ -239,13 +239,20 @@ class Function(Formula):
         )
 
     # --- algebra and views --------------------------------------------------------------------------------------------
-    def simplify(self, rules: Rules = REAL, budget: float | None = None) -> Function:
+    def simplify(self, rules: Rules | str = REAL, budget: float | None = None) -> Function:
         """The same function with fewer operations, equal for finite reals wherever this one is defined.
 
         Returns itself unchanged where nothing is gained: the operation count never grows. `budget` is a time in
         seconds: it is used up as long as anything is gained, the result reached by then is kept, also on Ctrl-C, and
         after two seconds a terminal shows a bar. Raises ArgumentError for a budget that is not positive.
+
+        `rules` are "real", "bitwise" or "accurate": the last takes the forms of the smallest measured errors, such as
+        2 sin²(x/2) for 1 − cos x, which may take more operations. Derive from what it returns.
         """
+        if isinstance(rules, str):
+            if rules not in RULE_SETS:
+                raise ArgumentError(f"rules must be one of {', '.join(map(repr, RULE_SETS))}, got {rules!r}")
+            rules = RULE_SETS[rules]
         if budget is not None and not budget > 0:
             raise ArgumentError(f"budget must be a positive number of seconds, or None for no limit, got {budget!r}")
         with self.graph.lock, watch(budget) as watched:

@@ -1,7 +1,8 @@
 """Fewer operations for the same values. Rule sets are named by what they promise.
 
 `BITWISE`: every float64 result keeps its bits. `REAL`: equal for finite reals wherever the original is defined (it may
-be defined at more points; rounding differs). The steps of `REAL`: a normal form (rewrite.py), common factors pulled out
+be defined at more points; rounding differs). `ACCURATE`: values in the forms that lose the fewest digits, which may
+take more operations (accurate_values.py). The steps of `REAL`: a normal form (rewrite.py), common factors pulled out
 of sums, common sub-products and sub-sums named once (factor.py), factors that flow into many products moved to where
 the flow comes out (lifting.py), powers of one base computed together (powers.py), over and over while the operation
 count falls. What is returned never takes more operations than what came in, but for one more for each tanh whose
@@ -20,6 +21,7 @@ from typing import Any
 from hybrid import operations as ops
 from hybrid.accuracy import MEASURABLE, Yardstick
 from hybrid.accurate import accurate_forms
+from hybrid.accurate_values import accurate_values
 from hybrid.factor import factor_sums, share_pairs
 from hybrid.graph import Graph, float_value
 from hybrid.identities import LARGEST, merge_equal, overflows
@@ -57,7 +59,8 @@ class Rules:
 
 BITWISE = Rules("bitwise", "every float64 result keeps its bits")
 REAL = Rules("real", "equal for finite reals wherever the original is defined")
-RULE_SETS: dict[str, Rules] = {rules.name: rules for rules in (BITWISE, REAL)}
+ACCURATE = Rules("accurate", "equal for finite reals; of several forms the one of the smallest measured errors")
+RULE_SETS: dict[str, Rules] = {rules.name: rules for rules in (BITWISE, REAL, ACCURATE)}
 
 
 def simplify(
@@ -78,6 +81,8 @@ def simplify(
     Where `watch` has a time budget, rounds go on until they gain nothing or the budget is spent; what was reached by
     then is returned.
     """
+    if rules is ACCURATE:
+        return accurate_values(graph, roots)
     kept = frozenset(graph.reach(keep))
     if kept.issuperset(roots):
         return list(roots)
