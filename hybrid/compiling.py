@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast, overload
 
@@ -19,6 +17,7 @@ from hybrid.arguments import element_of
 from hybrid.deferred import Deferred
 from hybrid.definition import Formula
 from hybrid.errors import ArgumentError, UnsupportedError
+from hybrid.graph import uncollected
 from hybrid.kernel import Kernel
 from hybrid.progress import Stages
 from hybrid.together import LARGEST_FULL, check_functions, gathering, simplified_together, written
@@ -98,18 +97,6 @@ def compile(
     """
     with uncollected():
         return compiled_together(functions, name, verify, rules, dtype, tier, reduce, shared)
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Without garbage collection: the data of passes has no cycles, and walking over it takes a sixth of their time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def compiled_together(

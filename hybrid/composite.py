@@ -98,7 +98,7 @@ def upright(name: str) -> str:
 def expand(graph: Graph, roots: Sequence[int], every: bool = True) -> list[int]:
     """The roots with every composite operation (or only those that SymPy sees `written_out`) in terms of others."""
     order = graph.reach(roots)
-    if all(graph.ops[node].composite is None for node in order):
+    if all(op.composite is None for op in set(map(graph.ops.__getitem__, order))):
         return list(roots)
     new: dict[int, int] = {}
     groups: dict[tuple[Any, Nodes], Sequence[int]] = {}

@@ -22,6 +22,7 @@ from hybrid.deferred import Deferred
 from hybrid.definition import Argument, Definition, Derivation, Formula, SymPySource
 from hybrid.differentiate import ONE, forward
 from hybrid.errors import ArgumentError, ShapeError, UnsupportedError
+from hybrid.graph import uncollected
 from hybrid.kernel import Kernel
 from hybrid.large import reverse
 from hybrid.lower import Result, lower
@@ -546,7 +547,8 @@ def function(rolled: Any = None, **shapes: Any) -> Callable[[Callable[..., Any]]
         else:
             result = Function.from_definition(trace.define(body, shapes, name))
             if rolled is None and len(result.graph) > LARGEST_FLAT:
-                result = rolled_again.found_in(result) or result
+                with uncollected():
+                    result = rolled_again.found_in(result) or result
         update_wrapper(result, code, assigned=("__module__", "__doc__"), updated=())
         return result
 

@@ -8,10 +8,11 @@ simplifies: `x + 0` stays a sum until someone asks.
 from __future__ import annotations
 
 import contextlib
+import gc
 import math
 import struct
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, islice
@@ -87,7 +88,7 @@ class Graph:
 
     __slots__ = (
         "_args", "_index", "_indexed", "_late", "_ops", "_store", "args", "behind", "index", "leaf_index", "leaves",
-        "lock", "ops"
+        "lock", "numbers", "ops"
     )  # fmt: skip
 
     ops: list[Operation]
@@ -104,6 +105,7 @@ class Graph:
         self._late = 0
         self.leaves: dict[int, Any] = {}
         self.leaf_index: dict[object, int] = {}
+        self.numbers: dict[type, dict[int | float, int]] = {int: {}, float: {}}
         self.lock = threading.RLock()
 
     def __len__(self) -> int:
@@ -169,7 +171,12 @@ class Graph:
         key = (op, args)
         node = self.index.get(key)
         if node is None:
-            node = self._append(key, op, args)
+            with self.lock:
+                index, every = self.index, self.ops
+                node = index.setdefault(key, len(every))
+                if node == len(every):
+                    self.args.append(args)
+                    every.append(op)
         return node
 
     def _add_late(self, op: Operation, args: tuple[int, ...]) -> int | None:
@@ -194,14 +201,6 @@ class Graph:
                 self._ops.append(op)
                 self._args.append(args)
             self.ops, self.args = self._ops, self._args
-
-    def _append(self, key: object, op: Operation, args: tuple[int, ...]) -> int:
-        with self.lock:
-            node = self.index.setdefault(key, len(self.ops))
-            if node == len(self.ops):
-                self.args.append(args)
-                self.ops.append(op)
-            return node
 
     def add_many(self, op: Operation, columns: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
         """One node of `op` per row of the columns of arguments, which are as long as each other."""
@@ -238,6 +237,16 @@ class Graph:
     def constant(self, value: Number | bool) -> int:
         return self._leaf(CONSTANT, constant_key(value), value)
 
+    def number(self, value: int | float) -> int:
+        """`constant` of a Python number (no truth value), quickly when it comes again."""
+        known = self.numbers[type(value)]
+        node = known.get(value)
+        if node is None:
+            node = self.constant(value)
+            if value:  # 0.0 equals -0.0
+                known[value] = node
+        return node
+
     def variable(self, name: str, index: tuple[int, ...] = ()) -> int:
         node = self.leaf_index.get((VARIABLE, (name, index)))
         return self._leaf(VARIABLE, (name, index), Variable(name, index)) if node is None else node
@@ -258,7 +267,11 @@ class Graph:
 
     def apply(self, op: Operation, *operands: Any) -> Term:
         """Build `op` on terms of this graph and plain numbers."""
-        return Term(self, self.add_node(op, tuple(self.lift(operand).node for operand in operands)))
+        args = [
+            operand.node if type(operand) is Term and operand.graph is self else self.lift(operand).node
+            for operand in operands
+        ]
+        return Term(self, self.add_node(op, tuple(args)))
 
     def lift(self, value: Any) -> Term:
         """A term of this graph from a term or a real number."""
@@ -266,6 +279,8 @@ class Graph:
             if value.graph is not self:
                 raise ValueError("terms of two graphs met; bring one over with Graph.copy_from first")
             return value
+        if type(value) is int:
+            return Term(self, self.number(value))
         return Term(self, self.constant(exact_number(value)))
 
     def is_constant(self, node: int) -> bool:
@@ -418,3 +433,15 @@ def extreme(graph: Graph, op: Operation, nodes: Sequence[int]) -> int:
         pairs = [graph.add_node(op, (x, y)) for x, y in zip(nodes[::2], nodes[1::2], strict=False)]
         nodes = [*pairs, *nodes[len(pairs) * 2 :]]
     return nodes[0]
+
+
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """Without garbage collection: the data of passes has no cycles, and walking over it takes a sixth of their time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -9,8 +9,8 @@ here through its protocols and are looked up in `UFUNCS` and `FUNCTIONS`, which 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from hybrid import operations as ops
 from hybrid.errors import InputTypeError, ShapeError, UnsupportedError
 from hybrid.graph import Graph, exact_number
 from hybrid.operations import MASK, OPERATIONS, REAL, Operation
+from hybrid.unknown import HINTS, METHODS, Unknown, by_rule, is_default, refuse_function
 
 Nodes = NDArray[np.int64]
 
@@ -27,106 +28,49 @@ UFUNC_METHODS: dict[tuple[np.ufunc, str], Callable[..., Any]] = {}
 SPECIAL_UFUNCS: dict[str, Callable[..., Any]] = {}  # by the __name__ of a SciPy ufunc
 FUNCTIONS: dict[Any, Callable[..., Any]] = {}  # NumPy functions that are not ufuncs
 MANY = 5_000  # elements from which on nodes are made natively
-HINTS: dict[str, str] = {}  # what to use instead of a NumPy function that is not supported
-
-
-# Methods of arrays that are the NumPy function of that name.
-METHODS = frozenset(
-    {
-        "sum",
-        "prod",
-        "mean",
-        "var",
-        "std",
-        "min",
-        "max",
-        "ptp",
-        "any",
-        "all",
-        "cumsum",
-        "cumprod",
-        "dot",
-        "clip",
-        "round",
-    }
-    | {"round", "trace", "swapaxes", "squeeze", "repeat", "take", "diagonal", "conj", "conjugate", "compress", "choose"}
-    | {"argmax", "argmin", "argsort", "sort", "nonzero", "searchsorted"}
-)
-
-
-class Unknown(np.lib.mixins.NDArrayOperatorsMixin):
-    """Operators of arrays whose elements are not known yet; what would need a number raises an error."""
-
-    __slots__ = ()
-    __array_priority__ = 1000.0
-    __hash__ = None  # type: ignore[assignment]  # as for NumPy arrays: == is elementwise
-
-    # --- what needs a number ------------------------------------------------------------------------------------------
-    def __bool__(self) -> bool:
-        needs_number(
-            "the truth value of a traced array is not known yet, so Python's if, and, or, not, min, max and sorted "
-            "cannot use it; write np.where(condition, a, b), & | ~, np.minimum, np.maximum. An array made by "
-            "np.array([...]) of traced values compares element by element in Python: make it with np.stack([...])"
-        )
-
-    def __float__(self) -> float:
-        needs_number(
-            "a traced value is no number yet: instead of math.sin(x) write np.sin(x) (and so on); instead of "
-            "out = np.zeros(3); out[0] = x write np.stack([x, ...]) or out = np.zeros_like(q) from a traced array q; "
-            "instead of np.array([...], dtype=float) leave the dtype away"
-        )
-
-    def __int__(self) -> int:
-        needs_number("int() of a traced value: it is no number yet; use np.trunc(x) and keep the result an array")
-
-    def __index__(self) -> int:
-        needs_number(
-            "a traced value cannot be an index, a length or a count: it is no number yet; give it a default value"
-        )
-
-    def __complex__(self) -> complex:
-        needs_number("complex() of a traced value: complex numbers are not supported; use two real arrays")
-
-    def __contains__(self, item: Any) -> bool:
-        needs_number("`in` needs numbers, but this array is traced; write np.any(x == item)")
-
-    # --- operators: NumPy's mixin calls the ufuncs --------------------------------------------------------------------
-    def __eq__(self: Any, other: Any) -> Any:
-        return NotImplemented if other is None or isinstance(other, str) else np.equal(self, other)
-
-    def __ne__(self: Any, other: Any) -> Any:
-        return NotImplemented if other is None or isinstance(other, str) else np.not_equal(self, other)
-
-    def __round__(self: Any, digits: int | None = None) -> Any:
-        return self.round(digits or 0)
-
-    def __floor__(self: Any) -> Any:
-        return np.floor(self)
-
-    def __ceil__(self: Any) -> Any:
-        return np.ceil(self)
-
-    def __trunc__(self: Any) -> Any:
-        return np.trunc(self)
 
 
 def _short(ufunc: np.ufunc, op: Operation, swapped: bool = False) -> Callable[[Any, Any], Any]:
-    """An arithmetic operator: two numbers without axes become a node at once, anything else goes through the ufunc."""
+    """An arithmetic operator of arrays: two numbers without axes become a node at once."""
 
     def operate(self: Any, other: Any) -> Any:
         if not self.nodes.ndim and self.kind == REAL:
             kind, node = type(other), None
-            if kind is SymbolicArray:
+            if kind is SymbolicScalar or kind is SymbolicArray:
                 if not other.nodes.ndim and other.kind == REAL and other.graph is self.graph:
                     node = int(other.nodes)
             elif kind is float or kind is int:
-                node = constant_node(self.graph, other)
+                node = self.graph.number(other)
             if node is not None:
                 args = (node, int(self.nodes)) if swapped else (int(self.nodes), node)
-                return SymbolicArray(self.graph, np.array(self.graph.add_node(op, args), dtype=np.int64))
+                return SymbolicScalar(self.graph, self.graph.add_node(op, args))
         if getattr(other, "__array_ufunc__", self) is None:
             return NotImplemented
         return ufunc(other, self) if swapped else ufunc(self, other)
+
+    return operate
+
+
+def _shortest(op: Operation, otherwise: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """An arithmetic operator of numbers, which loops over elements carry out very often."""
+
+    def operate(self: Any, other: Any) -> Any:
+        graph, kind = self.graph, type(other)
+        if kind is SymbolicScalar and other.graph is graph:
+            return SymbolicScalar(graph, graph.add_node(op, (self.node, other.node)))
+        if kind is int or kind is float:
+            return SymbolicScalar(graph, graph.add_node(op, (self.node, graph.number(other))))
+        return otherwise(self, other)
+
+    return operate
+
+
+def _shortest_swapped(op: Operation, otherwise: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    def operate(self: Any, other: Any) -> Any:
+        if type(other) is int or type(other) is float:
+            graph = self.graph
+            return SymbolicScalar(graph, graph.add_node(op, (graph.number(other), self.node)))
+        return otherwise(self, other)
 
     return operate
 
@@ -194,6 +138,8 @@ class SymbolicArray(Unknown):
     def __iter__(self) -> Iterator[SymbolicArray]:
         if not self.nodes.ndim:
             raise TypeError("iteration over a traced value without axes")
+        if self.nodes.ndim == 1 and self.kind == REAL:
+            return (SymbolicScalar(self.graph, node) for node in self.nodes.tolist())
         return (self.like(part) for part in self.nodes)
 
     def __repr__(self) -> str:
@@ -208,13 +154,18 @@ class SymbolicArray(Unknown):
     # --- indexing -----------------------------------------------------------------------------------------------------
     def __getitem__(self, index: Any) -> SymbolicArray:
         if type(index) is int:
+            if self.nodes.ndim == 1 and self.kind == REAL:
+                return SymbolicScalar(self.graph, self.nodes.item(index))
             return SymbolicArray(self.graph, np.asarray(self.nodes[index]), self.kind)
         if contains_symbolic(index):
             raise UnsupportedError(
                 "indexing with traced values: the shape or choice would depend on numbers that are not known yet; "
                 "use np.where(mask, x, 0) to select by value"
             )
-        return self.like(self.nodes[index])
+        nodes = self.nodes[index]
+        if type(nodes) is np.int64 and self.kind == REAL:
+            return SymbolicScalar(self.graph, int(nodes))
+        return self.like(nodes)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         if not self.nodes.flags.writeable:
@@ -356,6 +307,66 @@ class SymbolicArray(Unknown):
         return [part.tolist() for part in self] if self.ndim else self
 
 
+class SymbolicScalar(SymbolicArray):
+    """A number that is an expression, by itself: as NumPy's scalars, it shares no memory with an array."""
+
+    __slots__ = ("node",)
+    kind = REAL
+
+    def __init__(self, graph: Graph, node: int) -> None:
+        self.graph = graph
+        self.node = node
+
+    @property
+    def nodes(self) -> Nodes:  # type: ignore[override]  # made when it is asked for
+        return np.array(self.node, dtype=np.int64)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return ()
+
+    @property
+    def ndim(self) -> int:
+        return 0
+
+    @property
+    def size(self) -> int:
+        return 1
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        array = SymbolicArray(self.graph, self.nodes)
+        array[index] = value
+        self.node = int(array.nodes)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        op = ROWS_OF_ONE.get(ufunc)
+        if op is not None and method == "__call__" and not kwargs:
+            return SymbolicScalar(self.graph, self.graph.add_node(op, (self.node,)))
+        return super().__array_ufunc__(ufunc, method, *inputs, **kwargs)
+
+    __add__ = _shortest(ops.add, SymbolicArray.__add__)
+    __sub__ = _shortest(ops.sub, SymbolicArray.__sub__)
+    __mul__ = _shortest(ops.mul, SymbolicArray.__mul__)
+    __truediv__ = _shortest(ops.div, SymbolicArray.__truediv__)
+    __pow__ = _shortest(ops.pow, SymbolicArray.__pow__)
+    __radd__ = _shortest_swapped(ops.add, SymbolicArray.__radd__)
+    __rsub__ = _shortest_swapped(ops.sub, SymbolicArray.__rsub__)
+    __rmul__ = _shortest_swapped(ops.mul, SymbolicArray.__rmul__)
+    __rtruediv__ = _shortest_swapped(ops.div, SymbolicArray.__rtruediv__)
+    __rpow__ = _shortest_swapped(ops.pow, SymbolicArray.__rpow__)
+
+    def __neg__(self) -> SymbolicArray:
+        return SymbolicScalar(self.graph, self.graph.add_node(ops.neg, (self.node,)))
+
+
+# ufuncs of one number that are rows of the table
+ROWS_OF_ONE: dict[Any, Operation] = {
+    op.numpy: op
+    for op in OPERATIONS.values()
+    if isinstance(op.numpy, np.ufunc) and op.operands == (REAL,) and op.result == REAL
+}
+
+
 # --- from numbers and lists -------------------------------------------------------------------------------------------
 def lift(graph: Graph, value: Any) -> SymbolicArray:
     """A symbolic array from one, or from numbers, arrays and nested lists of either.
@@ -442,7 +453,10 @@ def elementwise(op: Operation, *operands: SymbolicArray) -> SymbolicArray:
     graph = operands[0].graph
     if not any(operand.nodes.ndim for operand in operands):
         args = tuple(int(as_kind(operand, kind).nodes) for operand, kind in zip(operands, wanted, strict=True))
-        return SymbolicArray(graph, np.array(graph.add_node(op, args), dtype=np.int64), op.result)
+        node = graph.add_node(op, args)
+        if op.result == REAL:
+            return SymbolicScalar(graph, node)
+        return SymbolicArray(graph, np.array(node, dtype=np.int64), op.result)
     arrays = np.broadcast_arrays(
         *(as_kind(operand, kind).nodes for operand, kind in zip(operands, wanted, strict=True))
     )
@@ -462,52 +476,6 @@ def select(condition: SymbolicArray, yes: SymbolicArray, no: SymbolicArray) -> S
         chosen = elementwise(ops.logical_and, c, yes)
         return elementwise(ops.logical_or, chosen, elementwise(ops.logical_and, elementwise(ops.logical_not, c), no))
     return elementwise(ops.where, condition, yes, no)
-
-
-# --- NumPy's functions ------------------------------------------------------------------------------------------------
-def by_rule(
-    rules: Mapping[Any, Callable[..., Any]], owner: Any, function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
-) -> tuple[Any, Any]:
-    """What a NumPy function gives by its rule on the owner of traced values, and its `out=`; refused if it has none."""
-    rule = rules.get(function)
-    if rule is None:
-        refuse_function(f"{getattr(function, '__module__', 'numpy')}.{function.__name__}", None)
-    given = {key: value for key, value in kwargs.items() if not is_default(key, value)}
-    out = given.pop("out", None)
-    try:
-        return rule(owner, *args, **given), out
-    except TypeError as error:
-        if "unexpected keyword" not in str(error):
-            raise
-        refuse_function(function.__name__, given)
-
-
-# --- errors -----------------------------------------------------------------------------------------------------------
-def needs_number(message: str) -> NoReturn:
-    raise InputTypeError(message)
-
-
-def is_default(key: str, value: Any) -> bool:
-    """Keyword arguments that change nothing here."""
-    if key == "dtype":
-        return value is None or value is float or value == np.float64
-    if key == "where":
-        return value is True or value is np._NoValue
-    if key in ("casting", "order", "subok"):
-        return True
-    return value is np._NoValue
-
-
-def refuse_function(name: str, kwargs: dict[str, Any] | None) -> NoReturn:
-    full_name = name if "." in name and name.startswith(("numpy", "scipy")) else f"numpy.{name}"
-    short = full_name.rsplit(".", maxsplit=1)[-1]
-    if kwargs:
-        raise UnsupportedError(
-            f"{full_name} with {', '.join(f'{key}=' for key in kwargs)} is not supported in a traced function; "
-            f"{HINTS.get('where', '') if 'where' in kwargs else 'leave the keyword away or write it out'}"
-        )
-    hint = HINTS.get(short, "write it with arithmetic, np.where, np.sum and indexing")
-    raise UnsupportedError(f"{full_name} is not supported in a traced function; {hint}")
 
 
 def store(out: Any, result: Any) -> Any:

@@ -22,7 +22,7 @@ from sympy.matrices.expressions.matexpr import MatrixElement
 from hybrid import operations as ops
 from hybrid.definition import Argument, Definition, SymPySource
 from hybrid.errors import ArgumentError, InputTypeError, ShapeError, UnsupportedError
-from hybrid.graph import Graph, Term
+from hybrid.graph import Graph, Term, uncollected
 from hybrid.operations import MASK
 from hybrid.sympy_reader import Reader
 from hybrid.sympy_rules import SurvivingImaginary, real_form
@@ -59,6 +59,7 @@ def symbol_array(name: str, shape: Shape, assumptions: Mapping[str, Any]) -> Any
     return array
 
 
+@uncollected()
 def define(inputs: Any, outputs: Any, name: str = "f") -> Definition:
     """A function definition from SymPy symbols and expressions.
 

@@ -65,18 +65,22 @@ class Reader:
                 continue
             plan = plans.get(key)
             if plan is None:
-                if not expression.args and (leaf := leaves.get(expression)) is not None:
-                    nodes[key] = leaf
-                    stack.pop()
-                    continue
+                if not expression.args:
+                    leaf = leaves.get(expression)
+                    if leaf is None and isinstance(expression, sp.Integer):
+                        leaf = graph.number(int(expression.p))
+                    if leaf is not None:
+                        nodes[key] = leaf
+                        stack.pop()
+                        continue
                 plan = plans[key] = self.plan(expression)
                 self.alive.append(plan.children)
                 waiting = [child for child in plan.children if id(child) not in nodes]
                 if waiting:
                     stack.extend(waiting)
                     continue
-            terms = [Term(graph, nodes[id(child)]) for child in plan.children]
-            nodes[key] = graph.lift(plan.combine(*terms)).node
+            made = plan.combine(*[Term(graph, nodes[id(child)]) for child in plan.children])
+            nodes[key] = made.node if type(made) is Term else graph.lift(made).node
             del plans[key]
             stack.pop()
         return nodes[id(root)]

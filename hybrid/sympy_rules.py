@@ -28,7 +28,6 @@ from hybrid.special_values import ORDER_LIMITS
 from hybrid.sympy_functions import CLASSES
 from hybrid.sympy_walk import contains, describe, postorder
 
-ONE = Fraction(1)
 NAN, INFINITY = float("nan"), float("inf")
 LARGEST_GAMMA = 160  # Γ overflows beyond 171.6
 FALLING_FACTORIAL_LIMIT = 64  # binomial(n, k) is a polynomial in n up to this k
@@ -207,26 +206,28 @@ def rule_product(context: Context, expression: Any) -> Plan:
     above: list[Any] = []
     below: list[Any] = []
     exponents: list[Fraction] = []
-    coefficient = ONE
+    coefficient: int | Fraction = 1
+    plain = True
     for factor in expression.args:
         if factor.is_Rational:
-            coefficient *= Fraction(int(factor.p), int(factor.q))
+            coefficient *= int(factor.p) if factor.is_Integer else Fraction(int(factor.p), int(factor.q))
+            plain = False
         elif is_denominator(factor) and id(factor) not in context.substituted:
             below.append(factor.base)
             exponents.append(Fraction(int(-factor.exp.p), int(factor.exp.q)))
         else:
             above.append(factor)
-    if coefficient is ONE and not below and len(above) > 1:
+    if plain and not below and len(above) > 1:
         return Plan(above, ops.mul)
 
     def combine(*terms: Term) -> Term:
         graph = context.graph
         numerator, denominator = list(terms[: len(above)]), list(map(power, terms[len(above) :], exponents))
-        size = abs(coefficient)
+        size: Any = abs(coefficient)
         if denominator:
             if size.denominator != 1:
                 denominator.insert(0, graph.lift(size.denominator))
-            size = Fraction(size.numerator)
+            size = size.numerator
         negate = coefficient < 0 and (size == 1 or not numerator)
         if size != 1 or not numerator:
             numerator.insert(0, graph.lift(size if negate or coefficient >= 0 else -size))

@@ -19,7 +19,7 @@ import numpy as np
 from hybrid import trace_functions, trace_linalg, trace_products, trace_selection, trace_ufuncs
 from hybrid.definition import Argument, Definition, PythonSource
 from hybrid.errors import ArgumentError, HybridError, InputTypeError, ShapeError
-from hybrid.graph import Graph
+from hybrid.graph import Graph, uncollected
 from hybrid.operations import REAL
 from hybrid.symbolic_array import FUNCTIONS, UFUNCS, SymbolicArray, as_kind, lift
 
@@ -47,8 +47,9 @@ def define(function: Callable[..., Any], shapes: Mapping[str, Any], name: str | 
     arguments = [make_argument(graph, parameter, sizes[parameter]) for parameter in order]
     traced = {argument.name: argument_array(graph, argument) for argument in arguments}
     try:
-        result = call(traced)
-        output = read_result(graph, result, title)
+        with uncollected():
+            result = call(traced)
+            output = read_result(graph, result, title)
     except Exception as raised:
         # NumPy hides the reason when it cannot store a traced value in an array of floats
         error = raised.__cause__ if isinstance(raised.__cause__, HybridError) else raised

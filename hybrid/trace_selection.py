@@ -11,8 +11,9 @@ from hybrid import operations as ops
 from hybrid.errors import ShapeError, UnsupportedError
 from hybrid.graph import Graph
 from hybrid.operations import PI
-from hybrid.symbolic_array import HINTS, SymbolicArray, as_kind, elementwise, full, lift, select
+from hybrid.symbolic_array import SymbolicArray, as_kind, elementwise, full, lift, select
 from hybrid.trace_functions import implements
+from hybrid.unknown import HINTS
 
 Array = Any  # a SymbolicArray: NumPy's stubs type what its functions return as plain arrays
 INFINITY = float("inf")

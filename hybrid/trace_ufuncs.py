@@ -18,16 +18,8 @@ from hybrid.errors import UnsupportedError
 from hybrid.graph import Term, float_value
 from hybrid.operations import MASK, OPERATIONS, PI, Operation
 from hybrid.special_values import ORDER_LIMITS
-from hybrid.symbolic_array import (
-    HINTS,
-    SPECIAL_UFUNCS,
-    UFUNC_METHODS,
-    UFUNCS,
-    SymbolicArray,
-    elementwise,
-    full,
-    lift,
-)
+from hybrid.symbolic_array import SPECIAL_UFUNCS, UFUNC_METHODS, UFUNCS, SymbolicArray, elementwise, full, lift
+from hybrid.unknown import HINTS
 
 HALF = Fraction(1, 2)
 INFINITY = float("inf")

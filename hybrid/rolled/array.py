@@ -22,19 +22,14 @@ from hybrid.rolled import maps
 from hybrid.rolled.maps import Axis, Shape, View
 from hybrid.rolled.model import Model
 from hybrid.symbolic_array import (
-    HINTS,
-    METHODS,
     SPECIAL_UFUNCS,
     UFUNCS,
     SymbolicArray,
-    Unknown,
-    by_rule,
     elementwise,
-    is_default,
-    refuse_function,
 )
 from hybrid.symbolic_array import as_kind as scalar_kind
 from hybrid.symbolic_array import lift as scalar
+from hybrid.unknown import HINTS, METHODS, Unknown, by_rule, is_default, refuse_function
 
 FUNCTIONS: dict[Any, Callable[..., Any]] = {}  # NumPy functions, by rules on rolled arrays
 UFUNC_METHODS: dict[tuple[np.ufunc, str], Callable[..., Any]] = {}

@@ -158,6 +158,41 @@ def in_child(what: str, size: int, limit: float | None = None) -> str | None:
         return None
 
 
+# --- loops over elements ----------------------------------------------------------------------------------------------
+def rosenbrock_loop(x: Any) -> Any:
+    total = 0.0
+    for i in range(len(x) - 1):
+        total = total + 100 * (x[i + 1] - x[i] ** 2) ** 2 + (1 - x[i]) ** 2
+    return total
+
+
+def loops(n: int) -> None:
+    """A plain loop over single elements: tracing it, and all the way to compiled derivatives."""
+    best = Best()
+    x = np.zeros(n)
+    for _ in range(3):
+        best.run("trace", lambda: hy.function(rolled=False, x=(n,))(rosenbrock_loop))
+
+        def ready() -> Any:
+            f = hy.function(x=(n,))(rosenbrock_loop)
+            return hy.compile(f.gradient(), f.hessian(sparse=True, triangle="lower"))(x)
+
+        best.run("ready", ready)
+        try:
+            import casadi
+        except ImportError:
+            continue
+        s = casadi.SX.sym("x", n)
+        sx = [s[i] for i in range(n)]
+        best.run("casadi", lambda sx=sx: rosenbrock_loop(sx))
+    beside = f" (CasADi's SX {1e6 * best['casadi'] / (8 * n):.2f})" if "casadi" in best.times else ""
+    print(
+        f"a loop over single elements, n = {n:,}: tracing {1e6 * best['trace'] / (8 * n):.2f} µs an operation{beside}; "
+        f"to the first gradient and sparse Hessian of a compiled kernel {best['ready']:.2f} s",
+        flush=True,
+    )
+
+
 # --- every pass -------------------------------------------------------------------------------------------------------
 def random_graph(nodes: int, seed: int = 0) -> tuple[Graph, int]:
     """A sum over a random graph of + − · / sin exp tanh on 50 variables: about `nodes` nodes, made one by one."""
@@ -258,6 +293,8 @@ def main() -> None:
     hy.function(x=(6_000,))(rosenbrock).hessian(sparse=True)  # native code is made once, or comes from the cache
     for n, repeats in ((1_000, 15), (10_000, 6), (100_000, 3)):
         against_casadi(n, repeats)
+    for n in (1_000, 10_000, 100_000):
+        loops(n)
     for n in (100, 300, 1_000):
         against_sympy(n)
     for size in (10_000, 100_000):

@@ -115,6 +115,41 @@ def test_signed_zero_constants_are_two() -> None:
     assert definition.nodes[0] != definition.nodes[1]
 
 
+def test_equal_python_numbers_of_other_kinds_are_other_constants() -> None:
+    definition = trace.define(lambda x: [x[0] + 1, x[0] + 1.0, x[0] + True, x[0] + 1], {"x": (2,)})
+    graph = definition.graph
+    added = [graph.leaves[graph.args[node][1]] for node in (*definition.nodes[:2], definition.nodes[3])]
+    assert [(type(number), number) for number in added] == [(int, 1), (float, 1.0), (int, 1)]
+    assert definition.nodes[0] == definition.nodes[3] != definition.nodes[1]
+
+
+def elements_are_numbers(x: Any) -> Any:
+    a, b, *rest = x
+    shaped = a.reshape(1) * 1
+    shaped[0] = 7
+    c = a
+    c -= b
+    total = np.sin(a) + 2.0**b - (-c) / b + a.item() ** 2 + 1 / (b * b) + (3 - a) + np.float64(0.5) * b
+    total += np.arctan2(a, 2.0) + np.where(a > b, a, b) + np.maximum(a, 0.25) + abs(b) + a // 1 + a % 2
+    return total + sum(rest) + np.array([1.0, 2.0]) * a
+
+
+def test_elements_behave_as_numpy_scalars() -> None:
+    check(elements_are_numbers, VECTOR)
+
+
+def test_an_element_shares_no_memory_with_its_array() -> None:
+    def write(x: Any) -> Any:
+        out = x.copy()
+        first = out[0]
+        assert (first.shape, first.ndim, first.size, first.nodes.shape) == ((), 0, 1, ())
+        first[()] = out[1] * 3
+        first.reshape(1)[0] = 9
+        return [first, out[0]]
+
+    assert value(trace.define(write, {"x": (2,)}), {"x": [2.0, 5.0]}).tolist() == [15.0, 2.0]
+
+
 def test_inline_a_function_in_another() -> None:
     inner = trace.define(lambda x, y: [np.sum(x) * y, y], {"x": (2,), "y": ()})
 
