@@ -156,7 +156,7 @@ class Values:
         that prove nothing."""
         known, doubtful = self.exact.setdefault(point, ({}, set()))
         if not all(node in known for node in nodes):
-            new = [node for node in self.graph.reach(nodes) if node not in known]
+            new = self.graph.reach_below(nodes, known)
             at = {node: float(column[point]) for node, column in self.samples.items()}
             evaluate_precise(self.graph, new, at, known)
             hidden(self.graph, new, known, doubtful)

@@ -75,13 +75,13 @@ def resubstitute(graph: Graph, roots: Sequence[int], kept: frozenset[int], memor
     memory = memory or Memory(Known(graph))
     current = list(roots)
     for _ in range(ROUNDS):
-        binary = in_pairs(graph, current, kept)
-        order = graph.reach([*binary, *kept])
+        binary = in_pairs(graph, current, kept, memory.known)
+        order = memory.known.reach([*binary, *kept])
         if len(order) > LARGEST or tuple(binary) in memory.settled:
             return current
-        net = Net(graph, binary, kept)
+        net = Net(graph, binary, kept, costs=memory.costs, constants=memory.known.constants)
         search = Search(memory, order, kept)
-        found = net.improve(search, search.ways(net.worth_it))
+        found = net.improve(search, search.ways(net.may_gain))
         if not found and len(order) <= LARGEST_BRIDGED:
             found = net.improve(search, search.bridged(net.worth_two))
         if not found:
@@ -92,11 +92,12 @@ def resubstitute(graph: Graph, roots: Sequence[int], kept: frozenset[int], memor
 
 
 # --- sums and products of two -----------------------------------------------------------------------------------------
-def in_pairs(graph: Graph, roots: Sequence[int], kept: frozenset[int]) -> list[int]:
+def in_pairs(graph: Graph, roots: Sequence[int], kept: frozenset[int], known: Known | None = None) -> list[int]:
     """Sums and products of more than two written out as lowering does, so that all that is computed is a node."""
-    order = graph.reach(roots)
+    known = known or Known(graph)
+    order = known.reach(roots)
     uses = graph.uses(order, roots)
-    rewriter = Rewriter(graph)
+    rewriter = known.rewriter()
     new: dict[int, int] = {}
     for node in order:
         op, args = graph.ops[node], graph.args[node]
@@ -144,6 +145,7 @@ class Memory:
         self.known, self.graph = known, known.graph
         self.one = self.graph.constant(1)
         self.poles = Poles(self.graph, ())
+        self.costs: dict[int, int] = {}
         self.settled: set[tuple[int, ...]] = set()  # forms in which nothing was found
         self.edition = 0
         self.forget()
@@ -195,11 +197,23 @@ class Search:
         usable = (np.isfinite(self.values) & (self.values != 0))[:, :POINTS]
         self.probes = np.argsort(-usable.sum(axis=0), kind="stable")[:PROBES]
         self.row = {node: row for row, node in enumerate(self.nodes)}
+        self.below = self.all_below(order)
         seen = np.all(usable[:, self.probes], axis=1)
         self.targets = [
             row for row, node in enumerate(self.nodes[:-1])
             if seen[row] and graph.ops[node] not in FREE and node not in kept
         ]  # fmt: skip
+
+    def all_below(self, order: Sequence[int]) -> NDArray[np.bool_]:
+        """Whether a node, by row, is computed from another, by column, or is the same."""
+        found = np.zeros((len(order) + 1, len(self.nodes)), np.bool_)
+        place = {node: number for number, node in enumerate(order)}
+        for node, row in zip(order, found, strict=False):
+            for arg in self.graph.args[node]:
+                row |= found[place[arg]]
+            if node in self.row:
+                row[self.row[node]] = True
+        return found[[place.get(node, -1) for node in self.nodes]]
 
     def ways(self, wanted: Callable[[int], bool]) -> list[Way]:
         """The ways to nodes that are wanted, as far as float64 values tell, all with scale 1 for now."""
@@ -287,7 +301,8 @@ class Search:
         low, high = np.searchsorted(listed, ends[0]), np.searchsorted(listed, ends[1], "right")
         which, position = spans(low, high)
         places = order[position]
-        other = (rows[places] != wanted[which]) & (columns[places] != wanted[which])
+        target = wanted[which]
+        other = ~(self.below[rows[places], target] | self.below[columns[places], target])
         which, places = which[other], places[other]
         by_slope = np.lexsort((places, slopes[places], which))
         which, places = which[by_slope], places[by_slope]
@@ -416,9 +431,10 @@ class Net:
     bits: dict[int, int] = field(default_factory=dict)
     below: dict[int, int] = field(default_factory=dict)
     alone: dict[int, tuple[int, set[int]]] = field(default_factory=dict)
+    constants: dict[int, bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.rewriter = Rewriter(self.graph)
+        self.rewriter = Rewriter(self.graph, constants=self.constants)
         for root in [*self.roots, *self.kept]:
             self.take(root)
 
@@ -431,34 +447,36 @@ class Net:
         if way is not None:
             return price(way)
         known = self.costs.get(node)
-        if known is None:
-            op = self.graph.ops[node]
-            free = op in FREE or op.result != REAL or self.rewriter.is_constant(node)
-            if op is ops.mul and self.rewriter.number(self.graph.args[node][0]) == -1:
-                free = True
-            known = self.costs[node] = (
-                0 if free else OPERATION * power_cost(self.rewriter, node) + (op not in ARITHMETIC)
-            )
-        return known
+        return self.new_cost(node) if known is None else known
+
+    def new_cost(self, node: int) -> int:
+        op = self.graph.ops[node]
+        free = op in FREE or op.result != REAL or self.rewriter.is_constant(node)
+        if op is ops.mul and self.rewriter.number(self.graph.args[node][0]) == -1:
+            free = True
+        cost = 0 if free else OPERATION * power_cost(self.rewriter, node) + (op not in ARITHMETIC)
+        self.costs[node] = cost
+        return cost
 
     def take(self, node: int) -> int:
         """One more user; what has to be computed for it that was not."""
-        total, stack = 0, [node]
+        users, total, stack = self.users, 0, [node]
         while stack:
             top = stack.pop()
-            self.users[top] = self.users.get(top, 0) + 1
-            if self.users[top] == 1:
+            count = users.get(top, 0)
+            users[top] = count + 1
+            if not count:
                 total += self.cost(top)
                 stack += self.inputs(top)
         return total
 
     def release(self, node: int, gone: set[int] | None = None) -> int:
         """One user less; what need not be computed any more, with its nodes in `gone`."""
-        total, stack = 0, [node]
+        users, total, stack = self.users, 0, [node]
         while stack:
             top = stack.pop()
-            self.users[top] -= 1
-            if self.users[top] == 0:
+            count = users[top] = users[top] - 1
+            if not count:
                 total += self.cost(top)
                 stack += self.inputs(top)
                 if gone is not None:
@@ -480,8 +498,10 @@ class Net:
         for way in ways:
             node = way.node
             total, gone = self.alone_for(node)
-            inside = way.first in gone or way.second in gone
-            if inside or not self.users.get(way.first) or not self.users.get(way.second) or node in self.taken:
+            stays = {way.first, way.second} & gone
+            if total <= price(way) + sum(map(self.cost, stays)):
+                yield 0
+            elif stays or not self.users.get(way.first) or not self.users.get(way.second) or node in self.taken:
                 yield self.gain(way)
             else:
                 yield total - price(way)
@@ -494,14 +514,12 @@ class Net:
             found = self.alone[node] = self.freed(node, gone), gone
         return found
 
-    def worth_it(self, node: int) -> bool:
-        """Whether more than one operation is computed for a node alone."""
+    def may_gain(self, node: int) -> bool:
+        """Whether more than one operation may be computed for a node alone."""
         if not self.users.get(node):
             return False
         inputs = self.inputs(node)
-        if self.cost(node) <= OPERATION and all(self.users[arg] > inputs.count(arg) for arg in inputs):
-            return False
-        return self.alone_for(node)[0] > OPERATION
+        return self.cost(node) > OPERATION or any(self.users[arg] <= inputs.count(arg) for arg in inputs)
 
     def needs(self, node: int, other: int) -> bool:
         """Whether a node is computed from another."""
@@ -565,7 +583,8 @@ class Net:
             for arg in old:
                 self.release(arg)
             self.taken[way.node] = way
-            self.below.clear()
+            bit = self.bits.get(way.node, 0)
+            self.below = {node: below for node, below in self.below.items() if not below & bit}
         return bool(self.taken)
 
     def result(self) -> list[int]:
