@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from hybrid.definition import Formula, PythonSource, SymPySource
 from hybrid.operations import Operation
 from hybrid.precise_special import special_meanings
-from hybrid.replay import Algebra, replay_graph, replay_python, replay_sympy
+from hybrid.replay import Algebra, Recording, replay_graph, replay_python, replay_sympy
 from hybrid.witness import Vectors, axes_of, order_of, places_of
 
 DIGITS = 50  # for values; derivatives of higher order get more, so that differences keep over 20 digits
@@ -173,6 +173,7 @@ class Arbiter:
     def __init__(self, formula: Formula) -> None:
         self.formula = formula
         self.order = order_of(formula)
+        self.recordings: dict[int, Recording | None] = {}  # by the id of a source; None: it cannot be noted
         self.runs_source = True
         self.mp, self.algebra = precise(DIGITS)
 
@@ -263,14 +264,27 @@ class Arbiter:
                 if isinstance(root.source, SymPySource):
                     return replay_sympy(root.source, given, self.algebra, wanted)
                 if isinstance(root.source, PythonSource):
-                    shapes = [argument.shape for argument in root.arguments]
-                    values = replay_python(root.source, shapes, given, self.algebra)
-                    return [values[i] for i in wanted]
+                    return self._replay(root, root.source, given, wanted)
             except Exception:  # a user's function may refuse such numbers in any way; the graph has the same values
                 self.runs_source = False
         nodes = [node for argument in root.arguments for node in argument.nodes]
         places = dict(zip(nodes, [x for own in given for x in own], strict=True))
         return replay_graph(root.graph, [root.nodes[i] for i in wanted], places, self.algebra)
+
+    def _replay(
+        self, root: Formula, source: PythonSource, given: Sequence[Sequence[Any]], wanted: Sequence[int]
+    ) -> list[Any]:
+        shapes = [argument.shape for argument in root.arguments]
+        if id(source) not in self.recordings:
+            try:
+                self.recordings[id(source)] = Recording(source, shapes)
+            except Exception:  # a user's function may ask anything of its numbers, which are none while it is noted
+                self.recordings[id(source)] = None
+        recording = self.recordings[id(source)]
+        if recording is not None:
+            return recording.run(wanted, [x for own in given for x in own], self.algebra)
+        values = replay_python(source, shapes, given, self.algebra)
+        return [values[i] for i in wanted]
 
 
 def _moved(args: Arguments, names: Sequence[str], weights: Any, step: Any) -> Arguments:

@@ -323,6 +323,7 @@ class Check:
             else:
                 self.undecided += 1  # derivatives of something that is infinite or undefined
         left = ARBITRATION_BUDGET
+        arbiters: dict[int, Arbiter] = {}
         for rank, (comparison, point, number) in enumerate(disputes):
             if left < 0 and rank >= 3:
                 self.notes.append(f"{len(disputes) - rank} more differences like the {rank} decided were left open")
@@ -330,7 +331,8 @@ class Check:
             left -= comparison.operations * 2 ** (order_of(comparison.formula) + 1)
             disputed = np.abs([comparison.kernel[point, number], comparison.tape[point, number]])
             size = float(np.min(disputed, initial=1.0, where=(disputed > 0) & np.isfinite(disputed)))
-            verdict = Arbiter(comparison.formula).verdict(self.at(points, point), comparison.weights(number), size)
+            arbiter = arbiters.setdefault(comparison.index, Arbiter(comparison.formula))
+            verdict = arbiter.verdict(self.at(points, point), comparison.weights(number), size)
             match judge(comparison, point, number, verdict, bool(points.regular[point])):
                 case Outcome.PASSED:
                     comparison.settle(point, number, verdict.value)

@@ -17,7 +17,7 @@ from hybrid.errors import ArgumentError
 from hybrid.tape.mode import is_grad_enabled
 from hybrid.tape.node import sum_to
 from hybrid.tape.rule import Rule, make_node, record
-from hybrid.tape.tensor import Tensor, as_tensor, memory, share
+from hybrid.tape.tensor import Tensor, as_tensor, memory, share, stack_nested
 
 
 def _lead(g: Any, rank: int) -> tuple[int, ...]:
@@ -216,6 +216,9 @@ def stack(tensors: Sequence[Any], axis: int = 0) -> Tensor:
     if len({x.shape for x in xs}) > 1:
         raise RuntimeError(f"stack expects each tensor to be equal size, but got {[x.shape for x in xs]}")
     return concatenate([unsqueeze(x, axis) for x in xs], axis)
+
+
+stack_nested.append(stack)
 
 
 def split(x: Any, sections: Any, axis: int = 0) -> list[Tensor]:

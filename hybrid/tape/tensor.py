@@ -304,6 +304,7 @@ class Tensor:
 
 Edge = Node | Leaf | None
 rebuild_view_edge: list[Callable[[Tensor, Tensor], Edge]] = []  # filled by hybrid.tape.inplace, which knows the rule
+stack_nested: list[Callable[[Any], Tensor]] = []  # filled by hybrid.tape.shape, which knows how to join
 
 
 def extra_of(t: Tensor) -> _Extra:
@@ -393,9 +394,18 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
 
 
 def as_tensor(value: Any, dtype: Any = None) -> Tensor:
-    """`value` itself when it is a tensor, otherwise a constant tensor that shares its memory where NumPy can."""
+    """`value` itself when it is a tensor, otherwise a constant tensor that shares its memory where NumPy can.
+
+    Tensors in nested lists and tuples are stacked, so that they keep their history.
+    """
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        value = stack_nested[0](value) if _holds_history(value) else _plain(value)
     if isinstance(value, Tensor):
         return value if dtype is None or value.dtype == dtype else value.to(dtype)
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        value = _plain(value)
     return Tensor(check_data(np.asarray(value, dtype=dtype), "an operation on tensors"))
+
+
+def _holds_history(value: Any) -> bool:
+    if isinstance(value, Tensor):
+        return value.requires_grad
+    return isinstance(value, (list, tuple)) and any(map(_holds_history, value))

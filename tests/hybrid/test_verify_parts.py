@@ -9,6 +9,7 @@ import sympy as sp
 import hybrid as hy
 from hybrid import operations as ops
 from hybrid.arbiter import DIGITS, Arbiter, precise, unit_vectors
+from hybrid.errors import UnsupportedError
 from hybrid.replay import (
     ANY_ARGUMENTS,
     ONE_ARGUMENT,
@@ -16,6 +17,8 @@ from hybrid.replay import (
     SPELLED_OUT,
     TWO_ARGUMENTS,
     UFUNCS,
+    Algebra,
+    Recording,
     replay_python,
     replay_sympy,
 )
@@ -121,6 +124,37 @@ def test_a_python_function_sees_ordinary_arrays():
     source = type(source)(body)
     (value,) = replay_python(source, [(2, 3), ()], [list(map(algebra.number, a.ravel())), [algebra.number(b)]], algebra)
     assert float(value) == pytest.approx(float(body(a, b)), rel=1e-14)
+
+
+def test_a_recording_does_what_the_function_does_and_only_what_is_wanted():
+    calls = []
+
+    def body(a, b):
+        calls.append(1)
+        return np.concatenate([[a[0] * b], np.exp(a[1:]), np.where(a > b, a, 2.0)])
+
+    source = hy.function(a=(3,), b=())(lambda a, b: a[0] + b).source
+    source = type(source)(body)
+    recording = Recording(source, [(3,), ()])
+    point = [0.5, -0.25, 2.0, 0.125]
+    for digits in (30, 60):
+        _, algebra = precise(digits)
+        values = recording.run(range(6), list(map(algebra.number, point)), algebra)
+        assert [float(value) for value in values] == pytest.approx(body(np.array(point[:3]), point[3]).tolist())
+    done = []
+    counted = Algebra(
+        {
+            name: (lambda *x, name=name: done.append(name) or algebra.operations[name](*x))
+            for name in algebra.operations
+        },
+        algebra.number,
+        bool,
+    )
+    recording.run([1], list(map(algebra.number, point)), counted)
+    assert done == ["exp"]
+    assert len(calls) == 3
+    with pytest.raises(UnsupportedError, match="what a comparison gives is not known"):
+        Recording(type(source)(lambda a, b: a if b > 0 else -a), [(3,), ()])
 
 
 # --- the arbiter ------------------------------------------------------------------------------------------------------

@@ -280,3 +280,24 @@ def test_errors_say_what_is_wrong(number):
     function, kind, text = ERRORS[number]
     with pytest.raises(kind, match=text):
         function(tape.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], requires_grad=True))
+
+
+@pytest.mark.parametrize(
+    "join",
+    [
+        lambda w: np.concatenate([[w[1] - w[0]], w[2:]]),
+        lambda w: np.concatenate([[[w[0], 1.0]], w.reshape(2, 2)]),
+        lambda w: np.append(w, (w[0], w[3])),
+        lambda w: np.where(w > 2.5, [w[0], 1, 2, w[2]], w),
+        lambda w: w[:2] * [w[0], w[1]],
+        lambda w: np.outer([w[0], 1], w),
+        lambda w: np.column_stack([[w[0], w[1]], w[2:]]),
+        lambda w: np.einsum("i,i->", [w[0], w[1]], w[:2]),
+    ],
+)
+def test_tensors_in_lists_keep_their_history(join):
+    point = np.array([1.0, 2.0, 3.0, 4.0])
+    step = 1e-6
+    slopes = [(join(point + step * e) - join(point - step * e)) / (2 * step) for e in np.eye(4)]
+    found = tape.jacobian(join, tape.tensor(point)).numpy()
+    np.testing.assert_allclose(found, np.moveaxis(slopes, 0, -1), atol=1e-8)
