@@ -14,8 +14,10 @@ import hybrid as hy
 from hybrid import operations as ops
 from hybrid.differentiate import hessian_forward, hessian_reverse, jacobian_forward, jacobian_reverse
 from hybrid.evaluate import evaluate
+from hybrid.function import Function
 from hybrid.graph import Graph, Term
 from hybrid.identities import merge_equal, overflows
+from hybrid.known import Known
 from hybrid.lower import Result, lower
 from hybrid.parse import define
 from hybrid.precise import evaluate_precise
@@ -159,7 +161,7 @@ def test_wide_and_deep_expressions_take_linear_time() -> None:
 
 
 def test_conditions_that_are_known_go() -> None:
-    f = hy.Function.from_definition(define("(2 + sin(x))**(-1.5)", {"x": ()}))
+    f = Function.from_definition(define("(2 + sin(x))**(-1.5)", {"x": ()}))
     program = lower(f.graph, f.arguments, [Result("g", (), tuple(simplify(f.graph, f.gradient().nodes)))])
     assert not {"select", "eq", "and"} & program.counts().keys()
 
@@ -237,3 +239,29 @@ def test_no_form_is_taken_that_overflows() -> None:
     assert overflows(graph, safe, risky)
     assert not overflows(graph, risky, safe)
     assert not overflows(graph, [ops.log(x).node], [(ops.log(x * 2) - ops.log(y.graph.lift(2))).node])
+
+
+def test_forms_are_counted_in_one_program_as_each_by_itself():
+    f = Function.from_definition(define("exp(-x*y)/(1 + x**2)**3 - y/(1 + x**2) + 3*sin(-x)", {"x": (), "y": ()}, "f"))
+    graph, roots = f.graph, [*f.nodes, *f.hessian().nodes]
+    known = Known(graph)
+    forms = [roots, simplify(graph, roots, BITWISE), simplify(graph, roots, REAL, known=known)]
+    for form in [*forms, roots[:2], roots[2:], [forms[2][0], roots[3]]]:
+        assert known.counting.count(form, graph.reach(form)) == operations(graph, form)
+
+
+def test_what_is_known_changes_nothing():
+    def derivatives() -> tuple[Graph, list[int]]:
+        text = "exp(-x*y)/(1 + x**2)**3 - y/(1 + x**2) + sin(x)**2*y"
+        f = Function.from_definition(define(text, {"x": (), "y": ()}, "f"))
+        return f.graph, [*f.nodes, *f.hessian().nodes]
+
+    graph, roots = derivatives()
+    alone = operations(graph, simplify(graph, roots, REAL))
+    graph, roots = derivatives()
+    known = Known(graph)
+    kept = simplify(graph, roots, REAL, keep=roots[:1], known=known)  # forms of other kept nodes are not taken
+    first, again = (simplify(graph, roots, REAL, known=known) for _ in range(2))
+    assert kept[0] == roots[0]
+    assert first == again
+    assert operations(graph, first) <= alone
