@@ -167,8 +167,17 @@ def summary(error: NDArray[np.float64], size: NDArray[np.float64]) -> Errors:
         return Errors(0.0, 0.0, 0.0)
     relative = error / size
     typical = np.expm1(np.mean(np.log1p(relative)))
-    usual = np.maximum(size, np.quantile(size, USUAL))
-    return Errors(float(typical), float(np.quantile(relative, 0.9)), float(np.max(error / usual)))
+    usual = np.maximum(size, quantile(size, USUAL))
+    return Errors(float(typical), quantile(relative, 0.9), float(np.max(error / usual)))
+
+
+def quantile(values: NDArray[np.float64], q: float) -> float:
+    """NumPy's, between the two nearest values in proportion, without what it takes to allow for everything else."""
+    place = q * (values.size - 1)
+    low = int(place)
+    around = np.partition(values, [low, min(low + 1, values.size - 1)])
+    first, last = around[low], around[min(low + 1, values.size - 1)]
+    return float(first + (last - first) * (place - low))
 
 
 class Yardstick:
@@ -180,8 +189,10 @@ class Yardstick:
         variables = [node for node in order if graph.ops[node] is VARIABLE]
         self.samples = dict(zip(variables, sample(len(variables), seed), strict=True))
         known = wide_values(graph, order, self.samples)
-        self.exact = [np.broadcast_to(np.asarray(known[root], dtype=WIDE), TAME + WILD) for root in roots]
-        self.given = measured(graph, self.exact, roots, self.samples)
+        distinct = list(dict.fromkeys(roots))
+        exact = {root: np.broadcast_to(np.asarray(known[root], dtype=WIDE), TAME + WILD) for root in distinct}
+        given = dict(zip(distinct, measured(graph, list(exact.values()), distinct, self.samples), strict=True))
+        self.exact, self.given = [exact[root] for root in roots], [given[root] for root in roots]
 
     def worse(self, form: Sequence[int], slack: float = 1.0) -> set[int]:
         """The places of the roots that are less accurate in this form than as they were given.
@@ -198,8 +209,16 @@ class Yardstick:
         return {places[at] for at in again.exceeding([form[place] for place in places], slack)}
 
     def exceeding(self, form: Sequence[int], slack: float) -> set[int]:
-        found = zip(measured(self.graph, self.exact, form, self.samples), self.given, strict=True)
-        return {place for place, (new, old) in enumerate(found) if exceeds(new, old, slack)}
+        """The places of the roots that are less accurate in this form, of those that it changes."""
+        by_pair: dict[tuple[int, int], list[int]] = {}
+        for place, pair in enumerate(zip(self.roots, form, strict=True)):
+            if pair[0] != pair[1]:
+                by_pair.setdefault(pair, []).append(place)
+        firsts = [places[0] for places in by_pair.values()]
+        exact, new = [self.exact[place] for place in firsts], [form[place] for place in firsts]
+        errors = measured(self.graph, exact, new, self.samples)
+        worse = [exceeds(one, self.given[place], slack) for one, place in zip(errors, firsts, strict=True)]
+        return {place for places, is_worse in zip(by_pair.values(), worse, strict=True) if is_worse for place in places}
 
 
 def exceeds(new: tuple[Errors, Errors], old: tuple[Errors, Errors], slack: float) -> bool:
