@@ -6,6 +6,9 @@ is an expression of their solution. [Krantz & Parks, The Implicit Function Theor
 
 Written out, it is a fixed number of Newton steps from a start that may depend on the arguments. Where the last step but
 one has not become small, the result is NaN: at that point, and nowhere else. The last step then squares what is left.
+With damping, a step that makes the sum of squares of the equations larger, or not a number, is taken back and tried at
+a quarter of its length. [Dennis & Schnabel, Numerical Methods for Unconstrained Optimization and Nonlinear Equations,
+1996, 6.3 and 6.5]
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ import numpy as np
 
 from hybrid import operations as ops
 from hybrid.compose import replay
-from hybrid.composite import Composite, Nodes, Weights, is_number, minus, negative
+from hybrid.composite import Composite, Nodes, Weights, is_number, negative
 from hybrid.deferred import Deferred
 from hybrid.definition import Argument, Definition, PythonSource
 from hybrid.differentiate import forward, jacobian_reverse, reverse
@@ -30,7 +33,25 @@ from hybrid.graph import Graph, Term
 from hybrid.systems import linear_system
 
 trace = Deferred("hybrid.trace")
+SHORTER, LONGER = 0.25, 4.0  # what a step that is taken back, or one that was good, makes of the length of the next
 BELOW_ROUNDING = 2.0**-6  # a step of less than 2⁶ roundings of the unknown has settled: float32 does not reach 1e-9
+
+
+Newton = Callable[[Sequence[Any]], tuple[Sequence[Any], Sequence[Any]]]
+
+
+def squares(values: Sequence[Any]) -> Any:
+    total = values[0] * values[0]
+    for value in values[1:]:
+        total = total + value * value
+    return total
+
+
+def shorter(where: Any, le: Any, length: Any) -> Any:
+    """A length of at most 1."""
+    if isinstance(length, float):
+        return min(length, 1.0)
+    return where(le(length, 1.0), length, 1.0)
 
 
 class ImplicitSolution(Composite):
@@ -49,6 +70,7 @@ class ImplicitSolution(Composite):
         unknowns: Nodes,
         start: Nodes,
         limits: tuple[int, float, float],
+        damping: bool = False,
     ) -> None:
         self.graph = graph
         self.residual = residual
@@ -56,6 +78,7 @@ class ImplicitSolution(Composite):
         self.unknowns = unknowns
         self.start = start
         self.steps, self.relative, self.absolute = limits
+        self.damping = damping
         zero, n = graph.constant(0), len(unknowns)
         entries = jacobian_reverse(graph, residual, unknowns)
         self.slopes = tuple(entries.get((row, column), zero) for row in range(n) for column in range(n))
@@ -64,41 +87,72 @@ class ImplicitSolution(Composite):
     # --- Newton's method ----------------------------------------------------------------------------------------------
     def values(self, *args: Any) -> Sequence[Any]:
         given = dict(zip(self.parameters, np.broadcast_arrays(*args), strict=True))
-        y: Sequence[Any] = [np.asarray(part, dtype=np.float64) for part in evaluate(self.graph, self.start, given)]
-        first, step, last = y, y, y
-        n = len(y)
+        first = [np.asarray(part, dtype=np.float64) for part in evaluate(self.graph, self.start, given)]
+        system = linear_system(len(first))
+
+        def newton(y: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
+            at = given | dict(zip(self.unknowns, y, strict=True))
+            equations = evaluate(self.graph, (*self.slopes, *self.residual), at)
+            return system.values(*equations), equations[len(self.slopes) :]
+
         with np.errstate(all="ignore"):
-            for _ in range(self.steps):
-                last = step
-                at = given | dict(zip(self.unknowns, y, strict=True))
-                equations = evaluate(self.graph, (*self.slopes, *self.residual), at)
-                step = linear_system(n).values(*equations)
-                y = [part - change for part, change in zip(y, step, strict=True)]
+            y, at, change = self.iterate(first, newton, np.where, np.less_equal)
             small: Any = True
-            for part, change, begin in zip(y, last, first, strict=True):
+            for part, step, begin in zip(at, change, first, strict=True):
                 size = np.maximum(np.abs(part), np.abs(begin))
-                settled = np.abs(change) <= self.relative * size + self.absolute
-                small = small & (settled | (size + np.abs(change) * BELOW_ROUNDING == size))
+                settled = np.abs(step) <= self.relative * size + self.absolute
+                small = small & (settled | (size + np.abs(step) * BELOW_ROUNDING == size))
         return [np.where(small, part, np.nan) for part in y]
 
     def expand(self, graph: Graph, args: Nodes) -> Sequence[int]:
         known = dict(zip(self.parameters, args, strict=True))
-        first = y = tuple(graph.copy_from(self.graph, self.start, known))
-        system, step, last = linear_system(len(y)), y, y
-        for _ in range(self.steps):
-            last = step
-            at = known | dict(zip(self.unknowns, y, strict=True))
-            step = system.nodes(graph, tuple(graph.copy_from(self.graph, (*self.slopes, *self.residual), at)))
-            y = tuple(minus(graph, part, change) for part, change in zip(y, step, strict=True))
+        first = [Term(graph, node) for node in graph.copy_from(self.graph, self.start, known)]
+        system = linear_system(len(first))
+
+        def newton(y: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
+            at = known | dict(zip(self.unknowns, [part.node for part in y], strict=True))
+            equations = tuple(graph.copy_from(self.graph, (*self.slopes, *self.residual), at))
+            steps, rest = system.nodes(graph, equations), equations[len(self.slopes) :]
+            return [Term(graph, node) for node in steps], [Term(graph, node) for node in rest]
+
+        y, at, change = self.iterate(first, newton, ops.where, ops.le)
         small: Any = None
-        for part, change, begin in zip(y, last, first, strict=True):
-            size = ops.maximum(ops.abs_(Term(graph, part)), ops.abs_(Term(graph, begin)))
-            step_size = ops.abs_(Term(graph, change))
+        for part, step, begin in zip(at, change, first, strict=True):
+            size = ops.maximum(ops.abs_(part), ops.abs_(begin))
+            step_size = ops.abs_(step)
             settled = ops.le(step_size, size * self.relative + self.absolute)
             settled = ops.logical_or(settled, ops.eq(size + step_size * BELOW_ROUNDING, size))
             small = settled if small is None else ops.logical_and(small, settled)
         nan = graph.constant(float("nan"))
-        return [graph.add_node(ops.where, (small.node, part, nan)) for part in y]
+        return [graph.add_node(ops.where, (small.node, part.node, nan)) for part in y]
+
+    def iterate(self, first: Sequence[Any], newton: Newton, where: Any, le: Any) -> tuple[Sequence[Any], ...]:
+        """The unknowns after all steps, those before the last step, and the step to these; arrays and Terms alike.
+
+        newton: the step and the equations at some unknowns. where, le: selection and comparison of what these are.
+        """
+        step, equations = newton(first)
+        if not self.damping:
+            y, at, before = first, first, first
+            for number in range(self.steps):
+                if number:
+                    before, (step, _) = step, newton(y)
+                y, at = [part - change for part, change in zip(y, step, strict=True)], y
+            return y, at, before
+        # A step is judged whole, at the iterate it starts from: a short one has not settled because it was shortened.
+        y, change, length = first, [float("inf")] * len(first), 1.0
+        size = squares(equations)
+        for _ in range(self.steps - 1):
+            trial = [part - length * move for part, move in zip(y, step, strict=True)]
+            new, equations = newton(trial)
+            new_size = squares(equations)
+            better = le(new_size, size)
+            y = [where(better, one, other) for one, other in zip(trial, y, strict=True)]
+            change = [where(better, one, other) for one, other in zip(step, change, strict=True)]
+            step = [where(better, one, other) for one, other in zip(new, step, strict=True)]
+            size = where(better, new_size, size)
+            length = where(better, shorter(where, le, length * LONGER), length * SHORTER)
+        return [part - length * move for part, move in zip(y, step, strict=True)], y, change
 
     # --- derivatives --------------------------------------------------------------------------------------------------
     def at(self, graph: Graph, args: Nodes, outs: Nodes, nodes: Sequence[int], more: Any = None) -> list[int]:
@@ -146,6 +200,7 @@ def implicit(
     steps: int = 8,
     tolerance: float = 1e-9,
     absolute: float = 1e-14,
+    damping: bool = False,
 ) -> Function:
     """The function y(x) defined by F(x, y) = 0.
 
@@ -158,9 +213,12 @@ def implicit(
         list with one of these each. Which of several solutions is found depends on it.
     name : of the result; `<residual>_solution` unless given.
     steps : how many Newton steps are made. Each costs one residual, one Jacobian by the unknowns and one linear system.
-    tolerance, absolute : the last step but one must be at most `tolerance` times the unknown (or its start, if that is
-        larger) plus `absolute`, or so small that rounding hides it, or the result is NaN at that point. The last step
-        squares that error.
+    damping : whether a step that makes the sum of squares of the equations larger is taken back and tried at a quarter
+        of its length. It finds solutions from poor starts, where plain Newton steps run away, for some comparisons per
+        step; give more `steps` with it, since those taken back count. Scale the equations so that they can be added up.
+    tolerance, absolute : the last step but one must be at most `tolerance` times what it led to (or the start, if that
+        is larger) plus `absolute`, or so small that rounding hides it, or the result is NaN at that point. The last
+        step squares that error.
 
     Returns a Function of the other arguments, in their order. Its shape is that of the unknown; several unknowns are
     flattened into one axis. It differentiates to any order by the implicit function theorem, in kernels as in text.
@@ -169,7 +227,7 @@ def implicit(
     not as many equations as unknowns or none depends on one, InputTypeError for a residual that is no Function.
     """
     title = check_name(name or f"{getattr(residual, 'name', 'f')}_solution")
-    check_limits(residual, steps, tolerance, absolute)
+    check_limits(residual, steps, tolerance, absolute, damping)
     chosen = residual._positions(unknowns)
     wanted = [residual.arguments[position] for position in chosen]
     given = tuple(a for position, a in enumerate(residual.arguments) if position not in chosen)
@@ -188,7 +246,9 @@ def implicit(
         raise ShapeError(f"{title}: {residual.name} has {len(equations)} elements for {len(y)} unknowns; give as many")
     x = tuple(node for parameter in parameters for node in parameter.nodes)
     begin = read_start(title, graph, residual, chosen, parameters, targets, start)
-    solution = ImplicitSolution(title, graph, equations, x, y, begin, (int(steps), float(tolerance), float(absolute)))
+    solution = ImplicitSolution(
+        title, graph, equations, x, y, begin, (int(steps), float(tolerance), float(absolute)), damping
+    )
     check_slopes(title, residual, solution, targets)
     shape = wanted[0].shape if len(wanted) == 1 else (len(y),)
     return as_function(solution, parameters, shape, title)
@@ -223,7 +283,7 @@ def copied(graph: Graph, argument: Argument) -> Argument:
 
 
 # --- reading and checking ---------------------------------------------------------------------------------------------
-def check_limits(residual: Any, steps: Any, tolerance: Any, absolute: Any) -> None:
+def check_limits(residual: Any, steps: Any, tolerance: Any, absolute: Any, damping: Any) -> None:
     if not isinstance(residual, Function):
         raise InputTypeError(
             f"implicit needs a Function that is zero at the solution, got {residual!r}; "
@@ -231,6 +291,8 @@ def check_limits(residual: Any, steps: Any, tolerance: Any, absolute: Any) -> No
         )
     if isinstance(steps, bool) or not isinstance(steps, int) or not 2 <= steps <= 100:
         raise ArgumentError(f"steps= must be a whole number from 2 to 100, got {steps!r}")
+    if not isinstance(damping, bool):
+        raise ArgumentError(f"damping= must be True or False, got {damping!r}")
     for label, value in (("tolerance", tolerance), ("absolute", absolute)):
         if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 1:
             raise ArgumentError(f"{label}= must be a number from 0 to below 1, got {value!r}")

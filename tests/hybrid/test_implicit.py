@@ -190,3 +190,64 @@ def test_the_equations_are_solved_once() -> None:
 def test_refusals(error: type[Exception], message: str, call: Any) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+# --- damping ----------------------------------------------------------------------------------------------------------
+y, c = hy.symbols("y c")
+
+
+def test_damping_finds_roots_where_plain_steps_run_away() -> None:
+    logarithm = hy.Function([y, c], sp.exp(y) - c, name="logarithm")
+    tangent = hy.Function([y, c], sp.atan(y) - c, name="tangent")
+    points = np.array([2.0, 1e3, 1e6, 1e-6])
+    angles = np.array([0.1, -1.2])
+    for damping, found in ((False, [1, 0, 0, 0]), (True, [1, 1, 1, 1])):
+        root = hy.implicit(logarithm, y, start=0, steps=8 if not damping else 30, damping=damping)
+        value, slope = (array.reshape(-1) for array in hy.compile(root, root.gradient())(points))
+        assert np.isfinite(value).tolist() == [bool(k) for k in found]
+        np.testing.assert_allclose(value[np.isfinite(value)], np.log(points)[np.isfinite(value)], rtol=1e-15)
+        np.testing.assert_allclose(slope[np.isfinite(value)], 1 / points[np.isfinite(value)], rtol=1e-14)
+        np.testing.assert_array_equal(root(points), value)
+    # plain steps from 3 grow without end; each dwarfs the one before, and none of that is a solution
+    assert np.isnan(hy.implicit(tangent, y, start=3)(angles)).all()
+    damped = hy.implicit(tangent, y, start=3, steps=12, damping=True)
+    np.testing.assert_allclose(hy.compile(damped)(angles), np.tan(angles), rtol=1e-15)
+
+
+def test_keplers_equation_near_a_parabola() -> None:
+    mean = np.linspace(0.001, 3.0, 200)
+    plain, damped = (hy.implicit(kepler, E, start=M, steps=20, damping=d) for d in (False, True))
+    assert np.isnan(plain(mean, 0.99)).any()
+    found = hy.compile(damped)(mean, 0.99)
+    expected = [
+        float(mpmath.findroot(lambda x, m=m: x - 0.99 * mpmath.sin(x) - m, (m, m + 1), "anderson")) for m in mean
+    ]
+    np.testing.assert_allclose(found, expected, rtol=1e-13)
+
+
+def test_two_diodes_in_series_with_a_resistor() -> None:
+    """Currents in milliamperes through 1 kΩ and two junctions, from no voltage at all, against mpmath."""
+
+    def currents(v: Any, supply: Any) -> Any:
+        first, second = (1e-9 * (np.exp(u / 0.02585) - 1) for u in (v[0] - v[1], v[1]))
+        return np.stack([supply - v[0] - first, first - second])
+
+    circuit = hy.function(v=(2,), supply=())(currents)
+    voltages = hy.implicit(circuit, "v", start=0.0, steps=60, damping=True)
+    kernel = hy.compile(voltages, voltages.jacobian())
+    assert kernel.certificate.passed
+    for supply in (0.5, 2.0, 10.0):
+        value, jacobian = kernel(supply)
+        with mpmath.workdps(30):
+            exact = mpmath.findroot(
+                lambda u, s=supply: s - 2 * u - mpmath.mpf(1e-9) * (mpmath.exp(u / mpmath.mpf(0.02585)) - 1),
+                value[1],
+            )
+            slope = 1 / (2 + mpmath.mpf(1e-9) / mpmath.mpf(0.02585) * mpmath.exp(exact / mpmath.mpf(0.02585)))
+        np.testing.assert_allclose(value, [float(2 * exact), float(exact)], rtol=1e-14)
+        np.testing.assert_allclose(jacobian.ravel(), [float(2 * slope), float(slope)], rtol=1e-12)
+
+
+def test_damping_is_yes_or_no() -> None:
+    with pytest.raises(ArgumentError, match=r"damping= must be True or False, got 0\.5"):
+        hy.implicit(kepler, E, start=M, damping=0.5)
