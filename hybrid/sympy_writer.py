@@ -218,6 +218,14 @@ def deep_erfcx(x: Any) -> Any:
     return unevaluated(sp.Mul, power, unevaluated(sp.erfc, x))
 
 
+def deep_erfc_ratio(n: Any, x: Any) -> Any:
+    if n > 1:
+        rest = plus(over(sp.S.One, deep_erfc_ratio(n - 1, x)), negative(x))
+        return unevaluated(sp.Mul, sp.Rational(2, n), rest)
+    first = over(sp.Integer(2), unevaluated(sp.Mul, sp.sqrt(sp.pi), deep_erfcx(x)))
+    return first if n == 0 else plus(first, unevaluated(sp.Mul, sp.Integer(-2), x))
+
+
 def deep_xlogy(x: Any, y: Any) -> Any:
     return plain_select(unevaluated(sp.Eq, x, sp.S.Zero), sp.S.Zero, unevaluated(sp.Mul, x, unevaluated(sp.log, y)))
 
@@ -232,7 +240,7 @@ DEEP_FORMULAS: dict[Operation, Callable[..., Any]] = {
     ops.log_ndtr: lambda x: unevaluated(sp.log, deep_normal(x)),
     ops.erfcx: deep_erfcx,
     ops.expit: lambda x: over(sp.S.One, plus(sp.S.One, unevaluated(sp.exp, negative(x)))),
-    ops.erfc_ratio: erfc_ratio_formula,
+    ops.erfc_ratio: deep_erfc_ratio,
     ops.logaddexp: lambda x, y: unevaluated(sp.log, plus(unevaluated(sp.exp, x), unevaluated(sp.exp, y))),
     ops.expit_slope: lambda x: over(
         sp.S.One, plus(sp.Integer(2), unevaluated(sp.Mul, sp.Integer(2), unevaluated(sp.cosh, x)))
