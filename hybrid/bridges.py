@@ -17,7 +17,7 @@ from hybrid.operations import Operation
 
 NEAR = 1e-9  # relative agreement between the two points compared
 MOST = 500  # bridges of one inner operation whose values at all points are looked at
-BUCKETS, MANY = 1 << 16, 1 << 24
+FEWEST, MOST_BITS = 10, 24  # of the number of buckets that slopes are told apart by
 IGNORED = 26  # bits: values that differ by NEAR twice have the same leading ones, or neighbouring ones
 
 Values = NDArray[np.float64]
@@ -50,7 +50,7 @@ def bridges(values: Values, targets: Sequence[int]) -> list[Bridge]:
         found: list[Bridge] = []
         for inner, table in pairs(values, slope):
             sought = table.ravel()
-            rows, columns = np.divmod(close := close_to(around, sought, MANY), len(values))
+            rows, columns = np.divmod(close := close_to(around, sought), len(values))
             sought = sought[close]
             usable = np.isfinite(sought) & (rows != columns if inner is ops.div else rows <= columns)
             usable &= ~near(known, sought)  # is there already, or a multiple of it
@@ -95,9 +95,10 @@ def near(listed: Values, sought: Values) -> NDArray[np.bool_]:
     return found
 
 
-def close_to(ends: Values, slopes: Values, buckets: int = BUCKETS) -> NDArray[np.intp]:
+def close_to(ends: Values, slopes: Values) -> NDArray[np.intp]:
     """The places of slopes that may lie between two ends, columns of `ends`: by their leading bits, so as not to sort
     all of them."""
+    buckets = 1 << min(max((16 * (ends.size + slopes.size)).bit_length(), FEWEST), MOST_BITS)
     marked = np.zeros(buckets, np.bool_)
     marked[bucket(ends, buckets)] = True
     return np.flatnonzero(marked[bucket(slopes, buckets)])
