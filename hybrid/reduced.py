@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 import codegen
 from codegen.program import Array
@@ -170,14 +170,18 @@ class ReducedKernel(CompiledFunctions):
         formats: str | Sequence[str] = ("so", "h"),
         target: str | codegen.Target | None = None,
         optimise: str = "speed",
+        dtype: DTypeLike = np.float64,
     ) -> list[Path]:
         """Write the kernel to files that need no Python, as `Kernel.export` does.
 
         `NAME_reduce` reduces points, of which the arguments that `shared=` named when the kernel was compiled hold one;
-        `NAME` and `NAME_batch` compute rows, before they are reduced.
+        `NAME` and `NAME_batch` compute rows, before they are reduced. In float32 there are the formats that hold no
+        native code of a processor, such as "ptx" and "c"; of others, ValueError.
         """
         kinds = exporting.Reduction(self.reductions, self.shared)
-        written: list[Path] = exporting.export(self, folder, name, formats, target, optimise=optimise, reduction=kinds)
+        written: list[Path] = exporting.export(
+            self, folder, name, formats, target, dtype, optimise=optimise, reduction=kinds
+        )
         return written
 
     def ir(self) -> str:

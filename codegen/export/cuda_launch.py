@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
@@ -108,10 +108,25 @@ class Place:
         self.address, self.point, self.element = address, point, element
 
 
+class Reduction:
+    """How the results of a kernel are reduced over its points: its kernels for that, and what is said of them.
+
+    accumulate, combine, finish: their names. lanes: that points are accumulated in, at most, each of `words` numbers.
+    fan: how many of them one thread of `combine` adds up. shared: numbers of the arguments that are the same for all
+    points. kinds: by result.
+    """
+
+    def __init__(self, said: Mapping[str, Any], shared: Iterable[int], kinds: Sequence[str]) -> None:
+        self.accumulate, self.combine, self.finish = said["accumulate"], said["combine"], said["finish"]
+        self.lanes, self.words, self.fan = said["lanes"], said["words"], said["fan"]
+        self.shared, self.kinds = frozenset(shared), tuple(kinds)
+
+
 class Kernel:
     """A kernel on one GPU. Raises CudaError where there is no driver, no such GPU, or one that is too old for the PTX.
 
     ptx: the text. entry: the name of the kernel in it. element: "float64" or "float32". device: the number of the GPU.
+    reduction: if its results are reduced over points.
     """
 
     def __init__(
@@ -122,10 +137,14 @@ class Kernel:
         results: Sequence[Operand],
         element: str = "float64",
         device: int = 0,
+        reduction: Reduction | None = None,
     ) -> None:
         self.arguments, self.results, self.dtype = tuple(arguments), tuple(results), np.dtype(element)
+        self.reduction = reduction
         self._driver = driver = Driver()
         self._context = self._module = None
+        # Memory of reductions, its size, and the stream that used it last.
+        self._lanes, self._lane_bytes, self._lane_stream = 0, 0, 0
         driver("cuInit", 0)
         self.device = driver.made(ctypes.c_int, "cuDeviceGet", device)
         count = driver.made(ctypes.c_int, "cuDeviceGetAttribute", MULTIPROCESSORS, self.device)
@@ -134,7 +153,12 @@ class Kernel:
         try:
             with self._current():
                 self._module = driver.made(ctypes.c_void_p, "cuModuleLoadData", ptx + b"\0")
-                self._function = driver.made(ctypes.c_void_p, "cuModuleGetFunction", self._module, entry.encode())
+                names = [entry]
+                if reduction is not None:
+                    names += [reduction.accumulate, reduction.combine, reduction.finish]
+                self._function, *self._reducing = (
+                    driver.made(ctypes.c_void_p, "cuModuleGetFunction", self._module, name.encode()) for name in names
+                )
         except BaseException:
             self.close()
             raise
@@ -152,7 +176,7 @@ class Kernel:
         try:
             if self._module is not None:
                 with self._current():
-                    self._driver("cuModuleUnload", self._module)
+                    self._each([*self._without_lanes(), lambda: self._driver("cuModuleUnload", self._module)])
         finally:
             self._module = self._context = None
             self._driver("cuDevicePrimaryCtxRelease_v2", self.device)
@@ -177,13 +201,73 @@ class Kernel:
             raise TypeError(f"the kernel needs {len(expected)} places, for {expected}, got {len(places)}")
         if n <= 0:
             return
-        words = [ctypes.c_int64(n)]
+        words = [n]
         for place in places:
-            words += [ctypes.c_int64(place.address), ctypes.c_int64(place.point), ctypes.c_int64(place.element)]
-        pointers = (ctypes.c_void_p * len(words))(*(ctypes.addressof(word) for word in words))
-        blocks = min(-(-n // THREADS), self._most)
+            words += [place.address, place.point, place.element]
         with self._current():
-            self._driver("cuLaunchKernel", self._function, blocks, 1, 1, THREADS, 1, 1, 0, stream, pointers, None)
+            self._start(self._function, n, words, stream)
+
+    def _start(self, function: int, threads: int, words: Sequence[int], stream: int) -> None:
+        """Launch a kernel whose parameters are 64-bit integers, for up to so many threads."""
+        numbers = [ctypes.c_int64(word) for word in words]
+        pointers = (ctypes.c_void_p * len(numbers))(*(ctypes.addressof(number) for number in numbers))
+        blocks = min(-(-threads // THREADS), self._most)
+        self._driver("cuLaunchKernel", function, blocks, 1, 1, THREADS, 1, 1, 0, stream, pointers, None)
+
+    def launch_reduce(self, n: int, places: Sequence[Place], stream: int = 0) -> None:
+        """Reduce n points; does not wait. places: as for `launch`; distances between points of results are not used.
+
+        Of no points (n = 0) a sum is 0, a mean NaN, a maximum and a log-sum-exp −inf. Memory for the lanes of points is
+        allocated when it is first needed, and given back by `close`. Reductions in different streams wait for each
+        other. Raises TypeError for a kernel that does not reduce.
+        """
+        reduction = self._reduces()
+        expected = [*self.arguments, *self.results]
+        if len(places) != len(expected):
+            raise TypeError(f"the kernel needs {len(expected)} places, for {expected}, got {len(places)}")
+        n, count = max(n, 0), len(self.arguments)
+        lanes = min(max(n, 1), reduction.lanes)
+        with self._current():
+            state = self._room_for_lanes(lanes, stream)
+            words = [n, lanes, state]
+            for number, place in enumerate(places[:count]):
+                point = [] if number in reduction.shared else [place.point]
+                words += [place.address, *point, place.element]
+            accumulate, combine, finish = self._reducing
+            self._start(accumulate, lanes, words, stream)
+            now = lanes
+            while now > 1:
+                left = -(-now // reduction.fan)
+                self._start(combine, left * reduction.words, [now, lanes, state], stream)
+                now = left
+            words = [n, lanes, state]
+            for place in places[count:]:
+                words += [place.address, place.element]
+            self._start(finish, max(1, *(operand.size for operand in self.results)), words, stream)
+
+    def _reduces(self) -> Reduction:
+        if self.reduction is None:
+            raise TypeError("the kernel does not reduce: export one that was compiled with reduce=")
+        return self.reduction
+
+    def _room_for_lanes(self, lanes: int, stream: int) -> int:
+        """The address of memory for so many lanes, which nothing that was launched before still uses."""
+        reduction = self._reduces()
+        size = max(1, lanes * reduction.words) * self.dtype.itemsize
+        if self._lanes and (stream != self._lane_stream or size > self._lane_bytes):
+            self._driver("cuCtxSynchronize")
+        if size > self._lane_bytes:
+            for step in self._without_lanes():
+                step()
+            self._lanes = int(self._driver.made(ctypes.c_uint64, "cuMemAlloc_v2", size))
+            self._lane_bytes = size
+        self._lane_stream = stream
+        return self._lanes
+
+    def _without_lanes(self) -> list[Callable[[], None]]:
+        """What gives the memory of the lanes back."""
+        address, self._lanes, self._lane_bytes = self._lanes, 0, 0
+        return [self._give_back(address)] if address else []
 
     def __call__(self, *arrays: Any, out: Sequence[Any] | None = None, stream: int = 0) -> Any:
         """The results, one array or a tuple of them, in host memory or in `out`.
@@ -195,27 +279,69 @@ class Kernel:
         Raises TypeError for a wrong number of arrays or another number type on the GPU, ValueError for shapes that do
         not fit or strides that a kernel cannot be told of.
         """
+        pairs = self._pairs(arrays)
+        batch = np.broadcast_shapes(*(self._points(operand, shape_of(array)) for operand, array in pairs))
+        made = self._made(out, batch)
+        if prod(batch):
+            self._run(batch, pairs, batch, made, lambda places: self.launch(prod(batch), places, stream), stream)
+        return made[0] if len(made) == 1 else tuple(made)
+
+    def reduce(self, *arrays: Any, out: Sequence[Any] | None = None, stream: int = 0) -> Any:
+        """The results reduced over all points, one array or a tuple of them, in host memory or in `out`.
+
+        Arguments as in a call; those that the kernel was compiled with `shared=` for have no points, or one. out: an
+        array per result, of the result's shape, on the GPU or contiguous in host memory. With all of `out` on the GPU
+        the call does not wait for it. The bits depend on the points and their order alone.
+
+        Raises TypeError and ValueError as a call does, TypeError for a kernel that does not reduce, and ValueError for
+        the maximum of no points.
+        """
+        reduction = self._reduces()
+        pairs = self._pairs(arrays)
+        points = [self._points(operand, shape_of(array)) for operand, array in pairs]
+        for number in reduction.shared:
+            if prod(points[number]) != 1:
+                operand = self.arguments[number]
+                raise ValueError(f"{operand} is the same for all points: it must have one, got {points[number]}")
+        batch = np.broadcast_shapes(*points)
+        n = prod(batch)
+        if n == 0 and "max" in reduction.kinds:
+            raise ValueError(f"the maximum of no points is not defined; the points are {batch}")
+        made = self._made(out, ())
+        self._run(batch, pairs, (), made, lambda places: self.launch_reduce(n, places, stream), stream)
+        return made[0] if len(made) == 1 else tuple(made)
+
+    def _pairs(self, arrays: Sequence[Any]) -> list[tuple[Operand, Any]]:
         if len(arrays) != len(self.arguments):
             raise TypeError(f"the kernel takes {len(self.arguments)} arguments, {self.arguments}; got {len(arrays)}")
         given = [array if is_device(array) else self._host(array) for array in arrays]
-        pairs = list(zip(self.arguments, given, strict=True))
-        batch = np.broadcast_shapes(*(self._points(operand, shape_of(array)) for operand, array in pairs))
+        return list(zip(self.arguments, given, strict=True))
+
+    def _made(self, out: Sequence[Any] | None, batch: tuple[int, ...]) -> list[Any]:
+        """An array per result: those of `out`, if they fit, or new ones."""
         made = [np.empty(batch + operand.shape, self.dtype) for operand in self.results] if out is None else list(out)
         if len(made) != len(self.results):
             raise TypeError(f"out must be {len(self.results)} arrays, for {self.results}; got {len(made)}")
         for operand, array in zip(self.results, made, strict=True):
             self._check_result(operand, array, batch)
-        if prod(batch):
-            self._run(batch, pairs, made, stream)
-        return made[0] if len(made) == 1 else tuple(made)
+        return made
 
-    def _run(self, batch: tuple[int, ...], pairs: list[tuple[Operand, Any]], made: list[Any], stream: int) -> None:
-        n, results = prod(batch), list(zip(self.results, made, strict=True))
+    def _run(
+        self,
+        batch: tuple[int, ...],
+        pairs: list[tuple[Operand, Any]],
+        of_results: tuple[int, ...],
+        made: list[Any],
+        launch: Callable[[list[Place]], None],
+        stream: int,
+    ) -> None:
+        """Copy what is to be copied, launch, and copy back. of_results: the points of results, all or none."""
+        results = list(zip(self.results, made, strict=True))
         held: list[int] = []
         try:
             places = [self._argument(operand, array, batch, held) for operand, array in pairs]
             places += [
-                self._on_device(operand, array, batch)
+                self._on_device(operand, array, of_results)
                 if is_device(array)
                 else Place(self._room(array.nbytes, held), operand.size, 1)
                 for operand, array in results
@@ -224,7 +350,7 @@ class Kernel:
                 with self._current():
                     # Copies go through the default stream, for which other streams need not wait.
                     self._driver("cuCtxSynchronize")
-            self.launch(n, places, stream)
+            launch(places)
             for (_, array), place in zip(results, places[len(pairs) :], strict=True):
                 if not is_device(array) and array.nbytes:
                     with self._current():
@@ -305,7 +431,7 @@ class Kernel:
         core = len(points)
         element = even(operand, operand.shape, strides[core:], self.dtype.itemsize)
         if prod(points) == 1:
-            return Place(int(interface["data"][0]), 0, element)
+            return Place(int(interface["data"][0] or 0), 0, element)
         if prod(points) != prod(batch):
             raise ValueError(f"{operand} on the GPU has points {points}; it must have one, or {batch}")
         return Place(int(interface["data"][0]), even(operand, points, strides[:core], self.dtype.itemsize), element)
@@ -341,4 +467,8 @@ def load(path: str | Path | None = None, device: int = 0) -> Kernel:
     ptx = here.with_name(f"{here.stem.removesuffix('_cuda')}.ptx") if path is None else Path(path)
     said = json.loads(ptx.with_name(f"{ptx.stem}.manifest.json").read_text(encoding="utf-8"))
     arguments, results = ([Operand(row["name"], row["shape"]) for row in said[k]] for k in ("arguments", "results"))
-    return Kernel(ptx.read_bytes(), f"{said['name']}_batch", arguments, results, said["element"], device)
+    reduction = None
+    if (kernels := said["gpu"].get("reduce")) is not None:
+        shared = [number for number, row in enumerate(said["arguments"]) if row["shared"]]
+        reduction = Reduction(kernels, shared, [row["reduction"] for row in said["results"]])
+    return Kernel(ptx.read_bytes(), f"{said['name']}_batch", arguments, results, said["element"], device, reduction)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from codegen.export.cuda_launch import BLOCKS, MULTIPROCESSORS, THREADS
+from codegen.export.cuda_reduce import reduce_pieces
 from codegen.export.header import RESTRICT
 from codegen.export.interface import Interface
 
@@ -35,7 +36,7 @@ int @NAME@_cuda_batch(@BATCH@);
    or NULL. Does not wait. Results must not overlap arguments. 0, or the driver's error. */
 int @NAME@_cuda_launch(@LAUNCH@);
 
-/* Why the last call failed. */
+@REDUCE_PROTOTYPES@/* Why the last call failed. */
 const char *@NAME@_cuda_message(const @NAME@_cuda *codegen_gpu);
 
 void @NAME@_cuda_close(@NAME@_cuda *codegen_gpu);
@@ -101,7 +102,7 @@ struct @NAME@_cuda {
     int device, retained;
     int64_t most;
     char message[256];
-    int (*init)(unsigned);
+@REDUCE_MEMBERS@    int (*init)(unsigned);
     int (*device_get)(int *, int);
     int (*device_attribute)(int *, int, int);
     int (*retain)(void **, int);
@@ -196,7 +197,7 @@ static int codegen_start(@NAME@_cuda *gpu, int device)
         if (status == 0)
             status =
                 codegen_failed(gpu, "cuModuleGetFunction", gpu->function(&gpu->kernel, gpu->module, "@NAME@_batch"));
-        gpu->pop(&ignored);
+@REDUCE_FIND@        gpu->pop(&ignored);
     }
     free(text);
     return status;
@@ -227,7 +228,7 @@ void @NAME@_cuda_close(@NAME@_cuda *codegen_gpu)
     if (codegen_gpu == NULL)
         return;
     if (codegen_gpu->module != NULL && codegen_gpu->push(codegen_gpu->context) == 0) {
-        codegen_gpu->unload(codegen_gpu->module);
+@REDUCE_GIVE_BACK@        codegen_gpu->unload(codegen_gpu->module);
         codegen_gpu->pop(&ignored);
     }
     if (codegen_gpu->retained)
@@ -242,21 +243,27 @@ const char *@NAME@_cuda_message(const @NAME@_cuda *codegen_gpu)
     return codegen_gpu->message;
 }
 
+/* A kernel, for up to so many threads; the context is current. */
+static int codegen_run(@NAME@_cuda *gpu, void *kernel, void *stream, int64_t threads, void **arguments)
+{
+    int64_t blocks = threads / CODEGEN_THREADS + (threads % CODEGEN_THREADS != 0);
+    if (blocks > gpu->most)
+        blocks = gpu->most;
+    return codegen_failed(
+        gpu, "cuLaunchKernel",
+        gpu->launch(kernel, (unsigned)blocks, 1, 1, CODEGEN_THREADS, 1, 1, 0, stream, arguments, NULL));
+}
+
 static int codegen_launch(@NAME@_cuda *gpu, void *stream, int64_t n, void **arguments)
 {
-    int64_t blocks = n / CODEGEN_THREADS + (n % CODEGEN_THREADS != 0);
     void *ignored = NULL;
     int status;
     if (n <= 0)
         return 0;
-    if (blocks > gpu->most)
-        blocks = gpu->most;
     status = codegen_failed(gpu, "cuCtxPushCurrent", gpu->push(gpu->context));
     if (status)
         return status;
-    status = codegen_failed(gpu, "cuLaunchKernel",
-                            gpu->launch(gpu->kernel, (unsigned)blocks, 1, 1, CODEGEN_THREADS, 1, 1, 0, stream,
-                                        arguments, NULL));
+    status = codegen_run(gpu, gpu->kernel, stream, n, arguments);
     gpu->pop(&ignored);
     return status;
 }
@@ -326,7 +333,7 @@ int @NAME@_cuda_launch(@LAUNCH@)
     void *codegen_words[] = {@WORDS@};
     return codegen_launch(codegen_gpu, codegen_stream, n, codegen_words);
 }
-"""
+@REDUCE_SOURCE@"""
 
 # Members of the structure, and the driver's functions they hold.
 MEMBERS = {
@@ -407,6 +414,6 @@ def _filled(template: str, interface: Interface, **words: str) -> str:
         "LAUNCH": ",\n    ".join([handle, "void *codegen_stream", "int64_t n", *places]),
         "POINT": ", ".join(declared) or "void",
     }
-    for word, text in words.items():
+    for word, text in [*reduce_pieces(interface).items(), *words.items()]:
         template = template.replace(f"@{word}@", text)
     return template

@@ -11,6 +11,7 @@ import llvmlite
 import llvmlite.binding as llvm
 
 from codegen.export.bundle import Build, Files
+from codegen.export.gpu_lanes import FAN, Lanes
 from codegen.export.interface import ABI_VERSION, Interface
 from codegen.export.parameters import Parameter
 from codegen.program import FREE
@@ -84,7 +85,9 @@ def _target(build: Build) -> dict[str, Any]:
     found: dict[str, Any] = {"triple": target.triple, "cpu": target.cpu, "features": target.features}
     if not target.is_gpu:
         found |= {"lanes": build.layout.target.width, "fused_multiply_add": target.fma, "optimise": build.optimise}
-        scratch = [layout.scratch for layout in (build.layout, build.reducing and build.reducing.layout) if layout]
+        # In float32 there is no native code that reduces.
+        reducing = build.reducing if build.element == "float64" else None
+        scratch = [layout.scratch for layout in (build.layout, reducing and reducing.layout) if layout]
         found |= {"scratch_bytes": 8 * max(scratch), "allocates": build.layout.on_heap}
     return found
 
@@ -94,8 +97,13 @@ def _gpu(build: Build) -> dict[str, Any]:
     if "ptx" not in build.formats and not build.target.is_gpu:
         return {}
     target = build.gpu.target
-    names = {"kernel": f"{build.name}_batch", "function": build.name}
-    return {"gpu": {"triple": target.triple, "cpu": target.cpu, **names}}
+    found: dict[str, Any] = {"triple": target.triple, "cpu": target.cpu}
+    found |= {"kernel": f"{build.name}_batch", "function": build.name}
+    if build.interface.reduction is not None:
+        lanes = Lanes.of(build.interface)
+        kernels = {name: f"{build.name}_{name}" for name in ("accumulate", "combine", "finish")}
+        found["reduce"] = {**kernels, "lanes": lanes.lanes, "words": lanes.words, "fan": FAN}
+    return {"gpu": found}
 
 
 def _calls(build: Build) -> dict[str, Any] | None:

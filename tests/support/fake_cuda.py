@@ -19,17 +19,20 @@ DRIVER = r"""
 #include <stdlib.h>
 #include <string.h>
 extern int sim_tid, sim_ctaid, sim_ntid, sim_nctaid;
-void simulate(void **parameters);
-static int live, pushed, retained, failing, modules;
-static const char *entry = "f_batch";
+/* The kernels of the text, by name; the last has none. */
+extern const struct simulated { const char *name; void (*thread)(void *, void **); } simulated[];
+/* failing: 1 the module, 2 memory, 3 launches; from 10 on, the so-many-th launch or allocation that follows. */
+static int live, pushed, retained, failing, modules, steps, processors = 1;
 
 int fake_live(void) { return live + pushed + retained + modules; }
-void fake_fail(int which) { failing = which; }
+void fake_fail(int which) { failing = which; steps = 0; }
+void fake_processors(int count) { processors = count; }
+static int fails(int which) { return failing == which || (failing >= 10 && ++steps == failing - 9); }
 int cuInit(unsigned flags) { return flags ? 1 : 0; }
 int cuDeviceGet(int *device, int number) { *device = 7; return number == 0 ? 0 : 101; }
 int cuDeviceGetAttribute(int *value, int attribute, int device)
 {
-    *value = 1;
+    *value = processors;
     return attribute == 16 && device == 7 ? 0 : 1;
 }
 int cuDevicePrimaryCtxRetain(void **context, int device) { *context = &live; retained++; return device == 7 ? 0 : 101; }
@@ -40,7 +43,8 @@ int cuCtxSynchronize(void) { return pushed ? 0 : 201; }
 int cuModuleLoadData(void **module, const void *text)
 {
     *module = &modules;
-    if (!pushed || !strstr((const char *)text, ".entry") || !strstr((const char *)text, entry) || failing == 1)
+    if (!pushed || !strstr((const char *)text, ".entry") || !strstr((const char *)text, simulated->name) ||
+        failing == 1)
         return 218;
     modules++;
     return 0;
@@ -48,12 +52,15 @@ int cuModuleLoadData(void **module, const void *text)
 int cuModuleUnload(void *module) { modules--; return pushed && module == &modules ? 0 : 400; }
 int cuModuleGetFunction(void **function, void *module, const char *name)
 {
-    *function = &failing;
-    return module == &modules && !strcmp(name, entry) ? 0 : 500;
+    int k = 0;
+    while (simulated[k].name && strcmp(simulated[k].name, name))
+        k++;
+    *function = (void *)&simulated[k];
+    return module == &modules && simulated[k].name ? 0 : 500;
 }
 int cuMemAlloc_v2(uint64_t *address, size_t size)
 {
-    if (!pushed || !size || failing == 2)
+    if (!pushed || !size || fails(2))
         return 2;
     *address = (uint64_t)(uintptr_t)malloc(size);
     live++;
@@ -73,9 +80,10 @@ int cuMemcpyDtoH_v2(void *to, uint64_t from, size_t size)
 int cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
                    unsigned shared, void *stream, void **parameters, void **extra)
 {
-    if (!pushed || function != &failing || gy * gz * by * bz != 1 || shared || extra || gx < 1 || gx > 32 || bx > 1024)
+    const struct simulated *kernel = function;
+    if (!pushed || gy * gz * by * bz != 1 || shared || extra || gx < 1 || (int)gx > 32 * processors || bx > 1024)
         return 1;
-    if (failing == 3)
+    if (fails(3))
         return 701;
     (void)stream;
     sim_nctaid = (int)gx;
@@ -83,7 +91,7 @@ int cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz, unsign
     /* The last threads come first: none may depend on the others. */
     for (sim_ctaid = (int)gx - 1; sim_ctaid >= 0; sim_ctaid--)
         for (sim_tid = (int)bx - 1; sim_tid >= 0; sim_tid--)
-            simulate(parameters);
+            kernel->thread(NULL, parameters);
     return 0;
 }
 int cuGetErrorString(int status, const char **text)

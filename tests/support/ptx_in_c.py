@@ -14,6 +14,7 @@ PRELUDE = r"""
 #include <string.h>
 int sim_tid, sim_ctaid, sim_ntid, sim_nctaid;
 typedef unsigned char byte;
+struct simulated { const char *name; void (*thread)(byte *, byte **); };
 static inline double D(uint64_t b) { double x; memcpy(&x, &b, 8); return x; }
 static inline float F(uint32_t b) { float x; memcpy(&x, &b, 4); return x; }
 static inline uint64_t BD(double x) { uint64_t b; memcpy(&b, &x, 8); return b; }
@@ -48,6 +49,8 @@ WHOLE = {
     "sub": "{0} - {1}",
     "mul.lo": "{0} * {1}",
     "mad.lo": "{0} * {1} + {2}",
+    "div": "{0} / {1}",
+    "rem": "{0} % {1}",
     "neg": "0 - {0}",
     "and": "{0} & {1}",
     "or": "{0} | {1}",
@@ -65,13 +68,13 @@ REGISTERS = {"pred": "int", "b32": "uint32_t", "b64": "uint64_t"}
 
 
 def ptx_in_c(text: str) -> str:
-    """C source that defines `simulate(void **parameters)`, one thread of the kernel, and the numbers of the thread."""
+    """C source of one thread of each kernel, found by its name in `simulated`, and of the numbers of the thread."""
     tables, functions = [], []
     for align, name, size, numbers in re.findall(
         r"^\.global \.align (\d+) \.b8 ([\w$]+)\[(\d+)\] = \{([^}]*)\};", text, re.MULTILINE
     ):
         tables.append(f"static const byte {name}[{size}] __attribute__((aligned({align}))) = {{{numbers}}};")
-    pattern = r"^(?:\.visible )?\.(func|entry)\s*(?:\((.*?)\))?\s*([\w$]+)\s*\(([^)]*)\)\s*\n\{\n(.*?)^\}$"
+    pattern = r"^(?:\.visible )?\.(func|entry)\s*(?:\(([^()]*)\))?\s*([\w$]+)\s*\(([^)]*)\)\s*\n\{\n(.*?)^\}$"
     found = re.findall(pattern, text, re.MULTILINE | re.DOTALL)
     heads = [f"static void {name}(byte *func_retval0, byte **args)" for _, _, name, _, _ in found]
     for head, (_, _, _, parameters, body) in zip(heads, found, strict=True):
@@ -79,9 +82,10 @@ def ptx_in_c(text: str) -> str:
         places = {name: f"args[{k}]" for k, name in enumerate(names)}
         lines = [translated(line.split("//")[0].strip(), places) for line in joined(body)]
         functions.append("\n".join([head, "{", "(void)func_retval0; (void)args;", *lines, "}"]))
-    (entry,) = (name for kind, _, name, _, _ in found if kind == "entry")
-    start = f"void simulate(void **parameters) {{ {entry}(0, (byte **)parameters); }}"
-    return "\n".join([PRELUDE, *tables, *(f"{head};" for head in heads), *functions, start, ""])
+    entries = [name for kind, _, name, _, _ in found if kind == "entry"]
+    rows = "".join(f'{{"{name}", {name}}}, ' for name in entries)
+    last = f"const struct simulated simulated[] = {{{rows}{{0, 0}}}};"
+    return "\n".join([PRELUDE, *tables, *(f"{head};" for head in heads), *functions, last, ""])
 
 
 def joined(body: str) -> list[str]:
