@@ -10,6 +10,9 @@ Black–Scholes: the 21 distinct numbers of value, gradient and Hessian, points 
 C written by hand and SymPy's common subexpressions of `bench_black_scholes.py` as CUDA C by NVRTC, JAX's
 `jit(vmap(...))` and `torch.func`, by `torch.compile` where it takes it, which write all 31. The Panda arm: pose,
 Jacobian and Hessian of a squared distance; torques and their Jacobian. Peers: JAX.
+
+`--sums N`: the sums of the 21 numbers over N contracts (10⁷), by `kernel.reduce`; peers are the batch kernel and CuPy's
+sum of what it wrote, CuPy's sum alone, and JAX's `jit` of `vmap` and a sum of each, which fuses them where it can.
 """
 
 from __future__ import annotations
@@ -44,6 +47,7 @@ class Case:
     rows: Callable[[], np.ndarray] | None = None
     operations: int = 0
     wait: Callable[[], object] = lambda: None
+    room: Any = None
 
 
 @dataclass
@@ -82,6 +86,7 @@ def this(cp: Any, task: Task, x: Sequence[Any], dtype: type) -> Case:
         lambda: kernel(*arguments, out=outs),
         lambda: cp.asnumpy(room),
         task.kernel.program.operations,
+        room=room,
     )
 
 
@@ -274,16 +279,88 @@ def measure(cp: Any, task: Task, n: int, rounds: int, dtype: type) -> None:
         print(f"{case.name:<42}{ns:>10.4f}{ratio:>9.2f}{moved / ns:>9.0f}{rate:>9}{apart:>12}", flush=True)
 
 
+# --- sums -------------------------------------------------------------------------------------------------------------
+def sums(cp: Any, n: int, rounds: int, dtype: type) -> None:
+    """Value, gradient and Hessian of n contracts, each summed."""
+    call = EXAMPLE.call
+    functions = (call, call.gradient(), call.hessian(sparse=True, triangle="lower"))
+    each = Task("sums", hy.compile(*functions, name="black_scholes"), EXAMPLE.contracts, [])
+    given = [np.ascontiguousarray(array).astype(dtype) for array in each.points(n)]
+    x = [cp.asarray(array) for array in given]
+    with tempfile.TemporaryDirectory() as folder:
+        reduced = hy.compile(*functions, reduce="sum", name="black_scholes_sums")
+        kernel = load(reduced.export(folder, formats=["ptx"], dtype=dtype)[0])
+    outs = [cp.empty(result.shape, dtype) for result in reduced.program.results]
+    batch = this(cp, each, x, dtype)
+    batch.run()
+    room = batch.room
+    total = cp.empty(len(room), dtype)
+
+    def after() -> None:
+        batch.run()
+        cp.sum(room, axis=1, out=total)
+
+    cases = [
+        Case("this kernel, reduce", lambda: kernel.reduce(*x, out=outs)),
+        Case("this kernel, batch; sum by CuPy", after),
+        Case("CuPy's sum alone", lambda: cp.sum(room, axis=1, out=total)),
+    ]
+    try:
+        cases.append(jax_sums(x, cp))
+    except Exception as error:  # a peer that fails for any reason is named and left out
+        print(f"left out: JAX, {type(error).__name__}: {str(error)[:300]}", file=sys.stderr)
+    best = dict.fromkeys((case.name for case in cases), np.inf)
+    for number in range(rounds + 1):
+        for case in cases:
+            seconds = timed(cp, case)
+            if number:
+                best[case.name] = min(best[case.name], seconds)
+    exact = np.concatenate([np.ravel(r) for r in reduced(*[array.astype(np.float64) for array in given])])
+    size = np.concatenate([np.full(r.size, np.abs(np.ravel(cp.asnumpy(r))).max()) for r in outs])
+    mine = np.concatenate([np.ravel(cp.asnumpy(r)) for r in outs])
+    print(f"\nSums over {n:,} contracts, {np.dtype(dtype).name}")
+    print(f"{'':<42}{'ms':>10}{'× this':>9}{'difference':>12}")
+    apart = {"this kernel, reduce": mine, "this kernel, batch; sum by CuPy": cp.asnumpy(total)}
+    for case in cases:
+        differs = f"{(np.abs(apart[case.name] - exact) / size).max():.1e}" if case.name in apart else ""
+        ratio = best[case.name] / best["this kernel, reduce"]
+        print(f"{case.name:<42}{best[case.name] * 1e3:>10.4f}{ratio:>9.2f}{differs:>12}", flush=True)
+
+
+def jax_sums(x: Sequence[Any], cp: Any) -> Case:
+    import jax
+    import jax.numpy as jnp
+
+    if jax.default_backend() != "gpu":
+        raise ImportError("JAX sees no GPU")
+    jax.config.update("jax_enable_x64", True)
+    every = jax.vmap(jax_prices)
+    summed = jax.jit(lambda *p: jax.tree.map(lambda values: jnp.sum(values, axis=0), every(*p)))
+    arguments = [jax.device_put(cp.asnumpy(array)) for array in x]
+    jax.block_until_ready(summed(*arguments))
+    made: list[Any] = []
+
+    def run() -> None:
+        made[:] = [summed(*arguments)]
+
+    return Case("JAX, jit(vmap) and sums", run, wait=lambda: jax.block_until_ready(made))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--points", type=int, default=4_000_000)
     parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--sums", type=int, metavar="N", help="only the sums over N contracts")
     options = parser.parse_args()
     try:
         import cupy as cp
     except ImportError as error:
         raise SystemExit("CuPy is needed for arrays on the GPU: pip install cupy-cuda13x") from error
     print(f"{cp.cuda.runtime.getDeviceProperties(0)['name'].decode()}")
+    if options.sums is not None:
+        for dtype in (np.float64, np.float32):
+            sums(cp, options.sums, options.rounds, dtype)
+        return
     for task in tasks():
         for dtype in (np.float64, np.float32):
             measure(cp, task, options.points, options.rounds, dtype)

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ptx_cases import every_instruction, expected, points, same_bits, written
+from fake_reduce import arrays, rows, simulated
+from ptx_cases import KINDS, MIXED, close, every_instruction, expected, points, same_bits, written
 
 from codegen import Program
+from codegen.export import Reduction, cuda_launch
 from codegen.export.cuda_launch import CudaError, Driver, Kernel, load
 
 ELEMENTS = ("float64", "float32")
@@ -80,6 +82,45 @@ def test_arrays_and_streams_of_cupy(element: str, small: Program, tmp_path: Path
         both = kernel(given[0], y[1], q)
         assert all(same_bits(a, b) for a, b in zip(both, shared, strict=True))
         assert kernel(x[:0], y[:0], q[:0])[1].shape == (0, 2, 3)
+
+
+@pytest.mark.parametrize("element", ELEMENTS)
+def test_reductions_have_the_bits_of_their_text_whatever_the_grid(
+    element: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path, MIXED, element=element, reduction=Reduction(KINDS, frozenset({0})))
+    loaded(tmp_path).close()
+    cases = {f"n{n}": arrays(MIXED, n, element, (0,), n) for n in (1, 65, 5003, 140_001)}
+    special = arrays(MIXED, 70_001, element, (0,))
+    special[2][5:9] = np.inf, -np.inf, np.nan, np.inf
+    cases["special"] = special
+    right = simulated(tmp_path, cases)
+    for threads, blocks in ((128, 32), (32, 1), (96, 3)):
+        monkeypatch.setattr(cuda_launch, "THREADS", threads)
+        monkeypatch.setattr(cuda_launch, "BLOCKS", blocks)
+        with loaded(tmp_path) as kernel:
+            for name, given in cases.items():
+                for made, one in zip(kernel.reduce(*given), right[name], strict=True):
+                    assert same_bits(made, one), (name, threads, blocks)
+    given = cases["n140001"]
+    for kind, made, values in zip(KINDS, right["n140001"], rows(MIXED, given, 140_001, element), strict=True):
+        assert close(kind, made, values), kind
+
+
+def test_reductions_of_arrays_and_streams_of_cupy(tmp_path: Path) -> None:
+    cupy = pytest.importorskip("cupy")
+    written(tmp_path, MIXED, reduction=Reduction(KINDS, frozenset({0})))
+    a, x, y = arrays(MIXED, 300_001, "float64", (0,))
+    with loaded(tmp_path) as kernel:
+        right = kernel.reduce(a, x, y)
+        given = [cupy.asarray(a), cupy.asarray(np.ascontiguousarray(x.T)).T, cupy.asarray(y)]
+        outs = [cupy.full(r.shape, 7.0) for r in right]
+        streams = [cupy.cuda.Stream(non_blocking=True) for _ in range(2)]
+        cupy.cuda.get_current_stream().synchronize()
+        for stream in (*streams, *streams):
+            kernel.reduce(*given, out=outs, stream=stream.ptr)
+            stream.synchronize()
+            assert all(same_bits(cupy.asnumpy(out), r) for out, r in zip(outs, right, strict=True))
 
 
 def test_a_driver_that_refuses_says_why(small: Program, tmp_path: Path) -> None:

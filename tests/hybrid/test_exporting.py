@@ -157,3 +157,20 @@ def test_options_are_checked(kernel: hy.Kernel, options: dict[str, Sequence[str]
     with pytest.raises(ValueError, match=text):
         kernel.export(tmp_path / "made", **{"formats": ["h"], **options})
     assert not (tmp_path / "made").exists()
+
+
+def test_reduced_kernels_as_ptx(tmp_path: Path) -> None:
+    @hy.function(x=(2,), w=(2,))
+    def square(x, w):
+        return (w @ x) ** 2
+
+    kernel = hy.compile(square, square.gradient(wrt="w"), reduce=["mean", "sum"], shared="w", name="square")
+    for dtype in (np.float64, np.float32):
+        kernel.export(tmp_path, formats=["ptx"], dtype=dtype)
+        said = json.loads((tmp_path / "square.manifest.json").read_text())
+        assert said["element"] == np.dtype(dtype).name
+        assert said["gpu"]["reduce"]["accumulate"] == "square_accumulate"
+        assert [row["shared"] for row in said["arguments"]] == [False, True]
+        assert "int square_cuda_reduce(" in (tmp_path / "square_cuda.h").read_text()
+    with pytest.raises(ValueError, match="reductions are computed in float64"):
+        kernel.export(tmp_path, formats=["o"], dtype=np.float32)
