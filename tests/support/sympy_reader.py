@@ -8,6 +8,7 @@ from hybrid import special
 
 FUNCTIONS = {
     "sin": np.sin, "cos": np.cos, "tan": np.tan, "sinh": np.sinh, "cosh": np.cosh, "tanh": np.tanh, "exp": np.exp,
+    "sech": lambda x: 1 / np.cosh(x),
     "log": np.log, "asinh": np.arcsinh, "atan": np.arctan, "erf": special.erf, "Abs": np.abs, "sign": np.sign,
     "log1p": np.log1p, "expm1": np.expm1, "Sqrt": np.sqrt,
 }  # fmt: skip
