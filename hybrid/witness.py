@@ -26,6 +26,7 @@ from hybrid.tape.elementwise import ELEMENTWISE
 from hybrid.tape.mode import no_grad
 from hybrid.tape.reductions import amax, amin
 from hybrid.tape.shape import broadcast_to, stack
+from hybrid.tape.special_functions import steep_tanh
 from hybrid.tape.tensor import Tensor, tensor
 
 Vectors = Sequence[NDArray[Any]]  # weights along each axis of a result; their outer product weights its entries
@@ -72,7 +73,8 @@ def _extreme(reduced: Callable[..., Any]) -> Callable[[Sequence[Any]], Any]:
 
 TAPE = Algebra(
     {name: _on_tape(operation) for name, operation in ELEMENTWISE.items()}
-    | {name: ELEMENTWISE[name] for name in ORDERED},
+    | {name: ELEMENTWISE[name] for name in ORDERED}
+    | {"tanh": _on_tape(steep_tanh)},
     _number,
     _truth,
     {"minimum": _extreme(amin), "maximum": _extreme(amax)},

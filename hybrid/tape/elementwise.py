@@ -76,7 +76,12 @@ def unary(
     name: str, meaning: Callable[[Any], Any], partial: Partial, *, ufuncs: str = "", title: str = ""
 ) -> Operation:
     """Define an operation on one input and enter it in the tables."""
-    rule = Unary(title or camel(name), partial)
+    return _enter(name, unary_operation(title or camel(name), meaning, partial), ufuncs)
+
+
+def unary_operation(title: str, meaning: Callable[[Any], Any], partial: Partial) -> Operation:
+    """An operation on one input, in no table."""
+    rule = Unary(title, partial)
     reads_x, reads_out, reads = "x" in rule.reads, "out" in rule.reads, rule.reads != ""
 
     def operation(x: Any) -> Tensor:
@@ -91,7 +96,7 @@ def unary(
             note_versions(node, (x,))
         return Tensor(data, node)
 
-    return _enter(name, operation, ufuncs)
+    return operation
 
 
 # How to call a partial that reads some of x, y and out when all three are at hand.

@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 
 from hybrid import special_values as values
-from hybrid.tape.elementwise import ELEMENTWISE, UFUNCS, Operation, binary, digamma_of, in_own_type, unary
+from hybrid.tape.elementwise import (
+    ELEMENTWISE,
+    UFUNCS,
+    Operation,
+    binary,
+    digamma_of,
+    in_own_type,
+    unary,
+    unary_operation,
+)
 from hybrid.tape.rule import Rule, make_node
 from hybrid.tape.tensor import Tensor, as_tensor
 
@@ -33,6 +42,8 @@ def _of(operation: Operation, *args: Any) -> Any:
 
 
 sech = unary("sech", in_own_type(values.sech), lambda g, x, out: -g * (out * np.tanh(x)))
+# tanh with a derivative that keeps its digits where tanh is ±1, which reads x too and takes an exponential; for checks.
+steep_tanh = unary_operation("Tanh", np.tanh, lambda g, x: g * _of(sech, x) ** 2)
 over_hypot = binary(
     "over_hypot", in_own_type(values.over_hypot),
     lambda g, x, y, out: g * (_of(ELEMENTWISE["over_hypot"], y, x) * (y * _scale(x, y))),

@@ -2,12 +2,14 @@
 
 import math
 
+import mpmath
 import numpy as np
 import pytest
 import sympy as sp
 
 import hybrid as hy
 from hybrid import operations as ops
+from hybrid import tape
 from hybrid.arbiter import DIGITS, Arbiter, precise, unit_vectors
 from hybrid.errors import UnsupportedError
 from hybrid.replay import (
@@ -124,6 +126,18 @@ def test_a_python_function_sees_ordinary_arrays():
     source = type(source)(body)
     (value,) = replay_python(source, [(2, 3), ()], [list(map(algebra.number, a.ravel())), [algebra.number(b)]], algebra)
     assert float(value) == pytest.approx(float(body(a, b)), rel=1e-14)
+
+
+def test_the_witness_keeps_the_digits_of_a_flat_tanh():
+    """1 − tanh² has none left at 19: a witness that computes it so would accuse kernels that are right."""
+    t = tape.tensor(np.array([0.0, 1.0, 19.0, -30.0, 100.0]), requires_grad=True)
+    value = TAPE.operations["tanh"](t)
+    (slope,) = tape.grad(value.sum(), t, create_graph=True)
+    (curvature,) = tape.grad(slope.sum(), t)
+    assert (value.detach().numpy() == np.tanh(t.detach().numpy())).all()
+    for at, first, second in zip(t.tolist(), slope.tolist(), curvature.tolist(), strict=True):
+        assert first == pytest.approx(float(mpmath.sech(at) ** 2), rel=1e-14)
+        assert second == pytest.approx(float(-2 * mpmath.tanh(at) * mpmath.sech(at) ** 2), rel=1e-14)
 
 
 def test_a_recording_does_what_the_function_does_and_only_what_is_wanted():
