@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from hybrid.definition import Formula, PythonSource, SymPySource
 from hybrid.operations import Operation
 from hybrid.precise_special import special_meanings
-from hybrid.replay import Algebra, Recording, replay_graph, replay_python, replay_sympy
+from hybrid.recording import Recording
+from hybrid.replay import Algebra, replay_graph, replay_python, replay_sympy
 from hybrid.witness import Vectors, axes_of, order_of, places_of
 
 DIGITS = 50  # for values; derivatives of higher order get more, so that differences keep over 20 digits

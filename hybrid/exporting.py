@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -19,7 +19,6 @@ from codegen.target import Target, find, portable
 from hybrid.arguments import element_of
 from hybrid.calling import Gathered
 from hybrid.compiled import CompiledFunctions
-from hybrid.definition import Formula
 from hybrid.errors import UnsupportedError
 from hybrid.printing.several import part_names
 from hybrid.sampling import Sampler
@@ -74,19 +73,26 @@ def details(kernel: CompiledFunctions, program: Program, reduction: Reduction | 
     )
 
 
-def origin(formula: Formula) -> dict[str, Any]:
-    """Which function a result is, and which derivatives were taken of it, one after the other; for `hybrid check`."""
+def origin(
+    formula: Any,
+    made_of: Callable[[Any], Any] = lambda formula: formula.derivation,
+    pattern_of: Callable[[Any], Any] = lambda formula: formula.derivation.pattern,
+) -> dict[str, Any]:
+    """Which function a result is, and which derivatives were taken of it, one after the other; for `hybrid check`.
+
+    made_of: how a formula was derived, or None. pattern_of: the pattern of a derived one, if it is sparse.
+    """
     steps: list[dict[str, Any]] = []
-    while (made := formula.derivation) is not None:
+    while (made := made_of(formula)) is not None:
         step: dict[str, Any] = {"kind": made.kind, "by": [made.of.arguments[k].name for k in made.wrt]}
-        if made.pattern is not None:
-            step["sparse"] = made.pattern.triangle
+        if (pattern := pattern_of(formula)) is not None:
+            step["sparse"] = pattern.triangle
         steps.insert(0, step)
         formula = made.of
     return {"function": formula.name, "derivatives": steps}
 
 
-def certificate(kernel: CompiledFunctions) -> dict[str, Any] | None:
+def certificate(kernel: Any) -> dict[str, Any] | None:
     """The certificate as it goes into files: without the time it took, which is not the same twice."""
     if kernel.certificate is None:
         return None

@@ -331,8 +331,9 @@ class Check:
             left -= comparison.operations * 2 ** (order_of(comparison.formula) + 1)
             disputed = np.abs([comparison.kernel[point, number], comparison.tape[point, number]])
             size = float(np.min(disputed, initial=1.0, where=(disputed > 0) & np.isfinite(disputed)))
-            arbiter = arbiters.setdefault(comparison.index, Arbiter(comparison.formula))
-            verdict = arbiter.verdict(self.at(points, point), comparison.weights(number), size)
+            if comparison.index not in arbiters:
+                arbiters[comparison.index] = Arbiter(comparison.formula)
+            verdict = arbiters[comparison.index].verdict(self.at(points, point), comparison.weights(number), size)
             match judge(comparison, point, number, verdict, bool(points.regular[point])):
                 case Outcome.PASSED:
                     comparison.settle(point, number, verdict.value)

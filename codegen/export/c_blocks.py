@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from codegen.blocks.concrete import Concrete, Target, Where, positions
 from codegen.blocks.lay import parted
 from codegen.contract import prune
-from codegen.export.c_expressions import EXPRESSIONS, number
+from codegen.export.c_expressions import EXPRESSIONS, external_call, number
 from codegen.external import groups
 from codegen.program import INSTRUCTIONS, MASK, Program
 
@@ -342,18 +342,13 @@ class _Values:
         writer.write(f"const {kind} {called} = {text};")
 
     def external(self, number_of: int, given: Sequence[str]) -> str:
-        external, place = self.program.calls[self.program.body[number_of][0]]
-        if external.is_expression:
-            return f"({external.c})".format(*given)
-        if external.results == 1:
-            return f"{external.c_name}({', '.join(given)})"
-        first = min(self.together[number_of].values())
-        if first not in self.rooms:
-            self.rooms.add(first)
-            self.nest.writer.write(f"double codegen_r{first}[{external.results}];")
-            self.nest.writer.write(f"const double codegen_a{first}[] = {{{', '.join(given)}}};")
-            self.nest.writer.write(f"{external.c_name}(codegen_a{first}, codegen_r{first});")
-        return f"codegen_r{first}[{place}]"
+        def write(first: int, lines: Sequence[str]) -> None:
+            if first not in self.rooms:
+                self.rooms.add(first)
+                for line in lines:
+                    self.nest.writer.write(line)
+
+        return external_call(self.program, self.together, number_of, given, write)
 
     def apart(self, carries: Sequence[str], new: Sequence[str]) -> list[str]:
         """New values of carries, of which none is another carry that changes before it is read."""

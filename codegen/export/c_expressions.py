@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping, Sequence
 
-from codegen.program import INSTRUCTIONS
+from codegen.program import INSTRUCTIONS, Program
 
 # Instructions that C has no function for. The sums for digamma and polygamma are those of Abramowitz and Stegun,
 # 6.3.18 and 6.4.11, after raising the argument by the recurrences 6.3.5 and 6.4.6; left of zero by the reflections
@@ -129,3 +130,30 @@ def number(value: float) -> str:
     if math.isinf(value):
         return "INFINITY" if value > 0 else "(-INFINITY)"
     return repr(value) if math.copysign(1, value) > 0 else f"({value!r})"
+
+
+def external_call(
+    program: Program,
+    together: Mapping[int, Mapping[int, int]],
+    number_of: int,
+    given: Sequence[str],
+    write: Callable[[int, Sequence[str]], None],
+) -> str:
+    """A call of somebody else's function, or where its result of this number is kept.
+
+    Of a function with several results the call stands before the first of these that is used: `write` is told that
+    one's number and the lines, and is to write them once. `together` holds the results of each such call by number.
+    """
+    external, place = program.calls[program.body[number_of][0]]
+    if external.is_expression:
+        return f"({external.c})".format(*given)
+    if external.results == 1:
+        return f"{external.c_name}({', '.join(given)})"
+    first = min(together[number_of].values())
+    lines = [
+        f"double codegen_r{first}[{external.results}];",
+        f"const double codegen_a{first}[] = {{{', '.join(given)}}};",
+        f"{external.c_name}(codegen_a{first}, codegen_r{first});",
+    ]
+    write(first, lines)
+    return f"codegen_r{first}[{place}]"

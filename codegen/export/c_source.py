@@ -8,7 +8,7 @@ from math import prod
 from codegen.body import Cut, cut
 from codegen.contract import prune
 from codegen.emit import RESERVED
-from codegen.export.c_expressions import EXPRESSIONS, HELPERS, number
+from codegen.export.c_expressions import EXPRESSIONS, HELPERS, external_call, number
 from codegen.export.c_reduce import HELPER, c_reduce
 from codegen.export.header import header
 from codegen.export.interface import ABI_VERSION, QUERIES, Interface
@@ -166,18 +166,11 @@ class _Part:
             self.lines.append(f"    codegen_kept[{row}] = {self.names[number_of]};\n")
 
     def external(self, number_of: int, given: Sequence[str]) -> str:
-        """A call of somebody else's function, written before the first of its results that is used."""
-        external, place = self.program.calls[self.program.body[number_of][0]]
-        if external.is_expression:
-            return f"({external.c})".format(*given)
-        if external.results == 1:
-            return f"{external.c_name}({', '.join(given)})"
-        first = min(self.together[number_of].values())
-        if f"    double codegen_r{first}[{external.results}];\n" not in self.lines:
-            self.lines.append(f"    double codegen_r{first}[{external.results}];\n")
-            self.lines.append(f"    const double codegen_a{first}[] = {{{', '.join(given)}}};\n")
-            self.lines.append(f"    {external.c_name}(codegen_a{first}, codegen_r{first});\n")
-        return f"codegen_r{first}[{place}]"
+        def write(first: int, lines: Sequence[str]) -> None:
+            if f"    {lines[0]}\n" not in self.lines:
+                self.lines += [f"    {line}\n" for line in lines]
+
+        return external_call(self.program, self.together, number_of, given, write)
 
 
 def _part(interface: Interface, program: Program, pieces: Cut, index: int) -> str:

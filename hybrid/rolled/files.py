@@ -10,6 +10,7 @@ import hybrid
 from codegen.export import Details, Pattern, Rolled, Run, export_rolled
 from codegen.program import Array
 from codegen.target import Target, find, portable
+from hybrid import exporting
 from hybrid.errors import UnsupportedError
 from hybrid.rolled.formula import RolledFormula
 from hybrid.together import unique_names
@@ -62,10 +63,8 @@ def details(kernel: Any) -> Details:
         for name, formula in zip(names, kernel.formulas, strict=True)
         if (p := formula.fixed_pattern) is not None
     }
-    certificate = kernel.certificate
-    told = None if certificate is None else {k: v for k, v in certificate.to_dict().items() if k != "seconds"}
     return Details(
-        told,
+        exporting.certificate(kernel),
         patterns,
         None,
         {"hybrid": hybrid.__version__},
@@ -74,12 +73,4 @@ def details(kernel: Any) -> Details:
 
 
 def origin(formula: RolledFormula) -> dict[str, Any]:
-    """Which function a result is, and which derivatives were taken of it, one after the other."""
-    steps: list[dict[str, Any]] = []
-    while (made := formula.origin) is not None:
-        step: dict[str, Any] = {"kind": made.kind, "by": [made.of.arguments[k].name for k in made.wrt]}
-        if formula.fixed_pattern is not None:
-            step["sparse"] = formula.fixed_pattern.triangle
-        steps.insert(0, step)
-        formula = made.of
-    return {"function": formula.name, "derivatives": steps}
+    return exporting.origin(formula, lambda each: each.origin, lambda each: each.fixed_pattern)

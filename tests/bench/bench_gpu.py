@@ -243,6 +243,17 @@ def timed(cp: Any, case: Case) -> float:
     return float(cp.cuda.get_elapsed_time(first, last)) * 1e-3 / BURST
 
 
+def fastest(cp: Any, cases: Sequence[Case], rounds: int) -> dict[str, float]:
+    """Least seconds of interleaved rounds by name, after one that is not counted."""
+    best = dict.fromkeys((case.name for case in cases), np.inf)
+    for number in range(rounds + 1):
+        for case in cases:
+            seconds = timed(cp, case)
+            if number:
+                best[case.name] = min(best[case.name], seconds)
+    return best
+
+
 def measure(cp: Any, task: Task, n: int, rounds: int, dtype: type) -> None:
     given = [np.ascontiguousarray(np.moveaxis(array, 0, -1)).astype(dtype) for array in task.points(n)]
     x = [cp.asarray(array) for array in given]
@@ -252,12 +263,7 @@ def measure(cp: Any, task: Task, n: int, rounds: int, dtype: type) -> None:
             cases.append(make(cp, task, x, dtype))
         except Exception as error:  # a peer that fails for any reason is named and left out
             print(f"left out: {make.__name__}, {type(error).__name__}: {str(error)[:300]}", file=sys.stderr)
-    best = dict.fromkeys((case.name for case in cases), np.inf)
-    for number in range(rounds + 1):
-        for case in cases:
-            seconds = timed(cp, case)
-            if number:
-                best[case.name] = min(best[case.name], seconds)
+    best = fastest(cp, cases, rounds)
     few = min(n, 2000)
     exact = task.kernel(*[np.moveaxis(array[..., :few], -1, 0).astype(np.float64) for array in given])
     exact = np.concatenate([np.moveaxis(r, 0, -1).reshape(-1, few) for r in exact])
@@ -309,12 +315,7 @@ def sums(cp: Any, n: int, rounds: int, dtype: type) -> None:
         cases.append(jax_sums(x, cp))
     except Exception as error:  # a peer that fails for any reason is named and left out
         print(f"left out: JAX, {type(error).__name__}: {str(error)[:300]}", file=sys.stderr)
-    best = dict.fromkeys((case.name for case in cases), np.inf)
-    for number in range(rounds + 1):
-        for case in cases:
-            seconds = timed(cp, case)
-            if number:
-                best[case.name] = min(best[case.name], seconds)
+    best = fastest(cp, cases, rounds)
     exact = np.concatenate([np.ravel(r) for r in reduced(*[array.astype(np.float64) for array in given])])
     size = np.concatenate([np.full(r.size, np.abs(np.ravel(cp.asnumpy(r))).max()) for r in outs])
     mine = np.concatenate([np.ravel(cp.asnumpy(r)) for r in outs])

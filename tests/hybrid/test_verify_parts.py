@@ -12,6 +12,7 @@ from hybrid import operations as ops
 from hybrid import tape
 from hybrid.arbiter import DIGITS, Arbiter, precise, unit_vectors
 from hybrid.errors import UnsupportedError
+from hybrid.recording import Recording
 from hybrid.replay import (
     ANY_ARGUMENTS,
     ONE_ARGUMENT,
@@ -20,7 +21,6 @@ from hybrid.replay import (
     TWO_ARGUMENTS,
     UFUNCS,
     Algebra,
-    Recording,
     replay_python,
     replay_sympy,
 )
